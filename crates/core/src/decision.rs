@@ -1,0 +1,164 @@
+//! What a batch of inputs led to: the one value that is committed together with the cursor.
+
+use crate::caller::Caller;
+use crate::effect::Effect;
+use crate::ids::{EventId, IncidentId, Seq};
+use crate::incident::{Alert, AlertKey, Incident};
+use crate::pipeline::Pipeline;
+use crate::run::{Attempt, Run, RunKey};
+use crate::ruleset::Ruleset;
+use crate::timer::{Timer, TimerKey};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Everything one decided batch changes. Committed atomically with `cursor`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// The last log entry decided.
+    pub cursor: Seq,
+    /// State as it is now, one entry per changed entity, last value only.
+    pub changes: Vec<Change>,
+    /// Rows for the outbox.
+    pub effects: Vec<Effect>,
+    /// Rows for the audit trail.
+    pub audit: Vec<AuditEntry>,
+    /// Why, for each input that a rule looked at.
+    pub explanations: Vec<Explanation>,
+}
+
+/// One changed entity with its new value.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "short-lived, moved once")]
+pub enum Change {
+    /// Upsert by key.
+    Run(Run),
+    /// Upsert by key.
+    Attempt(Attempt),
+    /// A further name of a run or attempt: (source, alias) → run, and the attempt's place when it is one.
+    Alias(Alias),
+    /// Upsert by key.
+    Pipeline(Pipeline),
+    /// Upsert by key.
+    Alert(Alert),
+    /// The alert and its streak are gone.
+    AlertGone(AlertKey),
+    /// Upsert by id.
+    Incident(Incident),
+    /// Upsert by key.
+    Timer(Timer),
+    /// The timer is gone.
+    TimerGone(TimerKey),
+    /// The rules in force.
+    Ruleset(Box<Ruleset>),
+    /// Counters that number things for people.
+    Counters(Counters),
+}
+
+/// A further name of a run or attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alias {
+    /// Source the name is used in.
+    pub source: String,
+    /// The name.
+    pub alias: String,
+    /// The run it means.
+    pub run: RunKey,
+    /// (task, map index, try) when it means an attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<(String, i32, u32)>,
+}
+
+/// Counters that number things for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Incidents opened so far.
+    pub incidents: u64,
+}
+
+/// One row of the audit trail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Log entry that caused it.
+    pub seq: Seq,
+    /// Position among the rows of that entry, from 0.
+    pub ordinal: u32,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub caller: Caller,
+    /// What: `incident.opened`, `alert.fired`, `alert.cleared`, `incident.acknowledged`, `incident.resolved`,
+    /// `incident.noted`, `notify.decided`, `delivery.delivered`, `delivery.dead`, `delivery.superseded`,
+    /// `rules.changed`, `command.refused`, `test.sent`.
+    pub action: String,
+    /// One line for people.
+    pub summary: String,
+    /// Incident it concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentId>,
+    /// Event that caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventId>,
+    /// Delivery it concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<crate::ids::DeliveryId>,
+}
+
+/// Why an input led to what it led to. The page "Why", the audit and `trackside explain` show this value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Log entry.
+    pub seq: Seq,
+    /// Event, when the input was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventId>,
+    /// What the input meant ("final failure of task charge, try 1").
+    pub meaning: String,
+    /// Owner and the trail that led there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerTrail>,
+    /// Each rule that was looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleVerdict>,
+    /// Incident it went into or ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentId>,
+    /// What followed ("incident #3 opened", "collected into incident #3", "nothing: a retry will follow").
+    pub outcome: String,
+}
+
+/// How the owner was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerTrail {
+    /// The team.
+    pub team: String,
+    /// What decided it ("owner `payments` of the event").
+    pub because: String,
+    /// What was tried before and why it did not decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<String>,
+}
+
+/// What one rule said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleVerdict {
+    /// Rule name.
+    pub rule: String,
+    /// Whether it fired or cleared.
+    pub verdict: Verdict,
+    /// The clause that decided, with values ("pipeline `lab_fail` does not match `billing_*`").
+    pub because: String,
+}
+
+/// Kinds of verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The alert fires (or goes on firing).
+    Fires,
+    /// The condition holds but not often enough yet.
+    Counting,
+    /// The alert is cleared.
+    Clears,
+    /// The rule does not apply.
+    Passes,
+}

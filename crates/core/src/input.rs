@@ -1,0 +1,112 @@
+//! Inputs: everything that can happen, as one type. What is not an input cannot change a decision.
+
+use crate::caller::Caller;
+use crate::event::Event;
+use crate::ids::{DeliveryId, IncidentId, Seq};
+use crate::ruleset::Ruleset;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One log entry's content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "snake_case")]
+pub enum Input {
+    /// An event from outside.
+    Event(Box<Event>),
+    /// A timer is due. Enters the log with its due time; an idle clock writes nothing.
+    Tick {
+        /// The due time.
+        due: Timestamp,
+    },
+    /// A delivery ended.
+    Outcome(Box<Outcome>),
+    /// A person or program asks for something.
+    Command {
+        /// Who.
+        caller: Caller,
+        /// What.
+        command: Command,
+    },
+    /// The rules changed.
+    Ruleset {
+        /// Who.
+        caller: Caller,
+        /// The rules from now on.
+        ruleset: Box<Ruleset>,
+    },
+}
+
+/// What a caller may ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// "I have it."
+    Acknowledge {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// "It is over."
+    Resolve {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// A remark for the timeline.
+    Note {
+        /// Which.
+        incident: IncidentId,
+        /// At most 4,000 bytes.
+        text: String,
+    },
+    /// Send a test message through a connection.
+    SendTest {
+        /// Connection name.
+        connection: String,
+    },
+}
+
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Which row.
+    pub delivery: DeliveryId,
+    /// Connection it went through.
+    pub connection: String,
+    /// Incident it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentId>,
+    /// What it should have done.
+    pub action: crate::effect::Action,
+    /// How it ended.
+    pub result: DeliveryResult,
+    /// Attempts made.
+    pub attempts: u32,
+}
+
+/// Terminal results of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum DeliveryResult {
+    /// The far end has it.
+    Delivered,
+    /// Given up; replayable.
+    Dead {
+        /// Last error, for people.
+        error: String,
+    },
+    /// No longer needed.
+    Superseded {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A log entry as read back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Position.
+    pub seq: Seq,
+    /// `now` for the decision: when it was accepted (due time for ticks).
+    pub at: Timestamp,
+    /// What happened.
+    pub input: Input,
+}

@@ -1,0 +1,18 @@
+//! The decisions of Trackside: a pure function from the log to state, effects and reasons.
+//!
+//! No I/O, no clock, no randomness: `now` and outside ids come in as values (DESIGN invariant 5).
+//! Start reading at [`engine`]; [`event`] is what comes in, [`notice`] and [`effect`] what goes out.
+
+pub mod effect;
+pub mod event;
+pub mod ids;
+pub mod limits;
+pub mod notice;
+pub mod ruleset;
+pub mod run;
+pub mod caller;
+pub mod decision;
+pub mod incident;
+pub mod input;
+pub mod pipeline;
+pub mod timer;

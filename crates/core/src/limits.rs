@@ -1,0 +1,28 @@
+//! Every bound the core keeps, by name. A bound that is met cuts or refuses; it never grows memory.
+
+use jiff::SignedDuration;
+
+/// Longest event name, in bytes (Prefect's own limit).
+pub const EVENT_NAME_BYTES: usize = 1024;
+/// Most labels on one resource (Prefect's own limit).
+pub const RESOURCE_LABELS: usize = 500;
+/// Most related resources of one event (Prefect's own limit).
+pub const RELATED_RESOURCES: usize = 100;
+/// Longest source, pipeline, task or run name, in bytes.
+pub const NAME_BYTES: usize = 512;
+/// Longest error message kept on a run or attempt, in bytes.
+pub const ERROR_BYTES: usize = 4 * 1024;
+/// Longest stack trace kept on an event, in bytes; the end is kept, because the cause stands there.
+pub const STACK_BYTES: usize = 16 * 1024;
+/// Longest error excerpt kept in memory per alert, in bytes.
+pub const EXCERPT_BYTES: usize = 240;
+/// Most owners, tags and links kept from one event.
+pub const LIST_ITEMS: usize = 64;
+/// Durations kept per pipeline for mean and p95.
+pub const DURATION_SAMPLES: usize = 64;
+/// Alerts listed in one message; the rest is counted.
+pub const ALERTS_IN_NOTICE: usize = 10;
+/// How long a failed attempt whose finality is unknown is held before it is told as final.
+pub const HOLD_FAILURE: SignedDuration = SignedDuration::from_mins(15);
+/// Most inputs decided in one commit.
+pub const DECIDE_BATCH: usize = 512;

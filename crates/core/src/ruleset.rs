@@ -1,0 +1,283 @@
+//! The ruleset: the part of the configuration that decisions depend on.
+//!
+//! It enters the log as an input when it changes, so that a replay decides under the rules that were in force.
+//! Invariant: no secret and no address in here. YAML parsing with line numbers is in the `trackside` crate;
+//! the types double as the published JSON Schema.
+
+use crate::event::Severity;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything decisions depend on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ruleset {
+    /// Teams by name.
+    pub teams: BTreeMap<String, Team>,
+    /// How the owner of a problem is found.
+    pub owners: Owners,
+    /// What raises an alert.
+    pub rules: Vec<Rule>,
+    /// What is known of pipelines beforehand, first match wins per field.
+    pub pipelines: Vec<PipelineEntry>,
+    /// Names of connections that may be told, with what they are (for defaults). Filled from the connections file.
+    pub connections: BTreeMap<String, ConnectionKind>,
+    /// Base address of this server as people reach it, for links in messages. No trailing slash.
+    pub public_url: Option<String>,
+}
+
+/// What a connection leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionKind {
+    /// PagerDuty Events v2.
+    Pagerduty,
+    /// Slack incoming webhook or Web API.
+    Slack,
+    /// Signed generic webhook.
+    Webhook,
+    /// E-mail over SMTP.
+    Email,
+    /// A Prefect server that events are read from.
+    Prefect,
+}
+
+/// A team that owns pipelines and is told of their problems.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Team {
+    /// Other names by which far ends know the team (Airflow owner, tag value).
+    pub aliases: Vec<String>,
+    /// Whom to tell, in order.
+    pub notify: Vec<Notify>,
+}
+
+/// One way to tell a team.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Notify {
+    /// Connection name.
+    pub via: String,
+    /// Only incidents of at least this severity (default: all).
+    #[serde(default = "lowest")]
+    pub min_severity: Severity,
+}
+
+fn lowest() -> Severity {
+    Severity::Info
+}
+
+/// How the owner is found: explicit rules, the event's owners, tags, the catalogue, patterns, the default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Owners {
+    /// The team that owns what nobody else owns.
+    pub default: String,
+    /// Explicit rules, first match wins, before anything the event says.
+    pub rules: Vec<OwnerRule>,
+    /// CODEOWNERS-like: glob over `source/pipeline/task`, last match wins.
+    pub patterns: Vec<OwnerPattern>,
+}
+
+/// An explicit owner rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnerRule {
+    /// What it applies to.
+    #[serde(rename = "match")]
+    pub matches: Selector,
+    /// The team.
+    pub team: String,
+}
+
+/// A CODEOWNERS-like line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnerPattern {
+    /// Glob over `source/pipeline/task`; `*` stays within a segment, `**` does not.
+    pub path: String,
+    /// The team.
+    pub team: String,
+}
+
+/// Which pipelines something applies to. Absent fields match everything; globs are case-sensitive.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Selector {
+    /// Glob over the source name.
+    pub source: Option<String>,
+    /// Glob over the pipeline name.
+    pub pipeline: Option<String>,
+    /// Glob over the task id.
+    pub task: Option<String>,
+    /// A tag the pipeline must have.
+    pub tag: Option<String>,
+    /// The tier it must have.
+    pub tier: Option<u8>,
+    /// The team that must own it.
+    pub owner: Option<String>,
+}
+
+/// A rule that raises an alert.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Unique name.
+    pub name: String,
+    /// What it applies to (default: everything).
+    #[serde(default, rename = "match")]
+    pub matches: Selector,
+    /// The condition.
+    pub when: Condition,
+    /// Severity; default by tier: 1 critical, 2 error, else warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+}
+
+/// The condition of a rule. Durations are written as `90s`, `20m`, `1h 30m`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Condition {
+    /// A run, or the final attempt of a task, failed; `consecutive` times in a row (default 1).
+    Failed {
+        /// Failures in a row before the alert is raised.
+        #[serde(default = "one")]
+        consecutive: u32,
+        /// Which outcomes count.
+        #[serde(default)]
+        on: FailedOn,
+    },
+    /// A run takes longer than this.
+    RunsLongerThan(Span),
+    /// No success within this time after the last one (or after the rule came into force).
+    Missing {
+        /// Time between successes.
+        every: Span,
+        /// Extra time before the alert.
+        #[serde(default)]
+        grace: Span,
+    },
+    /// No success by this local time.
+    NotFreshBy {
+        /// Local time, `HH:MM`.
+        time: String,
+        /// IANA time zone.
+        zone: String,
+        /// Days it applies to (`mon` … `sun`); default every day.
+        #[serde(default)]
+        days: Vec<Day>,
+        /// A success counts when it is at most this old at that time; default: since local midnight.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_age: Option<Span>,
+    },
+    /// A run succeeded but wrote no rows.
+    ZeroRows,
+    /// Another system's alert came in (PagerDuty-, Alertmanager-compatible doors).
+    Reported,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Which outcomes a `failed` rule counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailedOn {
+    /// Failed runs and final failures of tasks: the earliest news.
+    #[default]
+    Any,
+    /// Failed runs only.
+    Run,
+    /// Final failures of tasks only.
+    Task,
+}
+
+/// A weekday.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// A positive length of time, written as `90s`, `20m`, `1h 30m`, `2d` (a day is 24 hours).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub jiff::SignedDuration);
+
+impl Span {
+    /// Whole seconds.
+    #[must_use]
+    pub fn seconds(self) -> i64 {
+        self.0.as_secs()
+    }
+}
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::str::FromStr for Span {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is not a length of time; write for example 90s, 20m, 1h 30m or 2d");
+        let span: jiff::Span = text.parse().map_err(|_| bad())?;
+        let duration = span
+            .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+            .map_err(|_| bad())?;
+        if duration.is_negative() { Err(bad()) } else { Ok(Self(duration)) }
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Span".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A length of time such as 90s, 20m, 1h 30m or 2d",
+            "pattern": "^[0-9]"
+        })
+    }
+}
+
+/// What is known of pipelines beforehand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineEntry {
+    /// Which pipelines.
+    #[serde(rename = "match")]
+    pub matches: Selector,
+    /// Importance, 1 is the most important.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<u8>,
+    /// Owning team (the catalogue).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where to start when it fails: link or text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<String>,
+}
