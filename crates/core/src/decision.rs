@@ -5,7 +5,7 @@ use crate::effect::Effect;
 use crate::ids::{EventId, IncidentId, Seq};
 use crate::incident::{Alert, AlertKey, Incident};
 use crate::pipeline::Pipeline;
-use crate::run::{Attempt, Run, RunKey};
+use crate::run::{Attempt, Name, Run, RunKey};
 use crate::ruleset::Ruleset;
 use crate::timer::{Timer, TimerKey};
 use jiff::Timestamp;
@@ -58,14 +58,14 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alias {
     /// Source the name is used in.
-    pub source: String,
+    pub source: Name,
     /// The name.
-    pub alias: String,
+    pub alias: Name,
     /// The run it means.
     pub run: RunKey,
     /// (task, map index, try) when it means an attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<(String, i32, u32)>,
+    pub attempt: Option<(Name, i32, u32)>,
 }
 
 /// Counters that number things for people.

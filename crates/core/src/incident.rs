@@ -6,7 +6,7 @@
 
 use crate::event::Severity;
 use crate::ids::{IncidentId, Seq};
-use crate::run::PipelineKey;
+use crate::run::{Name, PipelineKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,9 @@ pub struct AlertKey {
     /// Pipeline it is about (for reports: source and component or key).
     pub pipeline: PipelineKey,
     /// Rule that raises it.
-    pub rule: String,
+    pub rule: Name,
     /// Task (with `[map index]`) or report key; empty for the pipeline itself.
-    pub subject: String,
+    pub subject: Name,
 }
 
 /// An alert that fires or has a streak.
@@ -37,11 +37,11 @@ pub struct Alert {
     pub since: Timestamp,
     /// Latest failure, by the far end's clock.
     pub last: Timestamp,
-    /// Run that showed it last (empty for rules about time).
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub run: String,
+    /// Run that showed it last (absent for rules about time and for reports).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Name>,
     /// One line for people.
-    pub summary: String,
+    pub summary: Name,
 }
 
 /// Where an incident stands.
@@ -78,13 +78,13 @@ pub struct Incident {
     /// Where it stands.
     pub state: IncidentState,
     /// Owning team when it opened.
-    pub owner: String,
+    pub owner: Name,
     /// Why that team, for people.
-    pub owner_because: String,
+    pub owner_because: Name,
     /// What it is about.
     pub pipeline: PipelineKey,
     /// One line.
-    pub title: String,
+    pub title: Name,
     /// Highest severity it has had.
     pub severity: Severity,
     /// Opened.
@@ -106,5 +106,5 @@ pub struct Incident {
     pub occurrences: u32,
     /// Connections that were told; they are told of the end too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub told: Vec<String>,
+    pub told: Vec<Name>,
 }

@@ -194,20 +194,23 @@ impl RunState {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PipelineKey {
     /// The source.
-    pub source: String,
+    pub source: Name,
     /// The pipeline's name in it.
-    pub name: String,
+    pub name: Name,
 }
+
+/// A name that many entities share; cloning it copies a pointer, so 100,000 alerts do not hold 100,000 copies.
+pub type Name = std::sync::Arc<str>;
 
 /// A run of a pipeline. `run` is the first name under which it was seen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunKey {
     /// The source.
-    pub source: String,
+    pub source: Name,
     /// The pipeline's name.
-    pub pipeline: String,
+    pub pipeline: Name,
     /// The run's name.
-    pub run: String,
+    pub run: Name,
 }
 
 impl RunKey {
@@ -224,7 +227,7 @@ pub struct AttemptKey {
     /// The run.
     pub run: RunKey,
     /// The task.
-    pub task: String,
+    pub task: Name,
     /// The map index, −1 when unmapped (as Airflow has it).
     pub map_index: i32,
     /// The try, from 1.
