@@ -64,6 +64,17 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The incident it is about.
+    #[must_use]
+    pub fn incident(&self) -> Option<IncidentId> {
+        match self {
+            Self::Acknowledge { incident } | Self::Resolve { incident } | Self::Note { incident, .. } => Some(*incident),
+            Self::SendTest { .. } => None,
+        }
+    }
+}
+
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {

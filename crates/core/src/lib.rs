@@ -16,3 +16,6 @@ pub mod incident;
 pub mod input;
 pub mod pipeline;
 pub mod timer;
+pub mod owner;
+pub mod rules;
+pub mod state;

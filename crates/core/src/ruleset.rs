@@ -22,7 +22,7 @@ pub struct Ruleset {
     /// What is known of pipelines beforehand, first match wins per field.
     pub pipelines: Vec<PipelineEntry>,
     /// Names of connections that may be told, with what they are (for defaults). Filled from the connections file.
-    pub connections: BTreeMap<String, ConnectionKind>,
+    pub connections: BTreeMap<String, ConnectionInfo>,
     /// Base address of this server as people reach it, for links in messages. No trailing slash.
     pub public_url: Option<String>,
 }
@@ -41,6 +41,33 @@ pub enum ConnectionKind {
     Email,
     /// A Prefect server that events are read from.
     Prefect,
+}
+
+impl ConnectionKind {
+    /// True when messages can be sent through it; false when it is only read from.
+    #[must_use]
+    pub fn can_tell(self) -> bool {
+        !matches!(self, Self::Prefect)
+    }
+}
+
+/// What decisions need to know of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConnectionInfo {
+    /// What it leads to.
+    pub kind: ConnectionKind,
+    /// What it does with news of an incident it was already told of.
+    pub updates: Updates,
+}
+
+/// What a far end does with news of an incident it was already told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Updates {
+    /// Every change is sent: the far end edits its message in place, or is a program.
+    Every,
+    /// Only a raised severity is sent: every message makes noise there.
+    Raised,
 }
 
 /// A team that owns pipelines and is told of their problems.

@@ -1,0 +1,474 @@
+//! What the engine keeps in memory: the live part of the world, and what of it changed since the last commit.
+//!
+//! Invariants: every change goes through a method here, so that it is in the next delta; a batch is taken with
+//! [`State::take_changes`] and committed whole. Runs and attempts are a cache of the store: [`State::needed`] says what
+//! must be loaded before a batch is decided, [`State::forget_settled`] drops what is over. No decision is made here.
+
+use crate::decision::{Alias, Change, Counters};
+use crate::ids::{IncidentId, Seq};
+use crate::incident::{Alert, AlertKey, Incident, IncidentState};
+use crate::input::{Entry, Input};
+use crate::pipeline::Pipeline;
+use crate::event::Fact;
+use crate::rules::{BadRuleset, Rules};
+use crate::ruleset::Ruleset;
+use crate::run::{Attempt, AttemptKey, Name, PipelineKey, Run, RunKey, RunState, RunUpdate};
+use crate::timer::{Timer, TimerKey};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The live state of one workspace.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Name of the workspace; part of every derived id.
+    pub workspace: Name,
+    /// Last log entry decided.
+    pub cursor: Seq,
+    rules: Option<Rules>,
+    counters: Counters,
+    runs: BTreeMap<RunKey, Run>,
+    attempts: BTreeMap<AttemptKey, Attempt>,
+    aliases: BTreeMap<(Name, Name), Alias>,
+    pipelines: BTreeMap<PipelineKey, Pipeline>,
+    alerts: BTreeMap<AlertKey, Alert>,
+    incidents: BTreeMap<IncidentId, Incident>,
+    timers: BTreeMap<TimerKey, Timestamp>,
+    due: BTreeSet<(Timestamp, TimerKey)>,
+    dirty: BTreeSet<Dirty>,
+}
+
+/// Which entity changed; the value is read when the batch is taken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Dirty {
+    Ruleset,
+    Counters,
+    Pipeline(PipelineKey),
+    Run(RunKey),
+    Attempt(AttemptKey),
+    Alias((Name, Name)),
+    Incident(IncidentId),
+    Alert(AlertKey),
+    Timer(TimerKey),
+}
+
+/// What the store gives back at start or for [`Needed`].
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// Last log entry decided.
+    pub cursor: Seq,
+    /// Rules in force.
+    pub ruleset: Option<Ruleset>,
+    /// Counters.
+    pub counters: Counters,
+    /// Runs.
+    pub runs: Vec<Run>,
+    /// Attempts of those runs.
+    pub attempts: Vec<Attempt>,
+    /// Further names.
+    pub aliases: Vec<Alias>,
+    /// All pipelines.
+    pub pipelines: Vec<Pipeline>,
+    /// All alerts.
+    pub alerts: Vec<Alert>,
+    /// Open incidents.
+    pub incidents: Vec<Incident>,
+    /// All timers.
+    pub timers: Vec<Timer>,
+}
+
+/// What must be loaded before some inputs can be decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needed {
+    /// Runs by key.
+    pub runs: BTreeSet<RunKey>,
+    /// Further names: (source, alias).
+    pub aliases: BTreeSet<(Name, Name)>,
+    /// Incidents that a command names and that are not open.
+    pub incidents: BTreeSet<IncidentId>,
+}
+
+impl Needed {
+    /// True when nothing is missing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.aliases.is_empty() && self.incidents.is_empty()
+    }
+}
+
+/// The alias under which a run's far-end id is found when the run was first seen under another name.
+/// Run ids are unique within a pipeline only, so the pipeline is part of the alias.
+#[must_use]
+pub fn run_id_alias(pipeline: &str, run_id: &str) -> Name {
+    format!("{pipeline}\u{1f}{run_id}").into()
+}
+
+/// Rules and counters.
+impl State {
+    /// An empty workspace.
+    #[must_use]
+    pub fn new(workspace: &str) -> Self {
+        Self {
+            workspace: workspace.into(),
+            cursor: 0,
+            rules: None,
+            counters: Counters::default(),
+            runs: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            pipelines: BTreeMap::new(),
+            alerts: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            due: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+        }
+    }
+
+    /// The state as the store has it.
+    ///
+    /// # Errors
+    /// A stored ruleset that no longer compiles.
+    pub fn restore(workspace: &str, loaded: Loaded) -> Result<Self, BadRuleset> {
+        let mut state = Self::new(workspace);
+        state.cursor = loaded.cursor;
+        state.counters = loaded.counters;
+        state.rules = loaded.ruleset.clone().map(Rules::new).transpose()?;
+        state.pipelines = loaded.pipelines.iter().map(|p| (p.key.clone(), p.clone())).collect();
+        state.alerts = loaded.alerts.iter().map(|a| (a.key.clone(), a.clone())).collect();
+        for timer in &loaded.timers {
+            state.timers.insert(timer.key.clone(), timer.due);
+            state.due.insert((timer.due, timer.key.clone()));
+        }
+        state.absorb(loaded);
+        Ok(state)
+    }
+
+    /// Adds runs, attempts, names and incidents that were loaded on demand. What is already here wins.
+    pub fn absorb(&mut self, loaded: Loaded) {
+        for run in loaded.runs {
+            self.runs.entry(run.key.clone()).or_insert(run);
+        }
+        for attempt in loaded.attempts {
+            self.attempts.entry(attempt.key.clone()).or_insert(attempt);
+        }
+        for alias in loaded.aliases {
+            self.aliases.entry((alias.source.clone(), alias.alias.clone())).or_insert(alias);
+        }
+        for incident in loaded.incidents {
+            self.incidents.entry(incident.id).or_insert(incident);
+        }
+    }
+
+    /// The rules in force, once a ruleset is in the log.
+    #[must_use]
+    pub fn rules(&self) -> Option<&Rules> {
+        self.rules.as_ref()
+    }
+
+    pub(crate) fn set_rules(&mut self, rules: Rules) {
+        self.rules = Some(rules);
+        self.dirty.insert(Dirty::Ruleset);
+    }
+
+    pub(crate) fn next_incident_number(&mut self) -> u64 {
+        self.counters.incidents += 1;
+        self.dirty.insert(Dirty::Counters);
+        self.counters.incidents
+    }
+}
+
+/// Runs and attempts.
+impl State {
+    /// What these inputs refer to that is not in memory.
+    #[must_use]
+    pub fn needed(&self, entries: &[Entry]) -> Needed {
+        let mut needed = Needed::default();
+        for entry in entries {
+            match &entry.input {
+                Input::Event(event) => {
+                    if let Some(Fact::Run(update)) = &event.fact {
+                        self.needed_for(&event.source, update, &mut needed);
+                    }
+                }
+                Input::Command { command, .. } => {
+                    if let Some(id) = command.incident()
+                        && !self.incidents.contains_key(&id)
+                    {
+                        needed.incidents.insert(id);
+                    }
+                }
+                Input::Tick { .. } | Input::Outcome(_) | Input::Ruleset { .. } => {}
+            }
+        }
+        needed
+    }
+
+    fn needed_for(&self, source: &str, update: &RunUpdate, needed: &mut Needed) {
+        if self.find_run(source, update).is_some() {
+            return;
+        }
+        let source: Name = source.into();
+        for alias in &update.run_aliases {
+            needed.aliases.insert((source.clone(), alias.as_str().into()));
+        }
+        if let Some(run_id) = &update.run_id {
+            needed.aliases.insert((source.clone(), run_id_alias(&update.pipeline, run_id)));
+        }
+        needed.runs.insert(first_key(&source, update));
+    }
+
+    /// The run an update is about, by any of its names.
+    #[must_use]
+    pub fn find_run(&self, source: &str, update: &RunUpdate) -> Option<&RunKey> {
+        let source: Name = source.into();
+        let by_alias = |alias: Name| {
+            let found = self.aliases.get(&(source.clone(), alias))?;
+            self.runs.get_key_value(&found.run).map(|(key, _)| key)
+        };
+        if let Some(run_id) = &update.run_id {
+            let key = RunKey {
+                source: source.clone(),
+                pipeline: update.pipeline.as_str().into(),
+                run: run_id.as_str().into(),
+            };
+            if let Some((key, _)) = self.runs.get_key_value(&key) {
+                return Some(key);
+            }
+            if let Some(key) = by_alias(run_id_alias(&update.pipeline, run_id)) {
+                return Some(key);
+            }
+        }
+        update.run_aliases.iter().find_map(|alias| by_alias(alias.as_str().into()))
+    }
+
+    /// A further name, when it is known.
+    #[must_use]
+    pub fn alias(&self, source: &Name, alias: &str) -> Option<&Alias> {
+        self.aliases.get(&(source.clone(), alias.into()))
+    }
+
+    pub(crate) fn put_alias(&mut self, alias: Alias) {
+        let key = (alias.source.clone(), alias.alias.clone());
+        if self.aliases.get(&key) != Some(&alias) {
+            self.dirty.insert(Dirty::Alias(key.clone()));
+            self.aliases.insert(key, alias);
+        }
+    }
+
+    /// A run in memory.
+    #[must_use]
+    pub fn run(&self, key: &RunKey) -> Option<&Run> {
+        self.runs.get(key)
+    }
+
+    pub(crate) fn put_run(&mut self, run: Run) {
+        if self.runs.get(&run.key) != Some(&run) {
+            self.dirty.insert(Dirty::Run(run.key.clone()));
+            self.runs.insert(run.key.clone(), run);
+        }
+    }
+
+    /// The attempts of a run in memory, by task, map index and try.
+    pub fn attempts(&self, run: &RunKey) -> impl DoubleEndedIterator<Item = &Attempt> {
+        let first = AttemptKey { run: run.clone(), task: "".into(), map_index: i32::MIN, try_number: 0 };
+        let run = run.clone();
+        self.attempts.range(first..).take_while(move |(key, _)| key.run == run).map(|(_, attempt)| attempt)
+    }
+
+    /// An attempt in memory.
+    #[must_use]
+    pub fn attempt(&self, key: &AttemptKey) -> Option<&Attempt> {
+        self.attempts.get(key)
+    }
+
+    pub(crate) fn put_attempt(&mut self, attempt: Attempt) {
+        if self.attempts.get(&attempt.key) != Some(&attempt) {
+            self.dirty.insert(Dirty::Attempt(attempt.key.clone()));
+            self.attempts.insert(attempt.key.clone(), attempt);
+        }
+    }
+
+    /// Drops runs (with their attempts and names) that are over, and incidents that are resolved. Call after the
+    /// batch was committed; what is needed again is loaded again.
+    pub fn forget_settled(&mut self) {
+        assert!(self.dirty.is_empty(), "forget only after the batch was taken");
+        let settled: BTreeSet<RunKey> =
+            self.runs.values().filter(|run| run.state.is_terminal()).map(|run| run.key.clone()).collect();
+        if !settled.is_empty() {
+            self.runs.retain(|key, _| !settled.contains(key));
+            self.attempts.retain(|key, _| !settled.contains(&key.run));
+            self.aliases.retain(|_, alias| !settled.contains(&alias.run));
+        }
+        self.incidents.retain(|_, incident| incident.state != IncidentState::Resolved);
+    }
+
+    /// Runs in memory.
+    #[must_use]
+    pub fn runs_in_memory(&self) -> usize {
+        self.runs.len()
+    }
+}
+
+/// The key under which an update's run is kept when it is new.
+pub(crate) fn first_key(source: &Name, update: &RunUpdate) -> RunKey {
+    let run = update.run_id.as_deref().or_else(|| update.run_aliases.first().map(String::as_str));
+    RunKey { source: source.clone(), pipeline: update.pipeline.as_str().into(), run: run.unwrap_or("unnamed").into() }
+}
+
+/// Pipelines, alerts, incidents.
+impl State {
+    /// A pipeline.
+    #[must_use]
+    pub fn pipeline(&self, key: &PipelineKey) -> Option<&Pipeline> {
+        self.pipelines.get(key)
+    }
+
+    /// All pipelines.
+    pub fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
+        self.pipelines.values()
+    }
+
+    pub(crate) fn put_pipeline(&mut self, pipeline: Pipeline) {
+        if self.pipelines.get(&pipeline.key) != Some(&pipeline) {
+            self.dirty.insert(Dirty::Pipeline(pipeline.key.clone()));
+            self.pipelines.insert(pipeline.key.clone(), pipeline);
+        }
+    }
+
+    /// An alert.
+    #[must_use]
+    pub fn alert(&self, key: &AlertKey) -> Option<&Alert> {
+        self.alerts.get(key)
+    }
+
+    /// The alerts of a pipeline, by rule and subject.
+    pub fn alerts_of(&self, pipeline: &PipelineKey) -> impl Iterator<Item = &Alert> {
+        let first = AlertKey { pipeline: pipeline.clone(), rule: "".into(), subject: "".into() };
+        let pipeline = pipeline.clone();
+        self.alerts.range(first..).take_while(move |(key, _)| key.pipeline == pipeline).map(|(_, alert)| alert)
+    }
+
+    /// Number of alerts that fire.
+    #[must_use]
+    pub fn firing(&self) -> usize {
+        self.alerts.values().filter(|alert| alert.incident.is_some()).count()
+    }
+
+    pub(crate) fn put_alert(&mut self, alert: Alert) {
+        if self.alerts.get(&alert.key) != Some(&alert) {
+            self.dirty.insert(Dirty::Alert(alert.key.clone()));
+            self.alerts.insert(alert.key.clone(), alert);
+        }
+    }
+
+    pub(crate) fn remove_alert(&mut self, key: &AlertKey) -> Option<Alert> {
+        let gone = self.alerts.remove(key);
+        if gone.is_some() {
+            self.dirty.insert(Dirty::Alert(key.clone()));
+        }
+        gone
+    }
+
+    /// An incident in memory: open, or loaded for a command.
+    #[must_use]
+    pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
+        self.incidents.get(&id)
+    }
+
+    /// Open incidents in memory.
+    pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.values().filter(|incident| incident.state != IncidentState::Resolved)
+    }
+
+    pub(crate) fn put_incident(&mut self, incident: Incident) {
+        if self.incidents.get(&incident.id) != Some(&incident) {
+            self.dirty.insert(Dirty::Incident(incident.id));
+            self.incidents.insert(incident.id, incident);
+        }
+    }
+}
+
+/// Timers and the delta.
+impl State {
+    /// When the next decision is due by the clock.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// When a timer is due.
+    #[must_use]
+    pub fn timer(&self, key: &TimerKey) -> Option<Timestamp> {
+        self.timers.get(key).copied()
+    }
+
+    /// All timers.
+    pub fn timers(&self) -> impl Iterator<Item = (&TimerKey, Timestamp)> {
+        self.timers.iter().map(|(key, due)| (key, *due))
+    }
+
+    pub(crate) fn set_timer(&mut self, key: TimerKey, due: Timestamp) {
+        if self.timers.get(&key) == Some(&due) {
+            return;
+        }
+        if let Some(old) = self.timers.insert(key.clone(), due) {
+            self.due.remove(&(old, key.clone()));
+        }
+        self.due.insert((due, key.clone()));
+        self.dirty.insert(Dirty::Timer(key));
+    }
+
+    pub(crate) fn clear_timer(&mut self, key: &TimerKey) {
+        if let Some(due) = self.timers.remove(key) {
+            self.due.remove(&(due, key.clone()));
+            self.dirty.insert(Dirty::Timer(key.clone()));
+        }
+    }
+
+    /// Takes the timers due at `now`, earliest first.
+    pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<Timer> {
+        let mut taken = Vec::new();
+        while let Some((due, key)) = self.due.first().cloned() {
+            if due > now {
+                break;
+            }
+            self.clear_timer(&key);
+            taken.push(Timer { key, due });
+        }
+        taken
+    }
+
+    /// What changed since the last call, one entry per entity with its value now.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        let dirty = std::mem::take(&mut self.dirty);
+        dirty.into_iter().map(|dirty| self.change(dirty)).collect()
+    }
+
+    fn change(&self, dirty: Dirty) -> Change {
+        match dirty {
+            Dirty::Ruleset => {
+                let rules = self.rules.as_ref().map(Rules::source).cloned().unwrap_or_default();
+                Change::Ruleset(Box::new(rules))
+            }
+            Dirty::Counters => Change::Counters(self.counters),
+            Dirty::Pipeline(key) => Change::Pipeline(self.pipelines[&key].clone()),
+            Dirty::Run(key) => Change::Run(self.runs[&key].clone()),
+            Dirty::Attempt(key) => Change::Attempt(self.attempts[&key].clone()),
+            Dirty::Alias(key) => Change::Alias(self.aliases[&key].clone()),
+            Dirty::Incident(id) => Change::Incident(self.incidents[&id].clone()),
+            Dirty::Alert(key) => match self.alerts.get(&key) {
+                Some(alert) => Change::Alert(alert.clone()),
+                None => Change::AlertGone(key),
+            },
+            Dirty::Timer(key) => match self.timers.get(&key) {
+                Some(due) => Change::Timer(Timer { due: *due, key }),
+                None => Change::TimerGone(key),
+            },
+        }
+    }
+
+    /// Runs that are not over, for rules about time.
+    pub(crate) fn live_runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values().filter(|run| matches!(run.state, RunState::Running))
+    }
+}
