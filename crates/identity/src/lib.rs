@@ -1,1 +1,3 @@
-//! placeholder
+//! Who calls Trackside, what they may do, and where secrets come from.
+
+pub mod secret;
