@@ -29,6 +29,9 @@ pub struct State {
     runs: BTreeMap<RunKey, Run>,
     attempts: BTreeMap<AttemptKey, Attempt>,
     aliases: BTreeMap<(Name, Name), Alias>,
+    names: BTreeMap<RunKey, BTreeSet<(Name, Name)>>,
+    settled: BTreeSet<RunKey>,
+    resolved: BTreeSet<IncidentId>,
     pipelines: BTreeMap<PipelineKey, Pipeline>,
     alerts: BTreeMap<AlertKey, Alert>,
     incidents: BTreeMap<IncidentId, Incident>,
@@ -115,6 +118,9 @@ impl State {
             runs: BTreeMap::new(),
             attempts: BTreeMap::new(),
             aliases: BTreeMap::new(),
+            names: BTreeMap::new(),
+            settled: BTreeSet::new(),
+            resolved: BTreeSet::new(),
             pipelines: BTreeMap::new(),
             alerts: BTreeMap::new(),
             incidents: BTreeMap::new(),
@@ -146,16 +152,22 @@ impl State {
     /// Adds runs, attempts, names and incidents that were loaded on demand. What is already here wins.
     pub fn absorb(&mut self, loaded: Loaded) {
         for run in loaded.runs {
-            self.runs.entry(run.key.clone()).or_insert(run);
+            if !self.runs.contains_key(&run.key) {
+                self.keep_run(run);
+            }
         }
         for attempt in loaded.attempts {
             self.attempts.entry(attempt.key.clone()).or_insert(attempt);
         }
         for alias in loaded.aliases {
-            self.aliases.entry((alias.source.clone(), alias.alias.clone())).or_insert(alias);
+            if !self.aliases.contains_key(&(alias.source.clone(), alias.alias.clone())) {
+                self.keep_alias(alias);
+            }
         }
         for incident in loaded.incidents {
-            self.incidents.entry(incident.id).or_insert(incident);
+            if !self.incidents.contains_key(&incident.id) {
+                self.keep_incident(incident);
+            }
         }
     }
 
@@ -250,9 +262,15 @@ impl State {
     pub(crate) fn put_alias(&mut self, alias: Alias) {
         let key = (alias.source.clone(), alias.alias.clone());
         if self.aliases.get(&key) != Some(&alias) {
-            self.dirty.insert(Dirty::Alias(key.clone()));
-            self.aliases.insert(key, alias);
+            self.dirty.insert(Dirty::Alias(key));
+            self.keep_alias(alias);
         }
+    }
+
+    fn keep_alias(&mut self, alias: Alias) {
+        let key = (alias.source.clone(), alias.alias.clone());
+        self.names.entry(alias.run.clone()).or_default().insert(key.clone());
+        self.aliases.insert(key, alias);
     }
 
     /// A run in memory.
@@ -264,12 +282,21 @@ impl State {
     pub(crate) fn put_run(&mut self, run: Run) {
         if self.runs.get(&run.key) != Some(&run) {
             self.dirty.insert(Dirty::Run(run.key.clone()));
-            self.runs.insert(run.key.clone(), run);
+            self.keep_run(run);
         }
     }
 
+    fn keep_run(&mut self, run: Run) {
+        if run.state.is_terminal() {
+            self.settled.insert(run.key.clone());
+        } else {
+            self.settled.remove(&run.key);
+        }
+        self.runs.insert(run.key.clone(), run);
+    }
+
     /// The attempts of a run in memory, by task, map index and try.
-    pub fn attempts(&self, run: &RunKey) -> impl DoubleEndedIterator<Item = &Attempt> {
+    pub fn attempts(&self, run: &RunKey) -> impl Iterator<Item = &Attempt> {
         let first = AttemptKey { run: run.clone(), task: "".into(), map_index: i32::MIN, try_number: 0 };
         let run = run.clone();
         self.attempts.range(first..).take_while(move |(key, _)| key.run == run).map(|(_, attempt)| attempt)
@@ -292,14 +319,19 @@ impl State {
     /// batch was committed; what is needed again is loaded again.
     pub fn forget_settled(&mut self) {
         assert!(self.dirty.is_empty(), "forget only after the batch was taken");
-        let settled: BTreeSet<RunKey> =
-            self.runs.values().filter(|run| run.state.is_terminal()).map(|run| run.key.clone()).collect();
-        if !settled.is_empty() {
-            self.runs.retain(|key, _| !settled.contains(key));
-            self.attempts.retain(|key, _| !settled.contains(&key.run));
-            self.aliases.retain(|_, alias| !settled.contains(&alias.run));
+        for key in std::mem::take(&mut self.settled) {
+            self.runs.remove(&key);
+            let attempts: Vec<AttemptKey> = self.attempts(&key).map(|attempt| attempt.key.clone()).collect();
+            for attempt in attempts {
+                self.attempts.remove(&attempt);
+            }
+            for name in self.names.remove(&key).unwrap_or_default() {
+                self.aliases.remove(&name);
+            }
         }
-        self.incidents.retain(|_, incident| incident.state != IncidentState::Resolved);
+        for id in std::mem::take(&mut self.resolved) {
+            self.incidents.remove(&id);
+        }
     }
 
     /// Runs in memory.
@@ -383,8 +415,15 @@ impl State {
     pub(crate) fn put_incident(&mut self, incident: Incident) {
         if self.incidents.get(&incident.id) != Some(&incident) {
             self.dirty.insert(Dirty::Incident(incident.id));
-            self.incidents.insert(incident.id, incident);
+            self.keep_incident(incident);
         }
+    }
+
+    fn keep_incident(&mut self, incident: Incident) {
+        if incident.state == IncidentState::Resolved {
+            self.resolved.insert(incident.id);
+        }
+        self.incidents.insert(incident.id, incident);
     }
 }
 
