@@ -1,3 +1,10 @@
 //! Who calls Trackside, what they may do, and where secrets come from.
 
+pub mod credential;
+pub mod csrf;
+pub mod directory;
+pub mod link;
+pub mod role;
 pub mod secret;
+pub mod session;
+pub mod token;

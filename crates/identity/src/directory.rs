@@ -1,0 +1,179 @@
+//! Who is known: the tokens of the configuration and of the database, looked up by hash.
+//!
+//! A value, built anew when tokens change and swapped as a whole, so that a door authenticates without reading the
+//! database. Invariant: names are unique, so that a name in the audit means one token.
+
+use crate::role::Role;
+use crate::token::TokenHash;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use trackside_core::caller::Caller;
+
+/// A verified caller and what they may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Who, for every write and its audit row.
+    pub caller: Caller,
+    /// What they may do.
+    pub role: Role,
+    /// Team the token is bound to; the first owner candidate of what it sends.
+    pub team: Option<String>,
+    /// Name of the token, or of the person signed in; the source of events that name none.
+    pub token_name: String,
+}
+
+/// A token that opens Trackside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Unique name.
+    pub name: String,
+    /// What its holder may do.
+    pub role: Role,
+    /// Team it is bound to.
+    pub team: Option<String>,
+    /// Where it was made.
+    pub origin: Origin,
+    /// SHA-256 of the token.
+    pub hash: TokenHash,
+}
+
+/// Where a token was made, hence where it is revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// In the configuration, as a secret reference.
+    Configuration,
+    /// Through the API.
+    Api,
+}
+
+/// Why two grants cannot stand together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// Two tokens have one name.
+    #[error("two tokens are named `{0}`; give each its own name")]
+    Name(String),
+    /// Two names have the same token.
+    #[error("tokens `{0}` and `{1}` have the same secret; give each its own")]
+    Secret(String, String),
+}
+
+/// All grants.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    by_hash: HashMap<TokenHash, Arc<Identity>>,
+    by_name: BTreeMap<String, Grant>,
+}
+
+impl Directory {
+    /// A directory of these grants.
+    ///
+    /// # Errors
+    /// When two grants share a name or a secret.
+    pub fn new(grants: impl IntoIterator<Item = Grant>) -> Result<Self, Conflict> {
+        let mut directory = Self::default();
+        for grant in grants {
+            if directory.by_name.contains_key(&grant.name) {
+                return Err(Conflict::Name(grant.name));
+            }
+            let identity = Arc::new(grant.identity("token"));
+            if let Some(other) = directory.by_hash.insert(grant.hash, identity) {
+                return Err(Conflict::Secret(other.token_name.clone(), grant.name));
+            }
+            directory.by_name.insert(grant.name.clone(), grant);
+        }
+        Ok(directory)
+    }
+
+    /// Who presents this token.
+    #[must_use]
+    pub fn find(&self, presented: &str) -> Option<&Arc<Identity>> {
+        self.by_hash.get(&TokenHash::of(presented))
+    }
+
+    /// The first of the candidates that is known.
+    pub fn find_any<'a>(
+        &self,
+        candidates: impl IntoIterator<Item = &'a str>,
+    ) -> Option<&Arc<Identity>> {
+        candidates
+            .into_iter()
+            .find_map(|candidate| self.find(candidate))
+    }
+
+    /// The grant of that name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Grant> {
+        self.by_name.get(name)
+    }
+
+    /// All grants, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Grant> {
+        self.by_name.values()
+    }
+}
+
+impl Grant {
+    /// Who the holder is when they came in by `via` (`token` or `session`).
+    #[must_use]
+    pub fn identity(&self, via: &str) -> Identity {
+        Identity {
+            caller: Caller {
+                subject: self.name.clone(),
+                via: via.to_owned(),
+            },
+            role: self.role,
+            team: self.team.clone(),
+            token_name: self.name.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(name: &str, secret: &str) -> Grant {
+        Grant {
+            name: name.to_owned(),
+            role: Role::Ingest,
+            team: Some("payments".to_owned()),
+            origin: Origin::Configuration,
+            hash: TokenHash::of(secret),
+        }
+    }
+
+    #[test]
+    fn a_token_finds_its_identity_and_nothing_else_does() {
+        let directory = Directory::new([grant("airflow", "one"), grant("prefect", "user:two")])
+            .expect("no conflict");
+        assert_eq!(
+            directory.find("one").map(|i| i.token_name.as_str()),
+            Some("airflow")
+        );
+        assert_eq!(
+            directory
+                .find_any(["two", "user:two"])
+                .map(|i| i.token_name.as_str()),
+            Some("prefect")
+        );
+        assert_eq!(directory.find("airflow"), None);
+        assert_eq!(directory.find(""), None);
+        assert_eq!(
+            directory.named("airflow").map(|g| g.role),
+            Some(Role::Ingest)
+        );
+    }
+
+    #[test]
+    fn names_and_secrets_are_unique() {
+        let same_name = Directory::new([grant("a", "one"), grant("a", "two")]).map(|_| ());
+        assert_eq!(same_name, Err(Conflict::Name("a".to_owned())));
+        let same_secret = Directory::new([grant("a", "one"), grant("b", "one")]).map(|_| ());
+        assert_eq!(
+            same_secret,
+            Err(Conflict::Secret("a".to_owned(), "b".to_owned()))
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! What a caller may do: a ladder of four roles for people and tools, and one role apart for senders.
+//!
+//! Invariant: `ingest` opens the doors and nothing else, and nothing else opens the doors. A token that leaks from an
+//! Airflow variable can add events; it cannot read an incident, and a token of a person cannot forge events.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A role. Ordered as a ladder from `Viewer` to `Admin`; `Ingest` stands apart.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Send events through the doors. Includes nothing else and is included in nothing.
+    Ingest,
+    /// Read everything.
+    Viewer,
+    /// Viewer, and acknowledge, resolve and comment incidents.
+    Responder,
+    /// Responder, and retry deliveries and send tests.
+    Operator,
+    /// Operator, and manage tokens and rules.
+    Admin,
+}
+
+impl Role {
+    /// Every role, lowest first.
+    pub const ALL: [Self; 5] = [
+        Self::Ingest,
+        Self::Viewer,
+        Self::Responder,
+        Self::Operator,
+        Self::Admin,
+    ];
+
+    /// Whether a caller with this role may do what needs `needed`.
+    #[must_use]
+    pub fn allows(self, needed: Self) -> bool {
+        match (self, needed) {
+            (Self::Ingest, _) | (_, Self::Ingest) => self == needed,
+            _ => self >= needed,
+        }
+    }
+
+    /// The lower-case name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Viewer => "viewer",
+            Self::Responder => "responder",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| UnknownRole(text.to_owned()))
+    }
+}
+
+/// The name is no role.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a role; the roles are ingest, viewer, responder, operator and admin")]
+pub struct UnknownRole(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ladder_includes_what_is_below_and_ingest_stands_apart() {
+        let table: Vec<String> = Role::ALL
+            .into_iter()
+            .map(|role| {
+                let may: Vec<&str> = Role::ALL
+                    .into_iter()
+                    .filter(|needed| role.allows(*needed))
+                    .map(Role::as_str)
+                    .collect();
+                format!("{role}: {}", may.join(" "))
+            })
+            .collect();
+        assert_eq!(
+            table,
+            [
+                "ingest: ingest",
+                "viewer: viewer",
+                "responder: viewer responder",
+                "operator: viewer responder operator",
+                "admin: viewer responder operator admin",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_read_back() {
+        for role in Role::ALL {
+            assert_eq!(role.as_str().parse(), Ok(role));
+        }
+        assert_eq!(
+            "Admin".parse::<Role>(),
+            Err(UnknownRole("Admin".to_owned()))
+        );
+    }
+}
