@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
 from collections.abc import Callable
+
+# Set when a suite has started itself again inside its virtual environment.
+INSIDE = "TRACKSIDE_SUITE_INSIDE"
 
 
 class MissingPart(Exception):
@@ -67,7 +71,8 @@ class Checks:
 def main(suite: str, run: Callable[[Checks], None]) -> None:
     """Runs a suite and exits. A missing part or an accident counts as a failed check and is said loudly."""
     checks = Checks(suite)
-    print(f"== suite {suite}", flush=True)
+    if INSIDE not in os.environ:
+        print(f"== suite {suite}", flush=True)
     try:
         run(checks)
     except MissingPart as missing:

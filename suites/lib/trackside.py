@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import ssl
 import sys
+import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,17 +44,19 @@ class Settings:
     connections: str = ""
     server: str = ""
     tokens: str = ""
+    notify: dict[str, tuple[str, ...]] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
 
 
 class Trackside:
     """One server: three teams, each with its own PagerDuty key and Slack webhook at the far ends of the suite."""
 
-    def __init__(self, bench: Bench, settings: Settings, *, scheme: str = "http") -> None:
+    def __init__(self, bench: Bench, settings: Settings, *, scheme: str = "http", ca: Path | None = None) -> None:
         self._bench = bench
         self._binary = binary()
         self._child: Child | None = None
         self._starts = 0
+        self._tls = ssl.create_default_context(cafile=ca) if ca else None
         port = free_port()
         self.authority = f"127.0.0.1:{port}"
         self.url = f"{scheme}://{self.authority}"
@@ -91,7 +95,7 @@ class Trackside:
 
     def ask(self, path: str) -> Answer:
         """Asks its API as a viewer."""
-        return call("GET", self.url + path, token=self.viewer_token)
+        return call("GET", self.url + path, token=self.viewer_token, tls=self._tls)
 
     def log(self) -> str:
         """Everything the server has written, over all its starts."""
@@ -106,7 +110,7 @@ class Trackside:
         child = self._running()
         if child.exit_code is not None:
             raise MissingPart(f"trackside ended with {child.exit_code} at start:\n{child.tail()}")
-        return call("GET", f"{self.url}/readyz", timeout=2).ok
+        return call("GET", f"{self.url}/readyz", timeout=2, tls=self._tls).ok
 
     def _environment(self, settings: Settings) -> dict[str, str]:
         env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
@@ -124,7 +128,7 @@ class Trackside:
             f"  public_url: {self.url}",
             *([settings.server] if settings.server else []),
             "teams:",
-            *(f"  {team}: {{notify: [{{via: pd-{team}}}, {{via: slack-{team}}}]}}" for team in TEAMS),
+            *(_team(team, settings.notify.get(team, ())) for team in TEAMS),
             "owners:",
             settings.owners,
             "rules:",
@@ -145,6 +149,11 @@ class Trackside:
             *([settings.tokens] if settings.tokens else []),
         ]
         return "\n".join(lines) + "\n"
+
+
+def _team(team: str, more: tuple[str, ...]) -> str:
+    ways = (f"pd-{team}", f"slack-{team}", *more)
+    return f"  {team}: {{notify: [{', '.join(f'{{via: {way}}}' for way in ways)}]}}"
 
 
 def routing_key(team: str) -> str:
