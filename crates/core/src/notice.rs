@@ -47,6 +47,34 @@ pub struct Notice {
     pub passthrough: Option<crate::event::Message>,
 }
 
+impl Notice {
+    /// A message that belongs to no incident.
+    #[must_use]
+    pub fn plain(
+        title: String,
+        summary: String,
+        severity: Severity,
+        at: Timestamp,
+        owner: OwnerView,
+    ) -> Self {
+        Self {
+            title,
+            summary,
+            severity,
+            at,
+            incident: None,
+            pipeline: None,
+            run: None,
+            alerts: Vec::new(),
+            more_alerts: 0,
+            links: Vec::new(),
+            details: BTreeMap::new(),
+            owner,
+            passthrough: None,
+        }
+    }
+}
+
 /// The incident in a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncidentView {

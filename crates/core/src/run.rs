@@ -171,7 +171,10 @@ impl RunState {
     /// True when nothing more is expected (it may still change: far ends let people edit states).
     #[must_use]
     pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled)
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled
+        )
     }
 
     /// The lower-case name.
@@ -217,7 +220,10 @@ impl RunKey {
     /// The pipeline it is a run of.
     #[must_use]
     pub fn pipeline_key(&self) -> PipelineKey {
-        PipelineKey { source: self.source.clone(), name: self.pipeline.clone() }
+        PipelineKey {
+            source: self.source.clone(),
+            name: self.pipeline.clone(),
+        }
     }
 }
 
@@ -333,3 +339,6 @@ fn duration_s(started: Option<Timestamp>, ended: Option<Timestamp>) -> Option<f6
     let seconds = ended?.duration_since(started?).as_secs_f64();
     (seconds >= 0.0).then_some(seconds)
 }
+
+/// Source name of dead man's switches; its pipelines are their slugs.
+pub const HEARTBEAT_SOURCE: &str = "heartbeat";

@@ -5,17 +5,18 @@
 //! must be loaded before a batch is decided, [`State::forget_settled`] drops what is over. No decision is made here.
 
 use crate::decision::{Alias, Change, Counters};
+use crate::event::Fact;
 use crate::ids::{IncidentId, Seq};
 use crate::incident::{Alert, AlertKey, Incident, IncidentState};
 use crate::input::{Entry, Input};
 use crate::pipeline::Pipeline;
-use crate::event::Fact;
 use crate::rules::{BadRuleset, Rules};
 use crate::ruleset::Ruleset;
 use crate::run::{Attempt, AttemptKey, Name, PipelineKey, Run, RunKey, RunState, RunUpdate};
 use crate::timer::{Timer, TimerKey};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The live state of one workspace.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ pub struct State {
     pub workspace: Name,
     /// Last log entry decided.
     pub cursor: Seq,
-    rules: Option<Rules>,
+    rules: Option<Arc<Rules>>,
     counters: Counters,
     runs: BTreeMap<RunKey, Run>,
     attempts: BTreeMap<AttemptKey, Attempt>,
@@ -138,9 +139,22 @@ impl State {
         let mut state = Self::new(workspace);
         state.cursor = loaded.cursor;
         state.counters = loaded.counters;
-        state.rules = loaded.ruleset.clone().map(Rules::new).transpose()?;
-        state.pipelines = loaded.pipelines.iter().map(|p| (p.key.clone(), p.clone())).collect();
-        state.alerts = loaded.alerts.iter().map(|a| (a.key.clone(), a.clone())).collect();
+        state.rules = loaded
+            .ruleset
+            .clone()
+            .map(Rules::new)
+            .transpose()?
+            .map(Arc::new);
+        state.pipelines = loaded
+            .pipelines
+            .iter()
+            .map(|p| (p.key.clone(), p.clone()))
+            .collect();
+        state.alerts = loaded
+            .alerts
+            .iter()
+            .map(|a| (a.key.clone(), a.clone()))
+            .collect();
         for timer in &loaded.timers {
             state.timers.insert(timer.key.clone(), timer.due);
             state.due.insert((timer.due, timer.key.clone()));
@@ -160,7 +174,10 @@ impl State {
             self.attempts.entry(attempt.key.clone()).or_insert(attempt);
         }
         for alias in loaded.aliases {
-            if !self.aliases.contains_key(&(alias.source.clone(), alias.alias.clone())) {
+            if !self
+                .aliases
+                .contains_key(&(alias.source.clone(), alias.alias.clone()))
+            {
                 self.keep_alias(alias);
             }
         }
@@ -173,12 +190,12 @@ impl State {
 
     /// The rules in force, once a ruleset is in the log.
     #[must_use]
-    pub fn rules(&self) -> Option<&Rules> {
-        self.rules.as_ref()
+    pub fn rules(&self) -> Option<Arc<Rules>> {
+        self.rules.clone()
     }
 
     pub(crate) fn set_rules(&mut self, rules: Rules) {
-        self.rules = Some(rules);
+        self.rules = Some(Arc::new(rules));
         self.dirty.insert(Dirty::Ruleset);
     }
 
@@ -209,10 +226,31 @@ impl State {
                         needed.incidents.insert(id);
                     }
                 }
-                Input::Tick { .. } | Input::Outcome(_) | Input::Ruleset { .. } => {}
+                Input::Tick { due } => self.needed_at(*due, &mut needed),
+                Input::Outcome(outcome) => needed.incidents.extend(
+                    outcome
+                        .incident
+                        .filter(|id| !self.incidents.contains_key(id)),
+                ),
+                Input::Ruleset { .. } => {}
             }
         }
         needed
+    }
+
+    fn needed_at(&self, due: Timestamp, needed: &mut Needed) {
+        for (_, key) in self.due.iter().take_while(|(at, _)| *at <= due) {
+            let run = match key {
+                TimerKey::Hold { attempt } => &attempt.run,
+                TimerKey::RunLimit { run, .. } => run,
+                TimerKey::Missing { .. } | TimerKey::Fresh { .. } | TimerKey::ReportEnds { .. } => {
+                    continue;
+                }
+            };
+            if !self.runs.contains_key(run) {
+                needed.runs.insert(run.clone());
+            }
+        }
     }
 
     fn needed_for(&self, source: &str, update: &RunUpdate, needed: &mut Needed) {
@@ -221,10 +259,14 @@ impl State {
         }
         let source: Name = source.into();
         for alias in &update.run_aliases {
-            needed.aliases.insert((source.clone(), alias.as_str().into()));
+            needed
+                .aliases
+                .insert((source.clone(), alias.as_str().into()));
         }
         if let Some(run_id) = &update.run_id {
-            needed.aliases.insert((source.clone(), run_id_alias(&update.pipeline, run_id)));
+            needed
+                .aliases
+                .insert((source.clone(), run_id_alias(&update.pipeline, run_id)));
         }
         needed.runs.insert(first_key(&source, update));
     }
@@ -250,7 +292,10 @@ impl State {
                 return Some(key);
             }
         }
-        update.run_aliases.iter().find_map(|alias| by_alias(alias.as_str().into()))
+        update
+            .run_aliases
+            .iter()
+            .find_map(|alias| by_alias(alias.as_str().into()))
     }
 
     /// A further name, when it is known.
@@ -269,7 +314,10 @@ impl State {
 
     fn keep_alias(&mut self, alias: Alias) {
         let key = (alias.source.clone(), alias.alias.clone());
-        self.names.entry(alias.run.clone()).or_default().insert(key.clone());
+        self.names
+            .entry(alias.run.clone())
+            .or_default()
+            .insert(key.clone());
         self.aliases.insert(key, alias);
     }
 
@@ -297,9 +345,17 @@ impl State {
 
     /// The attempts of a run in memory, by task, map index and try.
     pub fn attempts(&self, run: &RunKey) -> impl Iterator<Item = &Attempt> {
-        let first = AttemptKey { run: run.clone(), task: "".into(), map_index: i32::MIN, try_number: 0 };
+        let first = AttemptKey {
+            run: run.clone(),
+            task: "".into(),
+            map_index: i32::MIN,
+            try_number: 0,
+        };
         let run = run.clone();
-        self.attempts.range(first..).take_while(move |(key, _)| key.run == run).map(|(_, attempt)| attempt)
+        self.attempts
+            .range(first..)
+            .take_while(move |(key, _)| key.run == run)
+            .map(|(_, attempt)| attempt)
     }
 
     /// An attempt in memory.
@@ -318,10 +374,16 @@ impl State {
     /// Drops runs (with their attempts and names) that are over, and incidents that are resolved. Call after the
     /// batch was committed; what is needed again is loaded again.
     pub fn forget_settled(&mut self) {
-        assert!(self.dirty.is_empty(), "forget only after the batch was taken");
+        assert!(
+            self.dirty.is_empty(),
+            "forget only after the batch was taken"
+        );
         for key in std::mem::take(&mut self.settled) {
             self.runs.remove(&key);
-            let attempts: Vec<AttemptKey> = self.attempts(&key).map(|attempt| attempt.key.clone()).collect();
+            let attempts: Vec<AttemptKey> = self
+                .attempts(&key)
+                .map(|attempt| attempt.key.clone())
+                .collect();
             for attempt in attempts {
                 self.attempts.remove(&attempt);
             }
@@ -343,8 +405,15 @@ impl State {
 
 /// The key under which an update's run is kept when it is new.
 pub(crate) fn first_key(source: &Name, update: &RunUpdate) -> RunKey {
-    let run = update.run_id.as_deref().or_else(|| update.run_aliases.first().map(String::as_str));
-    RunKey { source: source.clone(), pipeline: update.pipeline.as_str().into(), run: run.unwrap_or("unnamed").into() }
+    let run = update
+        .run_id
+        .as_deref()
+        .or_else(|| update.run_aliases.first().map(String::as_str));
+    RunKey {
+        source: source.clone(),
+        pipeline: update.pipeline.as_str().into(),
+        run: run.unwrap_or("unnamed").into(),
+    }
 }
 
 /// Pipelines, alerts, incidents.
@@ -375,15 +444,25 @@ impl State {
 
     /// The alerts of a pipeline, by rule and subject.
     pub fn alerts_of(&self, pipeline: &PipelineKey) -> impl Iterator<Item = &Alert> {
-        let first = AlertKey { pipeline: pipeline.clone(), rule: "".into(), subject: "".into() };
+        let first = AlertKey {
+            pipeline: pipeline.clone(),
+            rule: "".into(),
+            subject: "".into(),
+        };
         let pipeline = pipeline.clone();
-        self.alerts.range(first..).take_while(move |(key, _)| key.pipeline == pipeline).map(|(_, alert)| alert)
+        self.alerts
+            .range(first..)
+            .take_while(move |(key, _)| key.pipeline == pipeline)
+            .map(|(_, alert)| alert)
     }
 
     /// Number of alerts that fire.
     #[must_use]
     pub fn firing(&self) -> usize {
-        self.alerts.values().filter(|alert| alert.incident.is_some()).count()
+        self.alerts
+            .values()
+            .filter(|alert| alert.incident.is_some())
+            .count()
     }
 
     pub(crate) fn put_alert(&mut self, alert: Alert) {
@@ -409,7 +488,9 @@ impl State {
 
     /// Open incidents in memory.
     pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.incidents.values().filter(|incident| incident.state != IncidentState::Resolved)
+        self.incidents
+            .values()
+            .filter(|incident| incident.state != IncidentState::Resolved)
     }
 
     pub(crate) fn put_incident(&mut self, incident: Incident) {
@@ -486,7 +567,11 @@ impl State {
     fn change(&self, dirty: Dirty) -> Change {
         match dirty {
             Dirty::Ruleset => {
-                let rules = self.rules.as_ref().map(Rules::source).cloned().unwrap_or_default();
+                let rules = self
+                    .rules
+                    .as_ref()
+                    .map(|rules| rules.source().clone())
+                    .unwrap_or_default();
                 Change::Ruleset(Box::new(rules))
             }
             Dirty::Counters => Change::Counters(self.counters),
@@ -508,6 +593,8 @@ impl State {
 
     /// Runs that are not over, for rules about time.
     pub(crate) fn live_runs(&self) -> impl Iterator<Item = &Run> {
-        self.runs.values().filter(|run| matches!(run.state, RunState::Running))
+        self.runs
+            .values()
+            .filter(|run| matches!(run.state, RunState::Running))
     }
 }

@@ -1,0 +1,46 @@
+//! The decision: `decide(state, inputs)` gives the new state, the effects, the audit and the reasons.
+//!
+//! Invariants: a function of (state, inputs) and nothing else; replaying the log from empty gives the same decisions.
+//! One input is one [`Turn`]; a turn reads and changes state, asks for effects and says why. Later kinds of rule
+//! extend `turn::act`; they do not go around it. Sending is not here, nor is anything about wire formats.
+//!
+//! - [`failure`]: what run transitions mean for rules and incidents
+//! - [`report`]: other systems' alerts and messages
+//! - [`clock`]: timers and rules about time
+//! - [`command`]: people, rule changes, outcomes of deliveries
+//! - [`incident`]: open, collect, resolve, tell
+
+mod clock;
+mod command;
+mod failure;
+mod incident;
+mod report;
+mod turn;
+
+use crate::decision::Decision;
+use crate::input::Entry;
+use crate::state::State;
+use turn::Turn;
+
+/// Decides a batch of inputs in log order. The decision must be committed whole before the next batch is decided.
+///
+/// # Panics
+/// When the inputs are not the ones that follow the cursor: that is a mistake of the caller.
+#[must_use]
+pub fn decide(state: &mut State, entries: &[Entry]) -> Decision {
+    let mut decision = Decision {
+        cursor: state.cursor,
+        ..Decision::default()
+    };
+    for entry in entries {
+        assert!(
+            entry.seq > state.cursor,
+            "inputs are decided once, in log order"
+        );
+        Turn::new(state, entry, &mut decision).act(&entry.input);
+        state.cursor = entry.seq;
+    }
+    decision.cursor = state.cursor;
+    decision.changes = state.take_changes();
+    decision
+}

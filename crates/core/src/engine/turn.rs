@@ -1,0 +1,186 @@
+//! One input's turn: access to state, and the writing down of effects, audit and reasons.
+//!
+//! Invariant: ids of effects and positions of audit rows are counted per turn, so they repeat in a replay.
+
+use crate::caller::Caller;
+use crate::decision::{AuditEntry, Decision, Explanation, OwnerTrail, RuleVerdict, Verdict};
+use crate::effect::{Action, Effect, delivery_id};
+use crate::event::Fact;
+use crate::ids::{DeliveryId, EventId, IncidentId, Seq};
+use crate::input::{Entry, Input};
+use crate::notice::Notice;
+use crate::projection;
+use crate::rules::Rules;
+use crate::state::State;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most rule verdicts kept in one explanation.
+const VERDICTS: usize = 100;
+
+/// One input being decided.
+pub(super) struct Turn<'a> {
+    pub(super) state: &'a mut State,
+    pub(super) seq: Seq,
+    pub(super) at: Timestamp,
+    pub(super) event: Option<EventId>,
+    pub(super) caller: Caller,
+    decision: &'a mut Decision,
+    audits: u32,
+    effects: BTreeMap<String, u32>,
+    meanings: Vec<String>,
+    outcomes: Vec<String>,
+    verdicts: Vec<RuleVerdict>,
+    owner: Option<OwnerTrail>,
+    incident: Option<IncidentId>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(state: &'a mut State, entry: &Entry, decision: &'a mut Decision) -> Self {
+        Self {
+            state,
+            seq: entry.seq,
+            at: entry.at,
+            event: None,
+            caller: Caller::rules(),
+            decision,
+            audits: 0,
+            effects: BTreeMap::new(),
+            meanings: Vec::new(),
+            outcomes: Vec::new(),
+            verdicts: Vec::new(),
+            owner: None,
+            incident: None,
+        }
+    }
+
+    /// Decides the input.
+    pub(super) fn act(mut self, input: &Input) {
+        match input {
+            Input::Event(event) => {
+                self.event = Some(event.id);
+                match &event.fact {
+                    Some(Fact::Run(update)) => {
+                        let transitions = projection::apply(self.state, event, update, self.at);
+                        self.on_run(event, update, &transitions);
+                    }
+                    Some(Fact::Report(report)) => self.on_report(event, report),
+                    Some(Fact::Message(message)) => self.on_message(event, message),
+                    None => {}
+                }
+            }
+            Input::Tick { due } => self.on_tick(*due),
+            Input::Outcome(outcome) => self.on_outcome(outcome),
+            Input::Command { caller, command } => {
+                self.caller = caller.clone();
+                self.on_command(command);
+            }
+            Input::Ruleset { caller, ruleset } => {
+                self.caller = caller.clone();
+                self.on_ruleset(ruleset);
+            }
+        }
+        self.explain();
+    }
+
+    /// The rules in force; `None` before the first ruleset, when everything is recorded and nobody is told.
+    pub(super) fn rules(&self) -> Option<Arc<Rules>> {
+        self.state.rules()
+    }
+
+    /// What the input meant, for people. The first meaning of a turn leads.
+    pub(super) fn means(&mut self, text: impl Into<String>) {
+        self.meanings.push(text.into());
+    }
+
+    /// What followed, for people.
+    pub(super) fn follows(&mut self, text: impl Into<String>) {
+        self.outcomes.push(text.into());
+    }
+
+    pub(super) fn verdict(&mut self, rule: &str, verdict: Verdict, because: impl Into<String>) {
+        if self.verdicts.len() < VERDICTS {
+            self.verdicts.push(RuleVerdict {
+                rule: rule.to_owned(),
+                verdict,
+                because: because.into(),
+            });
+        }
+    }
+
+    pub(super) fn owned_by(&mut self, trail: &OwnerTrail) {
+        self.owner.get_or_insert_with(|| trail.clone());
+    }
+
+    pub(super) fn concerns(&mut self, incident: IncidentId) {
+        self.incident = Some(incident);
+    }
+
+    /// Writes an audit row.
+    pub(super) fn audit(
+        &mut self,
+        action: &str,
+        summary: impl Into<String>,
+        incident: Option<IncidentId>,
+        delivery: Option<DeliveryId>,
+    ) {
+        self.decision.audit.push(AuditEntry {
+            seq: self.seq,
+            ordinal: self.audits,
+            at: self.at,
+            caller: self.caller.clone(),
+            action: action.to_owned(),
+            summary: summary.into(),
+            incident,
+            event: self.event,
+            delivery,
+        });
+        self.audits += 1;
+    }
+
+    /// Asks for something to be done outside.
+    pub(super) fn effect(
+        &mut self,
+        connection: &str,
+        action: Action,
+        incident: Option<IncidentId>,
+        notice: Notice,
+    ) -> DeliveryId {
+        let ordinal = self.effects.entry(connection.to_owned()).or_insert(0);
+        let id = delivery_id(&self.state.workspace, self.seq, connection, *ordinal);
+        *ordinal += 1;
+        let key = incident.map_or_else(|| id.to_string(), |incident| incident.to_string());
+        self.decision.effects.push(Effect {
+            id,
+            cause: self.seq,
+            at: self.at,
+            connection: connection.to_owned(),
+            incident,
+            key,
+            action,
+            notice: Box::new(notice),
+        });
+        id
+    }
+
+    fn explain(self) {
+        if self.meanings.is_empty() && self.verdicts.is_empty() && self.outcomes.is_empty() {
+            return;
+        }
+        let outcome = if self.outcomes.is_empty() {
+            "nothing had to be done".to_owned()
+        } else {
+            self.outcomes.join("; ")
+        };
+        self.decision.explanations.push(Explanation {
+            seq: self.seq,
+            event: self.event,
+            meaning: self.meanings.join("; "),
+            owner: self.owner,
+            rules: self.verdicts,
+            incident: self.incident,
+            outcome,
+        });
+    }
+}
