@@ -15,9 +15,6 @@ impl Caller {
     /// The rules themselves.
     #[must_use]
     pub fn rules() -> Self {
-        Self {
-            subject: "trackside".to_owned(),
-            via: "rules".to_owned(),
-        }
+        Self { subject: "trackside".to_owned(), via: "rules".to_owned() }
     }
 }

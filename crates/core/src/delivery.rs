@@ -26,12 +26,7 @@ pub fn longest_wait(trouble_for: SignedDuration) -> SignedDuration {
 ///
 /// `jitter` is uniform in `[0, 1)` and comes from the shell.
 #[must_use]
-pub fn next_attempt(
-    now: Timestamp,
-    trouble_since: Timestamp,
-    not_before: Option<Timestamp>,
-    jitter: f64,
-) -> Timestamp {
+pub fn next_attempt(now: Timestamp, trouble_since: Timestamp, not_before: Option<Timestamp>, jitter: f64) -> Timestamp {
     assert!((0.0..1.0).contains(&jitter), "jitter is in [0, 1)");
     let longest = longest_wait(now.duration_since(trouble_since));
     let wait = RETRY_FIRST.as_secs_f64() + (longest - RETRY_FIRST).as_secs_f64() * jitter;
@@ -64,10 +59,7 @@ impl Breaker {
     pub fn allows(&self, now: Timestamp, wanted: usize) -> usize {
         match self.trouble {
             None => wanted,
-            Some(Trouble {
-                probing: Probing::InFlight,
-                ..
-            }) => 0,
+            Some(Trouble { probing: Probing::InFlight, .. }) => 0,
             Some(trouble) if now < trouble.next => 0,
             Some(_) => wanted.min(1),
         }
@@ -86,19 +78,10 @@ impl Breaker {
     }
 
     /// The connection failed or asked to wait. Gives the time of the next attempt.
-    pub fn failed(
-        &mut self,
-        now: Timestamp,
-        not_before: Option<Timestamp>,
-        jitter: f64,
-    ) -> Timestamp {
+    pub fn failed(&mut self, now: Timestamp, not_before: Option<Timestamp>, jitter: f64) -> Timestamp {
         let since = self.trouble.map_or(now, |trouble| trouble.since);
         let next = next_attempt(now, since, not_before, jitter);
-        self.trouble = Some(Trouble {
-            since,
-            next,
-            probing: Probing::Idle,
-        });
+        self.trouble = Some(Trouble { since, next, probing: Probing::Idle });
         next
     }
 
@@ -128,16 +111,8 @@ impl Bucket {
     /// A full bucket.
     #[must_use]
     pub fn new(rate: f64, burst: f64, now: Timestamp) -> Self {
-        assert!(
-            rate > 0.0 && burst >= 1.0,
-            "a bucket lets something through"
-        );
-        Self {
-            rate,
-            burst,
-            tokens: burst,
-            at: now,
-        }
+        assert!(rate > 0.0 && burst >= 1.0, "a bucket lets something through");
+        Self { rate, burst, tokens: burst, at: now }
     }
 
     fn refill(&mut self, now: Timestamp) {
@@ -149,11 +124,7 @@ impl Bucket {
     /// Whole tokens there are now.
     pub fn available(&mut self, now: Timestamp) -> usize {
         self.refill(now);
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "0 <= tokens <= burst"
-        )]
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 <= tokens <= burst")]
         let whole = self.tokens as usize;
         whole
     }
@@ -170,9 +141,7 @@ impl Bucket {
     pub fn next(&self) -> Timestamp {
         let missing = (1.0 - self.tokens).max(0.0);
         // One extra millisecond, so that rounding never wakes the loop a moment too early.
-        self.at
-            + SignedDuration::from_secs_f64(missing / self.rate)
-            + SignedDuration::from_millis(1)
+        self.at + SignedDuration::from_secs_f64(missing / self.rate) + SignedDuration::from_millis(1)
     }
 }
 
@@ -221,26 +190,19 @@ pub fn plan_lane(rows: &[LaneRow]) -> LanePlan {
     let mut left: Vec<LaneRow> = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let ends_later = resolve.is_some_and(|resolve| index < resolve);
-        let updated_later = rows[index + 1..]
-            .iter()
-            .any(|later| later.action == Action::Update);
+        let updated_later = rows[index + 1..].iter().any(|later| later.action == Action::Update);
         match row.action {
             Action::Trigger | Action::Update | Action::Acknowledge if ends_later => {
-                plan.supersede
-                    .push((row.id, "the incident was resolved before it was sent"));
+                plan.supersede.push((row.id, "the incident was resolved before it was sent"));
             }
-            Action::Update if updated_later => {
-                plan.supersede.push((row.id, "a newer update follows"))
-            }
+            Action::Update if updated_later => plan.supersede.push((row.id, "a newer update follows")),
             _ => left.push(*row),
         }
     }
     // Nobody heard of the problem, so nobody needs to hear that it is over.
     let never_told = resolve.is_some_and(|resolve| {
         let mut before = rows[..resolve].iter();
-        rows[..resolve]
-            .iter()
-            .any(|row| row.action == Action::Trigger)
+        rows[..resolve].iter().any(|row| row.action == Action::Trigger)
             && before.all(|row| row.progress == Progress::NotThere)
             && rows[resolve].progress == Progress::NotThere
     });
@@ -248,8 +210,7 @@ pub fn plan_lane(rows: &[LaneRow]) -> LanePlan {
         left.retain(|row| {
             let drop = row.action == Action::Resolve;
             if drop {
-                plan.supersede
-                    .push((row.id, "nobody was told of the problem"));
+                plan.supersede.push((row.id, "nobody was told of the problem"));
             }
             !drop
         });
@@ -285,21 +246,11 @@ mod tests {
                 other => panic!("unknown letter {other}"),
             };
             let id = DeliveryId(Uuid::from_u128(parsed.len() as u128));
-            parsed.push(LaneRow {
-                id,
-                action,
-                progress: Progress::NotThere,
-            });
+            parsed.push(LaneRow { id, action, progress: Progress::NotThere });
         }
         let plan = plan_lane(&parsed);
-        let dropped: String = plan
-            .supersede
-            .iter()
-            .map(|(id, _)| id.0.as_u128().to_string())
-            .collect();
-        let head = plan
-            .head
-            .map_or_else(|| "-".to_owned(), |id| id.0.as_u128().to_string());
+        let dropped: String = plan.supersede.iter().map(|(id, _)| id.0.as_u128().to_string()).collect();
+        let head = plan.head.map_or_else(|| "-".to_owned(), |id| id.0.as_u128().to_string());
         assert_eq!(format!("send {head} drop {dropped}"), expect, "{rows}");
     }
 
@@ -328,10 +279,7 @@ mod tests {
         let at = |seconds: i64| start + SignedDuration::from_secs(seconds);
         assert_eq!(next_attempt(start, start, None, 0.0), start + RETRY_FIRST);
         assert_eq!(next_attempt(start, start, None, 0.99), start + RETRY_FIRST);
-        assert_eq!(
-            longest_wait(SignedDuration::from_secs(60)),
-            SignedDuration::from_millis(7500)
-        );
+        assert_eq!(longest_wait(SignedDuration::from_secs(60)), SignedDuration::from_millis(7500));
         assert_eq!(longest_wait(SignedDuration::from_hours(24)), RETRY_LONGEST);
         assert_eq!(next_attempt(at(0), start, Some(at(30)), 0.5), at(30));
     }

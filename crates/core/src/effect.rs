@@ -66,13 +66,5 @@ impl Action {
 /// The id of the `ordinal`-th effect that log entry `cause` has for `connection`.
 #[must_use]
 pub fn delivery_id(workspace: &str, cause: Seq, connection: &str, ordinal: u32) -> DeliveryId {
-    DeliveryId(derive(
-        "effect",
-        &[
-            workspace,
-            &cause.to_string(),
-            connection,
-            &ordinal.to_string(),
-        ],
-    ))
+    DeliveryId(derive("effect", &[workspace, &cause.to_string(), connection, &ordinal.to_string()]))
 }

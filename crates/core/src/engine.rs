@@ -28,15 +28,9 @@ use turn::Turn;
 /// When the inputs are not the ones that follow the cursor: that is a mistake of the caller.
 #[must_use]
 pub fn decide(state: &mut State, entries: &[Entry]) -> Decision {
-    let mut decision = Decision {
-        cursor: state.cursor,
-        ..Decision::default()
-    };
+    let mut decision = Decision { cursor: state.cursor, ..Decision::default() };
     for entry in entries {
-        assert!(
-            entry.seq > state.cursor,
-            "inputs are decided once, in log order"
-        );
+        assert!(entry.seq > state.cursor, "inputs are decided once, in log order");
         Turn::new(state, entry, &mut decision).act(&entry.input);
         state.cursor = entry.seq;
     }

@@ -122,9 +122,7 @@ pub struct Link {
 }
 
 /// How bad it is. Ordered: `Info < Warning < Error < Critical`. The names are PagerDuty's.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Nobody must act.
@@ -166,45 +164,25 @@ impl Event {
     /// # Errors
     /// The first field that breaks a limit of [`limits`] or misses `prefect.resource.id`.
     pub fn validate(&self) -> Result<(), InvalidEvent> {
-        let invalid = |field: &str, problem: String| {
-            Err(InvalidEvent {
-                field: field.to_owned(),
-                problem,
-            })
-        };
+        let invalid = |field: &str, problem: String| Err(InvalidEvent { field: field.to_owned(), problem });
         if self.event.is_empty() || self.event.len() > limits::EVENT_NAME_BYTES {
-            return invalid(
-                "event",
-                format!("must have 1 to {} bytes", limits::EVENT_NAME_BYTES),
-            );
+            return invalid("event", format!("must have 1 to {} bytes", limits::EVENT_NAME_BYTES));
         }
         if self.source.is_empty() || self.source.len() > limits::NAME_BYTES {
-            return invalid(
-                "source",
-                format!("must have 1 to {} bytes", limits::NAME_BYTES),
-            );
+            return invalid("source", format!("must have 1 to {} bytes", limits::NAME_BYTES));
         }
         if self.resource.get(RESOURCE_ID).is_none_or(String::is_empty) {
             return invalid("resource", format!("needs a non-empty `{RESOURCE_ID}`"));
         }
         if self.resource.len() > limits::RESOURCE_LABELS {
-            return invalid(
-                "resource",
-                format!("has more than {} labels", limits::RESOURCE_LABELS),
-            );
+            return invalid("resource", format!("has more than {} labels", limits::RESOURCE_LABELS));
         }
         if self.related.len() > limits::RELATED_RESOURCES {
-            return invalid(
-                "related",
-                format!("has more than {} entries", limits::RELATED_RESOURCES),
-            );
+            return invalid("related", format!("has more than {} entries", limits::RELATED_RESOURCES));
         }
         for (index, related) in self.related.iter().enumerate() {
             if related.get(RESOURCE_ROLE).is_none_or(String::is_empty) {
-                return invalid(
-                    &format!("related[{index}]"),
-                    format!("needs a non-empty `{RESOURCE_ROLE}`"),
-                );
+                return invalid(&format!("related[{index}]"), format!("needs a non-empty `{RESOURCE_ROLE}`"));
             }
         }
         Ok(())

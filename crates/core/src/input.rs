@@ -69,9 +69,9 @@ impl Command {
     #[must_use]
     pub fn incident(&self) -> Option<IncidentId> {
         match self {
-            Self::Acknowledge { incident }
-            | Self::Resolve { incident }
-            | Self::Note { incident, .. } => Some(*incident),
+            Self::Acknowledge { incident } | Self::Resolve { incident } | Self::Note { incident, .. } => {
+                Some(*incident)
+            }
             Self::SendTest { .. } => None,
         }
     }

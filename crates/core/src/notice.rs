@@ -50,13 +50,7 @@ pub struct Notice {
 impl Notice {
     /// A message that belongs to no incident.
     #[must_use]
-    pub fn plain(
-        title: String,
-        summary: String,
-        severity: Severity,
-        at: Timestamp,
-        owner: OwnerView,
-    ) -> Self {
+    pub fn plain(title: String, summary: String, severity: Severity, at: Timestamp, owner: OwnerView) -> Self {
         Self {
             title,
             summary,

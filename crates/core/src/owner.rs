@@ -10,29 +10,20 @@ use crate::rules::{Rules, Subject};
 pub fn resolve(rules: &Rules, subject: &Subject<'_>) -> OwnerTrail {
     let mut passed_over = Vec::new();
     let (team, because) = find(rules, subject, &mut passed_over);
-    OwnerTrail {
-        team,
-        because,
-        passed_over,
-    }
+    OwnerTrail { team, because, passed_over }
 }
 
 fn find(rules: &Rules, subject: &Subject<'_>, passed_over: &mut Vec<String>) -> (String, String) {
     let tier = rules.tier(subject);
     for (index, (matcher, team)) in rules.owner_rules().enumerate() {
         if matcher.mismatch(subject, tier, None).is_none() {
-            return (
-                team.to_owned(),
-                format!("owner rule {} of the configuration", index + 1),
-            );
+            return (team.to_owned(), format!("owner rule {} of the configuration", index + 1));
         }
     }
     for owner in subject.owners {
         match rules.team(owner) {
             Some(team) => return (team.to_owned(), format!("owner `{owner}` of the event")),
-            None => passed_over.push(format!(
-                "owner `{owner}` of the event is no team's name or alias"
-            )),
+            None => passed_over.push(format!("owner `{owner}` of the event is no team's name or alias")),
         }
     }
     for tag in subject.tags {
@@ -53,10 +44,7 @@ fn find(rules: &Rules, subject: &Subject<'_>, passed_over: &mut Vec<String>) -> 
     if let Some(pattern) = rules.owner_pattern(subject) {
         return (pattern.team.clone(), format!("pattern `{}`", pattern.path));
     }
-    (
-        rules.source().owners.default.clone(),
-        "nothing else said whose it is; this is the default owner".to_owned(),
-    )
+    (rules.source().owners.default.clone(), "nothing else said whose it is; this is the default owner".to_owned())
 }
 
 #[cfg(test)]
@@ -65,47 +53,26 @@ mod tests {
     use crate::ruleset::{OwnerPattern, OwnerRule, Owners, PipelineEntry, Ruleset, Selector, Team};
 
     fn rules() -> Rules {
-        let team = |aliases: &[&str]| Team {
-            aliases: aliases.iter().map(|a| (*a).to_owned()).collect(),
-            notify: vec![],
-        };
+        let team =
+            |aliases: &[&str]| Team { aliases: aliases.iter().map(|a| (*a).to_owned()).collect(), notify: vec![] };
         Rules::new(Ruleset {
-            teams: [
-                ("payments", team(&["pay"])),
-                ("ml", team(&["ml-research"])),
-                ("platform", team(&[])),
-            ]
-            .map(|(name, team)| (name.to_owned(), team))
-            .into(),
+            teams: [("payments", team(&["pay"])), ("ml", team(&["ml-research"])), ("platform", team(&[]))]
+                .map(|(name, team)| (name.to_owned(), team))
+                .into(),
             owners: Owners {
                 default: "platform".into(),
                 rules: vec![OwnerRule {
-                    matches: Selector {
-                        pipeline: Some("billing_*".into()),
-                        ..Selector::default()
-                    },
+                    matches: Selector { pipeline: Some("billing_*".into()), ..Selector::default() },
                     team: "payments".into(),
                 }],
                 patterns: vec![
-                    OwnerPattern {
-                        path: "airflow/**".into(),
-                        team: "payments".into(),
-                    },
-                    OwnerPattern {
-                        path: "airflow/ml_*/**".into(),
-                        team: "ml".into(),
-                    },
-                    OwnerPattern {
-                        path: "airflow/ml_*".into(),
-                        team: "ml".into(),
-                    },
+                    OwnerPattern { path: "airflow/**".into(), team: "payments".into() },
+                    OwnerPattern { path: "airflow/ml_*/**".into(), team: "ml".into() },
+                    OwnerPattern { path: "airflow/ml_*".into(), team: "ml".into() },
                 ],
             },
             pipelines: vec![PipelineEntry {
-                matches: Selector {
-                    pipeline: Some("ledger".into()),
-                    ..Selector::default()
-                },
+                matches: Selector { pipeline: Some("ledger".into()), ..Selector::default() },
                 tier: Some(1),
                 owner: Some("ml".into()),
                 runbook: None,
@@ -116,40 +83,17 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(
-        source: &str,
-        pipeline: &str,
-        task: &str,
-        owners: &[&str],
-        tags: &[&str],
-        expect: &str,
-    ) {
+    fn check(source: &str, pipeline: &str, task: &str, owners: &[&str], tags: &[&str], expect: &str) {
         let own = |list: &[&str]| list.iter().map(|x| (*x).to_owned()).collect::<Vec<_>>();
         let (owners, tags) = (own(owners), own(tags));
-        let subject = Subject {
-            source,
-            pipeline,
-            task,
-            tags: &tags,
-            owners: &owners,
-        };
+        let subject = Subject { source, pipeline, task, tags: &tags, owners: &owners };
         let trail = resolve(&rules(), &subject);
-        assert_eq!(
-            format!("{}: {} {:?}", trail.team, trail.because, trail.passed_over),
-            expect
-        );
+        assert_eq!(format!("{}: {} {:?}", trail.team, trail.because, trail.passed_over), expect);
     }
 
     #[test]
     fn the_first_source_of_an_owner_wins_and_the_last_pattern() {
-        check(
-            "x",
-            "billing_daily",
-            "",
-            &["ml"],
-            &[],
-            "payments: owner rule 1 of the configuration []",
-        );
+        check("x", "billing_daily", "", &["ml"], &[], "payments: owner rule 1 of the configuration []");
         check(
             "x",
             "y",
@@ -166,38 +110,10 @@ mod tests {
             &["team:nobody", "owner=ml-research"],
             "ml: tag `owner=ml-research` [\"tag `team:nobody` names no team\"]",
         );
-        check(
-            "x",
-            "ledger",
-            "",
-            &[],
-            &[],
-            "ml: the catalogue (`pipelines`) []",
-        );
-        check(
-            "airflow",
-            "ml_train",
-            "fit",
-            &[],
-            &[],
-            "ml: pattern `airflow/ml_*/**` []",
-        );
-        check(
-            "airflow",
-            "ml_train",
-            "",
-            &[],
-            &[],
-            "ml: pattern `airflow/ml_*` []",
-        );
-        check(
-            "airflow",
-            "other",
-            "t",
-            &[],
-            &[],
-            "payments: pattern `airflow/**` []",
-        );
+        check("x", "ledger", "", &[], &[], "ml: the catalogue (`pipelines`) []");
+        check("airflow", "ml_train", "fit", &[], &[], "ml: pattern `airflow/ml_*/**` []");
+        check("airflow", "ml_train", "", &[], &[], "ml: pattern `airflow/ml_*` []");
+        check("airflow", "other", "t", &[], &[], "payments: pattern `airflow/**` []");
         check(
             "prefect",
             "other",

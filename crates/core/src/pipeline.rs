@@ -69,11 +69,7 @@ impl Pipeline {
         if self.durations_ms.len() == limits::DURATION_SAMPLES {
             self.durations_ms.remove(0);
         }
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "saturating float to int"
-        )]
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating float to int")]
         self.durations_ms.push((seconds * 1000.0) as u32);
     }
 
@@ -92,9 +88,7 @@ impl Pipeline {
         let mut sorted = self.durations_ms.clone();
         sorted.sort_unstable();
         let rank = (sorted.len() * 95).div_ceil(100);
-        sorted
-            .get(rank.checked_sub(1)?)
-            .map(|ms| f64::from(*ms) / 1000.0)
+        sorted.get(rank.checked_sub(1)?).map(|ms| f64::from(*ms) / 1000.0)
     }
 
     /// Share of runs that succeeded, 0 to 1.

@@ -37,12 +37,7 @@ pub enum Transition {
 }
 
 /// Applies a run report.
-pub fn apply(
-    state: &mut State,
-    event: &Event,
-    update: &RunUpdate,
-    at: Timestamp,
-) -> Vec<Transition> {
+pub fn apply(state: &mut State, event: &Event, update: &RunUpdate, at: Timestamp) -> Vec<Transition> {
     let source: Name = event.source.as_str().into();
     let mut run = find_or_create(state, &source, update, at);
     learn(&mut run, update);
@@ -56,16 +51,11 @@ pub fn apply(
 }
 
 fn find_or_create(state: &State, source: &Name, update: &RunUpdate, at: Timestamp) -> Run {
-    if let Some(key) = state.find_run(source, update) {
-        if let Some(run) = state.run(key) {
-            return run.clone();
-        }
+    if let Some(run) = state.find_run(source, update).and_then(|key| state.run(key)) {
+        return run.clone();
     }
     let mut key = first_key(source, update);
-    let pipeline = crate::run::PipelineKey {
-        source: key.source.clone(),
-        name: key.pipeline.clone(),
-    };
+    let pipeline = crate::run::PipelineKey { source: key.source.clone(), name: key.pipeline.clone() };
     if let Some(known) = state.pipeline(&pipeline) {
         key.source = known.key.source.clone();
         key.pipeline = known.key.name.clone();
@@ -114,10 +104,7 @@ fn learn(run: &mut Run, update: &RunUpdate) {
 
 fn learn_pipeline(state: &mut State, run: &Run, update: &RunUpdate) {
     let key = run.key.pipeline_key();
-    let mut pipeline = state
-        .pipeline(&key)
-        .cloned()
-        .unwrap_or_else(|| Pipeline::new(key, run.system));
+    let mut pipeline = state.pipeline(&key).cloned().unwrap_or_else(|| Pipeline::new(key, run.system));
     pipeline.system = run.system;
     if !update.tags.is_empty() {
         pipeline.tags.clone_from(&update.tags);
@@ -134,18 +121,10 @@ fn learn_pipeline(state: &mut State, run: &Run, update: &RunUpdate) {
 
 /// Every name by which a later report may mean this run.
 fn register_names(state: &mut State, source: &Name, run: &Run, update: &RunUpdate) {
-    let mut names: Vec<Name> = update
-        .run_aliases
-        .iter()
-        .map(|alias| alias.as_str().into())
-        .filter(|alias| *alias != run.key.run)
-        .collect();
+    let mut names: Vec<Name> =
+        update.run_aliases.iter().map(|alias| alias.as_str().into()).filter(|alias| *alias != run.key.run).collect();
     // A run first seen under an opaque id: its own key is an opaque name too.
-    if update
-        .run_aliases
-        .iter()
-        .any(|alias| **alias == *run.key.run)
-    {
+    if update.run_aliases.iter().any(|alias| **alias == *run.key.run) {
         names.push(run.key.run.clone());
     }
     if let Some(run_id) = &update.run_id
@@ -154,11 +133,6 @@ fn register_names(state: &mut State, source: &Name, run: &Run, update: &RunUpdat
         names.push(run_id_alias(&update.pipeline, run_id));
     }
     for alias in names {
-        state.put_alias(Alias {
-            source: source.clone(),
-            alias,
-            run: run.key.clone(),
-            attempt: None,
-        });
+        state.put_alias(Alias { source: source.clone(), alias, run: run.key.clone(), attempt: None });
     }
 }

@@ -4,9 +4,7 @@
 //! Whether a rule's condition holds is decided in [`crate::engine`]; here is only whom and what it applies to.
 
 use crate::event::Severity;
-use crate::ruleset::{
-    Condition, ConnectionInfo, Notify, OwnerPattern, PipelineEntry, Rule, Ruleset, Selector,
-};
+use crate::ruleset::{Condition, ConnectionInfo, Notify, OwnerPattern, PipelineEntry, Rule, Ruleset, Selector};
 use crate::run::PipelineKey;
 use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 use std::collections::BTreeMap;
@@ -54,82 +52,15 @@ impl Rules {
     /// The first value that cannot be used: a bad glob, an unknown team or connection, a doubled name, a bad time.
     pub fn new(source: Ruleset) -> Result<Self, BadRuleset> {
         let team_by_name = index_teams(&source)?;
-        let known_team = |path: String, team: &str| {
-            if source.teams.contains_key(team) {
-                Ok(())
-            } else {
-                bad(
-                    path,
-                    format!(
-                        "there is no team `{team}`; {}",
-                        choices(source.teams.keys())
-                    ),
-                )
-            }
-        };
         if source.teams.is_empty() {
-            return bad(
-                "teams".into(),
-                "at least one team is needed: somebody must own what fails".into(),
-            );
+            return bad("teams".into(), "at least one team is needed: somebody must own what fails".into());
         }
-        known_team("owners.default".into(), &source.owners.default)?;
-        let mut owner_rules = Vec::new();
-        for (index, rule) in source.owners.rules.iter().enumerate() {
-            let path = format!("owners.rules[{index}]");
-            known_team(format!("{path}.team"), &rule.team)?;
-            if rule.matches.owner.is_some() {
-                return bad(
-                    format!("{path}.match.owner"),
-                    "an owner rule cannot ask for the owner it decides".into(),
-                );
-            }
-            owner_rules.push((
-                Matcher::new(&rule.matches, &format!("{path}.match"))?,
-                rule.team.clone(),
-            ));
-        }
-        for (index, pattern) in source.owners.patterns.iter().enumerate() {
-            known_team(format!("owners.patterns[{index}].team"), &pattern.team)?;
-        }
-        let owner_patterns = compile_patterns(&source.owners.patterns)?;
-        let mut rules: Vec<(Matcher, Rule)> = Vec::new();
-        for (index, rule) in source.rules.iter().enumerate() {
-            let path = format!("rules[{index}]");
-            if rules.iter().any(|(_, earlier)| earlier.name == rule.name) {
-                return bad(
-                    format!("{path}.name"),
-                    format!(
-                        "`{}` is used twice; a rule's name is its identity",
-                        rule.name
-                    ),
-                );
-            }
-            check_condition(&rule.when, &path)?;
-            rules.push((
-                Matcher::new(&rule.matches, &format!("{path}.match"))?,
-                rule.clone(),
-            ));
-        }
-        let mut pipelines = Vec::new();
-        for (index, entry) in source.pipelines.iter().enumerate() {
-            let path = format!("pipelines[{index}]");
-            if let Some(owner) = &entry.owner {
-                known_team(format!("{path}.owner"), owner)?;
-            }
-            pipelines.push((
-                Matcher::new(&entry.matches, &format!("{path}.match"))?,
-                entry.clone(),
-            ));
-        }
-        Ok(Self {
-            team_by_name,
-            owner_rules,
-            owner_patterns,
-            rules,
-            pipelines,
-            source,
-        })
+        known_team(&source, "owners.default".into(), &source.owners.default)?;
+        let owner_rules = compile_owner_rules(&source)?;
+        let owner_patterns = compile_patterns(&source)?;
+        let rules = compile_rules(&source.rules)?;
+        let pipelines = compile_pipelines(&source)?;
+        Ok(Self { team_by_name, owner_rules, owner_patterns, rules, pipelines, source })
     }
 
     /// The ruleset it was made from.
@@ -147,10 +78,7 @@ impl Rules {
     /// How a team is told, in order. Empty for an unknown team.
     #[must_use]
     pub fn notify(&self, team: &str) -> &[Notify] {
-        self.source
-            .teams
-            .get(team)
-            .map_or(&[], |team| team.notify.as_slice())
+        self.source.teams.get(team).map_or(&[], |team| team.notify.as_slice())
     }
 
     /// What a connection is.
@@ -167,17 +95,12 @@ impl Rules {
     /// The rule of a name.
     #[must_use]
     pub fn rule(&self, name: &str) -> Option<&Rule> {
-        self.rules
-            .iter()
-            .map(|(_, rule)| rule)
-            .find(|rule| rule.name == name)
+        self.rules.iter().map(|(_, rule)| rule).find(|rule| rule.name == name)
     }
 
     /// The explicit owner rules, first match wins.
     pub fn owner_rules(&self) -> impl Iterator<Item = (&Matcher, &str)> {
-        self.owner_rules
-            .iter()
-            .map(|(matcher, team)| (matcher, team.as_str()))
+        self.owner_rules.iter().map(|(matcher, team)| (matcher, team.as_str()))
     }
 
     /// The last owner pattern that matches `source/pipeline[/task]`.
@@ -193,11 +116,7 @@ impl Rules {
     }
 
     /// The first value that entries for this subject give.
-    pub fn entry<'a, T>(
-        &'a self,
-        subject: &Subject<'_>,
-        field: impl Fn(&'a PipelineEntry) -> Option<T>,
-    ) -> Option<T> {
+    pub fn entry<'a, T>(&'a self, subject: &Subject<'_>, field: impl Fn(&'a PipelineEntry) -> Option<T>) -> Option<T> {
         self.pipelines
             .iter()
             .filter(|(matcher, _)| matcher.mismatch(subject, None, None).is_none())
@@ -214,16 +133,11 @@ impl Rules {
     /// Pipelines that are named in full in a rule or the catalogue, so that they are expected before they are seen.
     pub fn declared(&self) -> impl Iterator<Item = PipelineKey> + '_ {
         let selectors = self.source.rules.iter().map(|rule| &rule.matches);
-        selectors
-            .chain(self.source.pipelines.iter().map(|entry| &entry.matches))
-            .filter_map(|selector| {
-                let (source, name) = (selector.source.as_deref()?, selector.pipeline.as_deref()?);
-                let literal = |text: &str| !text.contains(['*', '?', '[', '{', '\\']);
-                (literal(source) && literal(name)).then(|| PipelineKey {
-                    source: source.into(),
-                    name: name.into(),
-                })
-            })
+        selectors.chain(self.source.pipelines.iter().map(|entry| &entry.matches)).filter_map(|selector| {
+            let (source, name) = (selector.source.as_deref()?, selector.pipeline.as_deref()?);
+            let literal = |text: &str| !text.contains(['*', '?', '[', '{', '\\']);
+            (literal(source) && literal(name)).then(|| PipelineKey { source: source.into(), name: name.into() })
+        })
     }
 
     /// Severity of a rule for a tier.
@@ -260,9 +174,7 @@ pub struct Matcher {
 impl Matcher {
     fn new(selector: &Selector, path: &str) -> Result<Self, BadRuleset> {
         let glob = |field: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(|text| compile(text, &format!("{path}.{field}")))
-                .transpose()
+            text.as_deref().map(|text| compile(text, &format!("{path}.{field}"))).transpose()
         };
         Ok(Self {
             source: glob("source", &selector.source)?,
@@ -276,12 +188,7 @@ impl Matcher {
 
     /// The first clause that does not match, with values; `None` when all match.
     #[must_use]
-    pub fn mismatch(
-        &self,
-        subject: &Subject<'_>,
-        tier: Option<u8>,
-        owner: Option<&str>,
-    ) -> Option<String> {
+    pub fn mismatch(&self, subject: &Subject<'_>, tier: Option<u8>, owner: Option<&str>) -> Option<String> {
         let globs = [
             ("source", &self.source, subject.source),
             ("pipeline", &self.pipeline, subject.pipeline),
@@ -297,10 +204,7 @@ impl Matcher {
         if let Some(tag) = &self.tag
             && !subject.tags.contains(tag)
         {
-            return Some(format!(
-                "tag `{tag}` is not among [{}]",
-                subject.tags.join(", ")
-            ));
+            return Some(format!("tag `{tag}` is not among [{}]", subject.tags.join(", ")));
         }
         if let Some(wanted) = self.tier
             && tier != Some(wanted)
@@ -311,10 +215,7 @@ impl Matcher {
         if let Some(wanted) = &self.owner
             && owner != Some(wanted.as_str())
         {
-            return Some(format!(
-                "owner is `{}`, not `{wanted}`",
-                owner.unwrap_or("unknown")
-            ));
+            return Some(format!("owner is `{}`, not `{wanted}`", owner.unwrap_or("unknown")));
         }
         None
     }
@@ -323,32 +224,70 @@ impl Matcher {
 fn compile(text: &str, path: &str) -> Result<GlobMatcher, BadRuleset> {
     match Glob::new(text) {
         Ok(glob) => Ok(glob.compile_matcher()),
-        Err(error) => bad(
-            path.to_owned(),
-            format!("`{text}` is not a glob: {}", error.kind()),
-        ),
+        Err(error) => bad(path.to_owned(), format!("`{text}` is not a glob: {}", error.kind())),
     }
 }
 
-fn compile_patterns(patterns: &[OwnerPattern]) -> Result<GlobSet, BadRuleset> {
+fn known_team(source: &Ruleset, path: String, team: &str) -> Result<(), BadRuleset> {
+    if source.teams.contains_key(team) {
+        Ok(())
+    } else {
+        bad(path, format!("there is no team `{team}`; {}", choices(source.teams.keys())))
+    }
+}
+
+fn compile_owner_rules(source: &Ruleset) -> Result<Vec<(Matcher, String)>, BadRuleset> {
+    let mut compiled = Vec::new();
+    for (index, rule) in source.owners.rules.iter().enumerate() {
+        let path = format!("owners.rules[{index}]");
+        known_team(source, format!("{path}.team"), &rule.team)?;
+        if rule.matches.owner.is_some() {
+            return bad(format!("{path}.match.owner"), "an owner rule cannot ask for the owner it decides".into());
+        }
+        compiled.push((Matcher::new(&rule.matches, &format!("{path}.match"))?, rule.team.clone()));
+    }
+    Ok(compiled)
+}
+
+fn compile_rules(rules: &[Rule]) -> Result<Vec<(Matcher, Rule)>, BadRuleset> {
+    let mut compiled: Vec<(Matcher, Rule)> = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let path = format!("rules[{index}]");
+        if compiled.iter().any(|(_, earlier)| earlier.name == rule.name) {
+            return bad(
+                format!("{path}.name"),
+                format!("`{}` is used twice; a rule's name is its identity", rule.name),
+            );
+        }
+        check_condition(&rule.when, &path)?;
+        compiled.push((Matcher::new(&rule.matches, &format!("{path}.match"))?, rule.clone()));
+    }
+    Ok(compiled)
+}
+
+fn compile_pipelines(source: &Ruleset) -> Result<Vec<(Matcher, PipelineEntry)>, BadRuleset> {
+    let mut compiled = Vec::new();
+    for (index, entry) in source.pipelines.iter().enumerate() {
+        let path = format!("pipelines[{index}]");
+        if let Some(owner) = &entry.owner {
+            known_team(source, format!("{path}.owner"), owner)?;
+        }
+        compiled.push((Matcher::new(&entry.matches, &format!("{path}.match"))?, entry.clone()));
+    }
+    Ok(compiled)
+}
+
+fn compile_patterns(source: &Ruleset) -> Result<GlobSet, BadRuleset> {
     let mut set = GlobSetBuilder::new();
-    for (index, pattern) in patterns.iter().enumerate() {
+    for (index, pattern) in source.owners.patterns.iter().enumerate() {
+        known_team(source, format!("owners.patterns[{index}].team"), &pattern.team)?;
         let path = format!("owners.patterns[{index}].path");
-        match GlobBuilder::new(&pattern.path)
-            .literal_separator(true)
-            .build()
-        {
+        match GlobBuilder::new(&pattern.path).literal_separator(true).build() {
             Ok(glob) => set.add(glob),
-            Err(error) => {
-                return bad(
-                    path,
-                    format!("`{}` is not a glob: {}", pattern.path, error.kind()),
-                );
-            }
+            Err(error) => return bad(path, format!("`{}` is not a glob: {}", pattern.path, error.kind())),
         };
     }
-    set.build()
-        .or_else(|error| bad("owners.patterns".into(), error.kind().to_string()))
+    set.build().or_else(|error| bad("owners.patterns".into(), error.kind().to_string()))
 }
 
 fn index_teams(source: &Ruleset) -> Result<BTreeMap<String, String>, BadRuleset> {
@@ -359,17 +298,11 @@ fn index_teams(source: &Ruleset) -> Result<BTreeMap<String, String>, BadRuleset>
             match source.connections.get(&notify.via) {
                 Some(info) if info.kind.can_tell() => {}
                 Some(_) => {
-                    return bad(
-                        path,
-                        format!("`{}` is read from; it cannot be told", notify.via),
-                    );
+                    return bad(path, format!("`{}` is read from; it cannot be told", notify.via));
                 }
                 None => {
                     let names = choices(source.connections.keys());
-                    return bad(
-                        path,
-                        format!("there is no connection `{}`; {names}", notify.via),
-                    );
+                    return bad(path, format!("there is no connection `{}`; {names}", notify.via));
                 }
             }
         }
@@ -387,28 +320,21 @@ fn index_teams(source: &Ruleset) -> Result<BTreeMap<String, String>, BadRuleset>
 
 fn check_condition(condition: &Condition, path: &str) -> Result<(), BadRuleset> {
     match condition {
-        Condition::Failed { consecutive: 0, .. } => bad(
-            format!("{path}.when.failed.consecutive"),
-            "must be at least 1".into(),
-        ),
-        Condition::RunsLongerThan(limit) if limit.seconds() < 1 => bad(
-            format!("{path}.when.runs_longer_than"),
-            "must be at least 1s".into(),
-        ),
-        Condition::Missing { every, .. } if every.seconds() < 1 => bad(
-            format!("{path}.when.missing.every"),
-            "must be at least 1s".into(),
-        ),
+        Condition::Failed { consecutive: 0, .. } => {
+            bad(format!("{path}.when.failed.consecutive"), "must be at least 1".into())
+        }
+        Condition::RunsLongerThan(limit) if limit.seconds() < 1 => {
+            bad(format!("{path}.when.runs_longer_than"), "must be at least 1s".into())
+        }
+        Condition::Missing { every, .. } if every.seconds() < 1 => {
+            bad(format!("{path}.when.missing.every"), "must be at least 1s".into())
+        }
         Condition::NotFreshBy { time, zone, .. } => {
             if jiff::civil::Time::strptime("%H:%M", time).is_err() {
-                return bad(
-                    format!("{path}.when.not_fresh_by.time"),
-                    format!("`{time}` is not a time; write HH:MM"),
-                );
+                return bad(format!("{path}.when.not_fresh_by.time"), format!("`{time}` is not a time; write HH:MM"));
             }
             if jiff::tz::TimeZone::get(zone).is_err() {
-                let problem =
-                    format!("`{zone}` is not an IANA time zone; write for example Europe/Paris");
+                let problem = format!("`{zone}` is not an IANA time zone; write for example Europe/Paris");
                 return bad(format!("{path}.when.not_fresh_by.zone"), problem);
             }
             Ok(())
@@ -423,9 +349,5 @@ fn bad<T>(path: String, problem: String) -> Result<T, BadRuleset> {
 
 fn choices<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let names: Vec<&str> = names.map(String::as_str).collect();
-    if names.is_empty() {
-        "none is declared".to_owned()
-    } else {
-        format!("declared are {}", names.join(", "))
-    }
+    if names.is_empty() { "none is declared".to_owned() } else { format!("declared are {}", names.join(", ")) }
 }

@@ -28,9 +28,7 @@ pub struct Ruleset {
 }
 
 /// What a connection leads to.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionKind {
     /// PagerDuty Events v2.
@@ -224,9 +222,7 @@ pub enum FailedOn {
 }
 
 /// A weekday.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Day {
@@ -273,18 +269,10 @@ impl<'de> Deserialize<'de> for Span {
 impl std::str::FromStr for Span {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || {
-            format!("`{text}` is not a length of time; write for example 90s, 20m, 1h 30m or 2d")
-        };
+        let bad = || format!("`{text}` is not a length of time; write for example 90s, 20m, 1h 30m or 2d");
         let span: jiff::Span = text.parse().map_err(|_| bad())?;
-        let duration = span
-            .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-            .map_err(|_| bad())?;
-        if duration.is_negative() {
-            Err(bad())
-        } else {
-            Ok(Self(duration))
-        }
+        let duration = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
+        if duration.is_negative() { Err(bad()) } else { Ok(Self(duration)) }
     }
 }
 

@@ -171,10 +171,7 @@ impl RunState {
     /// True when nothing more is expected (it may still change: far ends let people edit states).
     #[must_use]
     pub fn is_terminal(self) -> bool {
-        matches!(
-            self,
-            Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled
-        )
+        matches!(self, Self::Succeeded | Self::Failed | Self::Skipped | Self::Cancelled)
     }
 
     /// The lower-case name.
@@ -220,10 +217,7 @@ impl RunKey {
     /// The pipeline it is a run of.
     #[must_use]
     pub fn pipeline_key(&self) -> PipelineKey {
-        PipelineKey {
-            source: self.source.clone(),
-            name: self.pipeline.clone(),
-        }
+        PipelineKey { source: self.source.clone(), name: self.pipeline.clone() }
     }
 }
 

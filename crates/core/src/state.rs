@@ -83,11 +83,9 @@ pub struct Loaded {
 /// What must be loaded before some inputs can be decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needed {
-    /// Runs by key.
-    pub runs: BTreeSet<RunKey>,
-    /// Further names: (source, alias).
-    pub aliases: BTreeSet<(Name, Name)>,
-    /// Incidents that a command names and that are not open.
+    /// Runs by any of their names: (source, pipeline, run id or alias).
+    pub runs: BTreeSet<(Name, Name, Name)>,
+    /// Incidents that are not open in memory.
     pub incidents: BTreeSet<IncidentId>,
 }
 
@@ -95,7 +93,7 @@ impl Needed {
     /// True when nothing is missing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.aliases.is_empty() && self.incidents.is_empty()
+        self.runs.is_empty() && self.incidents.is_empty()
     }
 }
 
@@ -139,22 +137,9 @@ impl State {
         let mut state = Self::new(workspace);
         state.cursor = loaded.cursor;
         state.counters = loaded.counters;
-        state.rules = loaded
-            .ruleset
-            .clone()
-            .map(Rules::new)
-            .transpose()?
-            .map(Arc::new);
-        state.pipelines = loaded
-            .pipelines
-            .iter()
-            .map(|p| (p.key.clone(), p.clone()))
-            .collect();
-        state.alerts = loaded
-            .alerts
-            .iter()
-            .map(|a| (a.key.clone(), a.clone()))
-            .collect();
+        state.rules = loaded.ruleset.clone().map(Rules::new).transpose()?.map(Arc::new);
+        state.pipelines = loaded.pipelines.iter().map(|p| (p.key.clone(), p.clone())).collect();
+        state.alerts = loaded.alerts.iter().map(|a| (a.key.clone(), a.clone())).collect();
         for timer in &loaded.timers {
             state.timers.insert(timer.key.clone(), timer.due);
             state.due.insert((timer.due, timer.key.clone()));
@@ -174,10 +159,7 @@ impl State {
             self.attempts.entry(attempt.key.clone()).or_insert(attempt);
         }
         for alias in loaded.aliases {
-            if !self
-                .aliases
-                .contains_key(&(alias.source.clone(), alias.alias.clone()))
-            {
+            if !self.aliases.contains_key(&(alias.source.clone(), alias.alias.clone())) {
                 self.keep_alias(alias);
             }
         }
@@ -227,11 +209,9 @@ impl State {
                     }
                 }
                 Input::Tick { due } => self.needed_at(*due, &mut needed),
-                Input::Outcome(outcome) => needed.incidents.extend(
-                    outcome
-                        .incident
-                        .filter(|id| !self.incidents.contains_key(id)),
-                ),
+                Input::Outcome(outcome) => {
+                    needed.incidents.extend(outcome.incident.filter(|id| !self.incidents.contains_key(id)))
+                }
                 Input::Ruleset { .. } => {}
             }
         }
@@ -248,7 +228,7 @@ impl State {
                 }
             };
             if !self.runs.contains_key(run) {
-                needed.runs.insert(run.clone());
+                needed.runs.insert((run.source.clone(), run.pipeline.clone(), run.run.clone()));
             }
         }
     }
@@ -257,18 +237,10 @@ impl State {
         if self.find_run(source, update).is_some() {
             return;
         }
-        let source: Name = source.into();
-        for alias in &update.run_aliases {
-            needed
-                .aliases
-                .insert((source.clone(), alias.as_str().into()));
+        let (source, pipeline): (Name, Name) = (source.into(), update.pipeline.as_str().into());
+        for name in update.run_id.iter().chain(&update.run_aliases) {
+            needed.runs.insert((source.clone(), pipeline.clone(), name.as_str().into()));
         }
-        if let Some(run_id) = &update.run_id {
-            needed
-                .aliases
-                .insert((source.clone(), run_id_alias(&update.pipeline, run_id)));
-        }
-        needed.runs.insert(first_key(&source, update));
     }
 
     /// The run an update is about, by any of its names.
@@ -292,10 +264,7 @@ impl State {
                 return Some(key);
             }
         }
-        update
-            .run_aliases
-            .iter()
-            .find_map(|alias| by_alias(alias.as_str().into()))
+        update.run_aliases.iter().find_map(|alias| by_alias(alias.as_str().into()))
     }
 
     /// A further name, when it is known.
@@ -314,10 +283,7 @@ impl State {
 
     fn keep_alias(&mut self, alias: Alias) {
         let key = (alias.source.clone(), alias.alias.clone());
-        self.names
-            .entry(alias.run.clone())
-            .or_default()
-            .insert(key.clone());
+        self.names.entry(alias.run.clone()).or_default().insert(key.clone());
         self.aliases.insert(key, alias);
     }
 
@@ -345,17 +311,9 @@ impl State {
 
     /// The attempts of a run in memory, by task, map index and try.
     pub fn attempts(&self, run: &RunKey) -> impl Iterator<Item = &Attempt> {
-        let first = AttemptKey {
-            run: run.clone(),
-            task: "".into(),
-            map_index: i32::MIN,
-            try_number: 0,
-        };
+        let first = AttemptKey { run: run.clone(), task: "".into(), map_index: i32::MIN, try_number: 0 };
         let run = run.clone();
-        self.attempts
-            .range(first..)
-            .take_while(move |(key, _)| key.run == run)
-            .map(|(_, attempt)| attempt)
+        self.attempts.range(first..).take_while(move |(key, _)| key.run == run).map(|(_, attempt)| attempt)
     }
 
     /// An attempt in memory.
@@ -374,16 +332,10 @@ impl State {
     /// Drops runs (with their attempts and names) that are over, and incidents that are resolved. Call after the
     /// batch was committed; what is needed again is loaded again.
     pub fn forget_settled(&mut self) {
-        assert!(
-            self.dirty.is_empty(),
-            "forget only after the batch was taken"
-        );
+        assert!(self.dirty.is_empty(), "forget only after the batch was taken");
         for key in std::mem::take(&mut self.settled) {
             self.runs.remove(&key);
-            let attempts: Vec<AttemptKey> = self
-                .attempts(&key)
-                .map(|attempt| attempt.key.clone())
-                .collect();
+            let attempts: Vec<AttemptKey> = self.attempts(&key).map(|attempt| attempt.key.clone()).collect();
             for attempt in attempts {
                 self.attempts.remove(&attempt);
             }
@@ -405,15 +357,8 @@ impl State {
 
 /// The key under which an update's run is kept when it is new.
 pub(crate) fn first_key(source: &Name, update: &RunUpdate) -> RunKey {
-    let run = update
-        .run_id
-        .as_deref()
-        .or_else(|| update.run_aliases.first().map(String::as_str));
-    RunKey {
-        source: source.clone(),
-        pipeline: update.pipeline.as_str().into(),
-        run: run.unwrap_or("unnamed").into(),
-    }
+    let run = update.run_id.as_deref().or_else(|| update.run_aliases.first().map(String::as_str));
+    RunKey { source: source.clone(), pipeline: update.pipeline.as_str().into(), run: run.unwrap_or("unnamed").into() }
 }
 
 /// Pipelines, alerts, incidents.
@@ -444,25 +389,15 @@ impl State {
 
     /// The alerts of a pipeline, by rule and subject.
     pub fn alerts_of(&self, pipeline: &PipelineKey) -> impl Iterator<Item = &Alert> {
-        let first = AlertKey {
-            pipeline: pipeline.clone(),
-            rule: "".into(),
-            subject: "".into(),
-        };
+        let first = AlertKey { pipeline: pipeline.clone(), rule: "".into(), subject: "".into() };
         let pipeline = pipeline.clone();
-        self.alerts
-            .range(first..)
-            .take_while(move |(key, _)| key.pipeline == pipeline)
-            .map(|(_, alert)| alert)
+        self.alerts.range(first..).take_while(move |(key, _)| key.pipeline == pipeline).map(|(_, alert)| alert)
     }
 
     /// Number of alerts that fire.
     #[must_use]
     pub fn firing(&self) -> usize {
-        self.alerts
-            .values()
-            .filter(|alert| alert.incident.is_some())
-            .count()
+        self.alerts.values().filter(|alert| alert.incident.is_some()).count()
     }
 
     pub(crate) fn put_alert(&mut self, alert: Alert) {
@@ -488,9 +423,7 @@ impl State {
 
     /// Open incidents in memory.
     pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.incidents
-            .values()
-            .filter(|incident| incident.state != IncidentState::Resolved)
+        self.incidents.values().filter(|incident| incident.state != IncidentState::Resolved)
     }
 
     pub(crate) fn put_incident(&mut self, incident: Incident) {
@@ -567,11 +500,7 @@ impl State {
     fn change(&self, dirty: Dirty) -> Change {
         match dirty {
             Dirty::Ruleset => {
-                let rules = self
-                    .rules
-                    .as_ref()
-                    .map(|rules| rules.source().clone())
-                    .unwrap_or_default();
+                let rules = self.rules.as_ref().map(|rules| rules.source().clone()).unwrap_or_default();
                 Change::Ruleset(Box::new(rules))
             }
             Dirty::Counters => Change::Counters(self.counters),
@@ -593,8 +522,6 @@ impl State {
 
     /// Runs that are not over, for rules about time.
     pub(crate) fn live_runs(&self) -> impl Iterator<Item = &Run> {
-        self.runs
-            .values()
-            .filter(|run| matches!(run.state, RunState::Running))
+        self.runs.values().filter(|run| matches!(run.state, RunState::Running))
     }
 }

@@ -29,15 +29,8 @@ impl Turn<'_> {
                 TimerKey::Missing { rule, pipeline } => self.missing(rule, pipeline),
                 TimerKey::Fresh { rule, pipeline } => self.fresh(rule, pipeline, timer.due),
                 TimerKey::ReportEnds { alert } => {
-                    self.means(format!(
-                        "the report `{}` ended by itself",
-                        alert.pipeline.name
-                    ));
-                    self.clear(
-                        alert,
-                        "its sender said it would end by now",
-                        &Context::default(),
-                    );
+                    self.means(format!("the report `{}` ended by itself", alert.pipeline.name));
+                    self.clear(alert, "its sender said it would end by now", &Context::default());
                 }
             }
         }
@@ -46,17 +39,16 @@ impl Turn<'_> {
     /// Sets the timers of rules about time for every pipeline that is known or declared. Timers of rules that did
     /// not change are kept, so that applying a configuration again does not start a countdown again.
     pub(super) fn watch_everything(&mut self, old: Option<&Rules>, new: &Rules) {
-        let unchanged = |name: &str| {
-            old.is_some_and(|old| old.rule(name).is_some() && old.rule(name) == new.rule(name))
-        };
+        let unchanged =
+            |name: &str| old.is_some_and(|old| old.rule(name).is_some() && old.rule(name) == new.rule(name));
         let stale: Vec<TimerKey> = self
             .state
             .timers()
             .map(|(key, _)| key)
             .filter(|key| match key {
-                TimerKey::RunLimit { rule, .. }
-                | TimerKey::Missing { rule, .. }
-                | TimerKey::Fresh { rule, .. } => !unchanged(rule),
+                TimerKey::RunLimit { rule, .. } | TimerKey::Missing { rule, .. } | TimerKey::Fresh { rule, .. } => {
+                    !unchanged(rule)
+                }
                 TimerKey::Hold { .. } | TimerKey::ReportEnds { .. } => false,
             })
             .cloned()
@@ -67,19 +59,11 @@ impl Turn<'_> {
         for key in new.declared() {
             if self.state.pipeline(&key).is_none() {
                 let heartbeat = &*key.source == HEARTBEAT_SOURCE;
-                let system = if heartbeat {
-                    System::Heartbeat
-                } else {
-                    System::Other
-                };
+                let system = if heartbeat { System::Heartbeat } else { System::Other };
                 self.state.put_pipeline(Pipeline::new(key, system));
             }
         }
-        let pipelines: Vec<PipelineKey> = self
-            .state
-            .pipelines()
-            .map(|pipeline| pipeline.key.clone())
-            .collect();
+        let pipelines: Vec<PipelineKey> = self.state.pipelines().map(|pipeline| pipeline.key.clone()).collect();
         for key in pipelines {
             self.watch_pipeline(new, &key);
         }
@@ -96,21 +80,11 @@ impl Turn<'_> {
         };
         for (matcher, rule) in rules.rules() {
             let timer = match &rule.when {
-                Condition::Missing { .. } => TimerKey::Missing {
-                    rule: rule.name.clone(),
-                    pipeline: key.clone(),
-                },
-                Condition::NotFreshBy { .. } => TimerKey::Fresh {
-                    rule: rule.name.clone(),
-                    pipeline: key.clone(),
-                },
+                Condition::Missing { .. } => TimerKey::Missing { rule: rule.name.clone(), pipeline: key.clone() },
+                Condition::NotFreshBy { .. } => TimerKey::Fresh { rule: rule.name.clone(), pipeline: key.clone() },
                 _ => continue,
             };
-            let alert = AlertKey {
-                pipeline: key.clone(),
-                rule: rule.name.as_str().into(),
-                subject: "".into(),
-            };
+            let alert = AlertKey { pipeline: key.clone(), rule: rule.name.as_str().into(), subject: "".into() };
             let fires = self.state.alert(&alert).is_some();
             if self.state.timer(&timer).is_some() || !applies(rules, matcher, &pipeline) {
                 continue;
@@ -120,9 +94,7 @@ impl Turn<'_> {
                     let since = pipeline.last_success.unwrap_or(self.at);
                     self.set_timer_after(timer, since + every.0 + grace.0);
                 }
-                Condition::NotFreshBy {
-                    time, zone, days, ..
-                } => {
+                Condition::NotFreshBy { time, zone, days, .. } => {
                     if let Some(due) = next_local(self.at, time, zone, days) {
                         self.state.set_timer(timer, due);
                     }
@@ -138,10 +110,7 @@ impl Turn<'_> {
             if let Condition::Missing { every, grace } = &rule.when
                 && applies(rules, matcher, pipeline)
             {
-                let timer = TimerKey::Missing {
-                    rule: rule.name.clone(),
-                    pipeline: pipeline.key.clone(),
-                };
+                let timer = TimerKey::Missing { rule: rule.name.clone(), pipeline: pipeline.key.clone() };
                 let since = pipeline.last_success.unwrap_or(self.at);
                 self.set_timer_after(timer, since + every.0 + grace.0);
             }
@@ -150,20 +119,15 @@ impl Turn<'_> {
 
     /// Sets the duration limits of a run.
     pub(super) fn watch_run(&mut self, rules: &Rules, run: &Run) {
-        let (Some(started), Some(pipeline)) = (
-            run.started,
-            self.state.pipeline(&run.key.pipeline_key()).cloned(),
-        ) else {
+        let (Some(started), Some(pipeline)) = (run.started, self.state.pipeline(&run.key.pipeline_key()).cloned())
+        else {
             return;
         };
         for (matcher, rule) in rules.rules() {
             if let Condition::RunsLongerThan(limit) = &rule.when
                 && applies(rules, matcher, &pipeline)
             {
-                let timer = TimerKey::RunLimit {
-                    rule: rule.name.clone(),
-                    run: run.key.clone(),
-                };
+                let timer = TimerKey::RunLimit { rule: rule.name.clone(), run: run.key.clone() };
                 self.set_timer_after(timer, started + limit.0);
             }
         }
@@ -175,47 +139,29 @@ impl Turn<'_> {
     }
 
     fn hold_ended(&mut self, key: &AttemptKey) {
-        let Some(attempt) = self
-            .state
-            .attempt(key)
-            .filter(|attempt| attempt.state == RunState::Held)
-        else {
+        let Some(attempt) = self.state.attempt(key).filter(|attempt| attempt.state == RunState::Held) else {
             return;
         };
         let mut attempt = attempt.clone();
         attempt.state = RunState::Failed;
-        attempt.note = Some(
-            "told as final: neither another try nor the end of the run came in time".to_owned(),
-        );
+        attempt.note = Some("told as final: neither another try nor the end of the run came in time".to_owned());
         self.state.put_attempt(attempt);
         let rules = self.rules();
         self.on_transition(rules.as_ref(), &Transition::AttemptFailed(key.clone()));
     }
 
     fn run_limit(&mut self, rule: &str, key: &RunKey) {
-        let Some(run) = self
-            .state
-            .run(key)
-            .filter(|run| run.state == RunState::Running)
-            .cloned()
-        else {
+        let Some(run) = self.state.run(key).filter(|run| run.state == RunState::Running).cloned() else {
             return;
         };
-        let limit = self
-            .rules()
-            .and_then(|rules| match &rules.rule(rule)?.when {
-                Condition::RunsLongerThan(limit) => Some(*limit),
-                _ => None,
-            });
-        let (Some(limit), Some(pipeline)) =
-            (limit, self.state.pipeline(&key.pipeline_key()).cloned())
-        else {
+        let limit = self.rules().and_then(|rules| match &rules.rule(rule)?.when {
+            Condition::RunsLongerThan(limit) => Some(*limit),
+            _ => None,
+        });
+        let (Some(limit), Some(pipeline)) = (limit, self.state.pipeline(&key.pipeline_key()).cloned()) else {
             return;
         };
-        self.means(format!(
-            "run {} of {} takes longer than {limit}",
-            key.run, key.pipeline
-        ));
+        self.means(format!("run {} of {} takes longer than {limit}", key.run, key.pipeline));
         let title = format!("{} takes longer than {limit}", key.pipeline);
         let summary = format!("Run {} is still running after {limit}", run_name(&run));
         self.fire_for(rule, &pipeline, title, summary, Some(&run));
@@ -226,45 +172,25 @@ impl Turn<'_> {
             return;
         };
         self.means(format!("{} has not succeeded in time", key.name));
-        let last = pipeline.last_success.map_or_else(
-            || "it has not succeeded yet".to_owned(),
-            |last| format!("last success {last}"),
-        );
+        let last = pipeline
+            .last_success
+            .map_or_else(|| "it has not succeeded yet".to_owned(), |last| format!("last success {last}"));
         let title = format!("{} is missing", key.name);
-        self.fire_for(
-            rule,
-            &pipeline,
-            title,
-            format!("No success in time; {last}"),
-            None,
-        );
+        self.fire_for(rule, &pipeline, title, format!("No success in time; {last}"), None);
     }
 
     fn fresh(&mut self, rule: &str, key: &PipelineKey, due: Timestamp) {
         let Some(rules) = self.rules() else {
             return;
         };
-        let (Some(pipeline), Some(found)) = (self.state.pipeline(key).cloned(), rules.rule(rule))
-        else {
+        let (Some(pipeline), Some(found)) = (self.state.pipeline(key).cloned(), rules.rule(rule)) else {
             return;
         };
-        let Condition::NotFreshBy {
-            time,
-            zone,
-            days,
-            max_age,
-        } = &found.when
-        else {
+        let Condition::NotFreshBy { time, zone, days, max_age } = &found.when else {
             return;
         };
         if let Some(next) = next_local(due, time, zone, days) {
-            self.state.set_timer(
-                TimerKey::Fresh {
-                    rule: rule.to_owned(),
-                    pipeline: key.clone(),
-                },
-                next,
-            );
+            self.state.set_timer(TimerKey::Fresh { rule: rule.to_owned(), pipeline: key.clone() }, next);
         }
         let since = fresh_since(due, zone, *max_age);
         self.means(format!("{} is due by {time} {zone}", key.name));
@@ -272,9 +198,7 @@ impl Turn<'_> {
             self.verdict(rule, Verdict::Passes, format!("it succeeded after {since}"));
             return;
         }
-        let last = pipeline
-            .last_success
-            .map_or_else(|| "never".to_owned(), |last| last.to_string());
+        let last = pipeline.last_success.map_or_else(|| "never".to_owned(), |last| last.to_string());
         let title = format!("{} is not fresh by {time}", key.name);
         self.fire_for(
             rule,
@@ -285,32 +209,18 @@ impl Turn<'_> {
         );
     }
 
-    fn fire_for(
-        &mut self,
-        rule: &str,
-        pipeline: &Pipeline,
-        title: String,
-        summary: String,
-        run: Option<&Run>,
-    ) {
+    fn fire_for(&mut self, rule: &str, pipeline: &Pipeline, title: String, summary: String, run: Option<&Run>) {
         let Some(rules) = self.rules() else {
             return;
         };
         let Some(found) = rules.rule(rule) else {
             return;
         };
-        let subject = run.map_or_else(
-            || pipeline_subject(pipeline),
-            |run| run_subject(run, pipeline),
-        );
+        let subject = run.map_or_else(|| pipeline_subject(pipeline), |run| run_subject(run, pipeline));
         let owner = owner::resolve(&rules, &subject);
         self.owned_by(&owner);
         let firing = Firing {
-            key: AlertKey {
-                pipeline: pipeline.key.clone(),
-                rule: rule.into(),
-                subject: "".into(),
-            },
+            key: AlertKey { pipeline: pipeline.key.clone(), rule: rule.into(), subject: "".into() },
             severity: severity(&rules, found, pipeline),
             threshold: 1,
             title,
@@ -318,12 +228,9 @@ impl Turn<'_> {
             occurred: self.at,
             owner,
             run_name: run.map(|run| run.key.run.clone()),
-            context: Context {
-                run: run.map(|run| run_view(run, None)),
-                ..Context::default()
-            },
+            context: Context { run: run.map(|run| run_view(run, None)), ..Context::default() },
         };
-        let verdict = self.fire(&rules, firing);
+        let verdict = self.fire(&rules, &firing);
         self.verdict(rule, verdict, summary);
     }
 }
@@ -334,9 +241,7 @@ fn severity(rules: &Rules, rule: &Rule, pipeline: &Pipeline) -> crate::event::Se
 
 fn applies(rules: &Rules, matcher: &Matcher, pipeline: &Pipeline) -> bool {
     let subject = pipeline_subject(pipeline);
-    matcher
-        .mismatch(&subject, rules.tier(&subject), pipeline.owner.as_deref())
-        .is_none()
+    matcher.mismatch(&subject, rules.tier(&subject), pipeline.owner.as_deref()).is_none()
 }
 
 /// The next instant after `after` at which clocks in `zone` show `time` on one of `days`.
@@ -362,9 +267,7 @@ fn fresh_since(due: Timestamp, zone: &str, max_age: Option<Span>) -> Timestamp {
     if let Some(age) = max_age {
         return due - age.0;
     }
-    let midnight = TimeZone::get(zone)
-        .ok()
-        .and_then(|zone| due.to_zoned(zone).start_of_day().ok());
+    let midnight = TimeZone::get(zone).ok().and_then(|zone| due.to_zoned(zone).start_of_day().ok());
     midnight.map_or(due, |midnight| midnight.timestamp())
 }
 
@@ -392,55 +295,13 @@ mod tests {
 
     #[test]
     fn local_deadlines_follow_the_clock_on_the_wall() {
-        check(
-            "2026-11-20T05:00:00Z",
-            "07:00",
-            "Europe/Paris",
-            &[],
-            "2026-11-20T06:00:00Z",
-        );
-        check(
-            "2026-11-20T06:00:00Z",
-            "07:00",
-            "Europe/Paris",
-            &[],
-            "2026-11-21T06:00:00Z",
-        );
-        check(
-            "2026-11-20T06:00:00Z",
-            "07:00",
-            "Europe/Paris",
-            &[Day::Mon],
-            "2026-11-23T06:00:00Z",
-        );
-        check(
-            "2026-11-20T05:59:59Z",
-            "07:00",
-            "Europe/Paris",
-            &[Day::Fri],
-            "2026-11-20T06:00:00Z",
-        );
-        check(
-            "2026-11-20T06:00:00Z",
-            "07:00",
-            "Europe/Paris",
-            &[Day::Fri],
-            "2026-11-27T06:00:00Z",
-        );
+        check("2026-11-20T05:00:00Z", "07:00", "Europe/Paris", &[], "2026-11-20T06:00:00Z");
+        check("2026-11-20T06:00:00Z", "07:00", "Europe/Paris", &[], "2026-11-21T06:00:00Z");
+        check("2026-11-20T06:00:00Z", "07:00", "Europe/Paris", &[Day::Mon], "2026-11-23T06:00:00Z");
+        check("2026-11-20T05:59:59Z", "07:00", "Europe/Paris", &[Day::Fri], "2026-11-20T06:00:00Z");
+        check("2026-11-20T06:00:00Z", "07:00", "Europe/Paris", &[Day::Fri], "2026-11-27T06:00:00Z");
         // The hour that does not exist, and the one that comes twice.
-        check(
-            "2026-03-28T12:00:00Z",
-            "02:30",
-            "Europe/Paris",
-            &[],
-            "2026-03-29T01:30:00Z",
-        );
-        check(
-            "2026-10-24T12:00:00Z",
-            "02:30",
-            "Europe/Paris",
-            &[],
-            "2026-10-25T00:30:00Z",
-        );
+        check("2026-03-28T12:00:00Z", "02:30", "Europe/Paris", &[], "2026-03-29T01:30:00Z");
+        check("2026-10-24T12:00:00Z", "02:30", "Europe/Paris", &[], "2026-10-25T00:30:00Z");
     }
 }

@@ -24,7 +24,7 @@ impl Turn<'_> {
                 self.means(format!("{who} resolves"));
                 match self.open(*incident) {
                     Some(incident) => {
-                        self.resolve(incident, &format!("resolved by {who}"), &Context::default())
+                        self.resolve(incident, &format!("resolved by {who}"), &Context::default());
                     }
                     None => self.refuse(*incident, "resolve"),
                 }
@@ -55,29 +55,15 @@ impl Turn<'_> {
         incident.acknowledged = Some(self.at);
         incident.updated = self.at;
         self.state.put_incident(incident.clone());
-        self.audit(
-            "incident.acknowledged",
-            format!("#{} acknowledged by {who}", incident.number),
-            Some(id),
-            None,
-        );
+        self.audit("incident.acknowledged", format!("#{} acknowledged by {who}", incident.number), Some(id), None);
         self.follows(format!("incident #{} acknowledged", incident.number));
         if let Some(rules) = self.rules() {
-            self.tell_all(
-                &rules,
-                &incident,
-                Action::Acknowledge,
-                &format!("{who} has it"),
-                &Context::default(),
-            );
+            self.tell_all(&rules, &incident, Action::Acknowledge, &format!("{who} has it"), &Context::default());
         }
     }
 
     fn open(&self, id: IncidentId) -> Option<Incident> {
-        self.state
-            .incident(id)
-            .filter(|incident| incident.state != IncidentState::Resolved)
-            .cloned()
+        self.state.incident(id).filter(|incident| incident.state != IncidentState::Resolved).cloned()
     }
 
     fn refuse(&mut self, id: IncidentId, what: &str) {
@@ -85,24 +71,14 @@ impl Turn<'_> {
             Some(_) => "it is resolved already",
             None => "there is no such incident",
         };
-        self.audit(
-            "command.refused",
-            format!("{what}: {why}"),
-            self.state.incident(id).map(|i| i.id),
-            None,
-        );
+        self.audit("command.refused", format!("{what}: {why}"), self.state.incident(id).map(|i| i.id), None);
         self.follows(format!("refused: {why}"));
     }
 
     fn send_test(&mut self, connection: &str) {
-        self.means(format!(
-            "{} asks for a test of {connection}",
-            self.caller.subject
-        ));
-        let known = self
-            .rules()
-            .and_then(|rules| rules.connection(connection))
-            .is_some_and(|info| info.kind.can_tell());
+        self.means(format!("{} asks for a test of {connection}", self.caller.subject));
+        let known =
+            self.rules().and_then(|rules| rules.connection(connection)).is_some_and(|info| info.kind.can_tell());
         if !known {
             self.audit(
                 "command.refused",
@@ -119,18 +95,10 @@ impl Turn<'_> {
             format!("{who} asked for this test of connection {connection}. Nothing is wrong."),
             Severity::Info,
             self.at,
-            OwnerView {
-                team: who.clone(),
-                because: "asked for the test".to_owned(),
-            },
+            OwnerView { team: who.clone(), because: "asked for the test".to_owned() },
         );
         let delivery = self.effect(connection, Action::Test, None, notice);
-        self.audit(
-            "test.sent",
-            format!("test of {connection} asked for by {who}"),
-            None,
-            Some(delivery),
-        );
+        self.audit("test.sent", format!("test of {connection} asked for by {who}"), None, Some(delivery));
         self.follows("a test message was queued");
     }
 
@@ -142,21 +110,12 @@ impl Turn<'_> {
                 let old = self.rules();
                 self.state.set_rules(new.clone());
                 self.watch_everything(old.as_deref(), &new);
-                let summary = format!(
-                    "{} rules, {} teams in force",
-                    ruleset.rules.len(),
-                    ruleset.teams.len()
-                );
+                let summary = format!("{} rules, {} teams in force", ruleset.rules.len(), ruleset.teams.len());
                 self.audit("rules.changed", summary, None, None);
             }
             // An invalid set never replaces a valid one; the shell checks before it writes to the log.
             Err(error) => {
-                self.audit(
-                    "command.refused",
-                    format!("rules not changed: {error}"),
-                    None,
-                    None,
-                );
+                self.audit("command.refused", format!("rules not changed: {error}"), None, None);
                 self.follows(format!("refused: {error}"));
             }
         }
@@ -167,27 +126,14 @@ impl Turn<'_> {
         let what = format!("{} via {}", outcome.action.as_str(), outcome.connection);
         let attempts = outcome.attempts;
         let (action, summary) = match &outcome.result {
-            DeliveryResult::Delivered => (
-                "delivery.delivered",
-                format!("{what} arrived, attempt {attempts}"),
-            ),
-            DeliveryResult::Dead { error } => (
-                "delivery.dead",
-                format!("{what} given up after {attempts} attempts: {error}"),
-            ),
-            DeliveryResult::Superseded { why } => (
-                "delivery.superseded",
-                format!("{what} not needed any more: {why}"),
-            ),
+            DeliveryResult::Delivered => ("delivery.delivered", format!("{what} arrived, attempt {attempts}")),
+            DeliveryResult::Dead { error } => {
+                ("delivery.dead", format!("{what} given up after {attempts} attempts: {error}"))
+            }
+            DeliveryResult::Superseded { why } => ("delivery.superseded", format!("{what} not needed any more: {why}")),
         };
-        self.audit(
-            action,
-            summary.clone(),
-            outcome.incident,
-            Some(outcome.delivery),
-        );
-        if let (DeliveryResult::Dead { error }, Some(incident)) =
-            (&outcome.result, outcome.incident)
+        self.audit(action, summary.clone(), outcome.incident, Some(outcome.delivery));
+        if let (DeliveryResult::Dead { error }, Some(incident)) = (&outcome.result, outcome.incident)
             && matches!(outcome.action, Action::Trigger | Action::Resolve)
         {
             self.means(summary);
@@ -201,33 +147,19 @@ impl Turn<'_> {
             return;
         };
         let incident = self.state.incident(id).cloned();
-        let owner = incident
-            .as_ref()
-            .map_or(rules.source().owners.default.as_str(), |incident| {
-                &incident.owner
-            });
-        let ways = rules
-            .notify(owner)
-            .iter()
-            .chain(rules.notify(&rules.source().owners.default));
-        let mut ways: Vec<String> = ways
-            .map(|notify| notify.via.clone())
-            .filter(|via| *via != outcome.connection)
-            .collect();
+        let owner = incident.as_ref().map_or(rules.source().owners.default.as_str(), |incident| &incident.owner);
+        let ways = rules.notify(owner).iter().chain(rules.notify(&rules.source().owners.default));
+        let mut ways: Vec<String> =
+            ways.map(|notify| notify.via.clone()).filter(|via| *via != outcome.connection).collect();
         ways.dedup();
         let Some(way) = ways.first() else {
             self.follows(format!("team {owner} has no other way to be told"));
             return;
         };
-        let title = format!(
-            "Could not {} through {}",
-            outcome.action.as_str(),
-            outcome.connection
-        );
-        let about = incident.as_ref().map_or_else(
-            || id.to_string(),
-            |incident| format!("#{} {}", incident.number, incident.title),
-        );
+        let title = format!("Could not {} through {}", outcome.action.as_str(), outcome.connection);
+        let about = incident
+            .as_ref()
+            .map_or_else(|| id.to_string(), |incident| format!("#{} {}", incident.number, incident.title));
         let notice = Notice::plain(
             title,
             format!(
@@ -238,10 +170,7 @@ impl Turn<'_> {
             self.at,
             OwnerView {
                 team: owner.to_owned(),
-                because: format!(
-                    "{} failed, this is another way to reach the team",
-                    outcome.connection
-                ),
+                because: format!("{} failed, this is another way to reach the team", outcome.connection),
             },
         );
         let delivery = self.effect(way, Action::Message, None, notice);

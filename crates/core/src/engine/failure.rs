@@ -59,13 +59,9 @@ impl Turn<'_> {
             Transition::RunEnded(run, outcome) => self.run_ended(rules, run, *outcome),
             Transition::AttemptFailed(attempt) => self.attempt_failed(rules, attempt),
             Transition::AttemptHeld(attempt) => {
-                let until = self.state.timer(&TimerKey::Hold {
-                    attempt: attempt.clone(),
-                });
+                let until = self.state.timer(&TimerKey::Hold { attempt: attempt.clone() });
                 let until = until.map_or_else(String::new, |due| format!(" (at the latest {due})"));
-                self.follows(format!(
-                    "held until the next try or the end of the run tells{until}"
-                ));
+                self.follows(format!("held until the next try or the end of the run tells{until}"));
             }
             Transition::AttemptRetried(_) => self.follows("nobody is told: it was tried again"),
             Transition::AttemptSucceeded(attempt) => self.attempt_succeeded(rules, attempt),
@@ -75,11 +71,7 @@ impl Turn<'_> {
 
     /// Writes the resolved owner on the run and its pipeline, for lists and filters.
     fn assign_owner(&mut self, rules: &Rules, event: &Event, update: &RunUpdate) {
-        let Some(run) = self
-            .state
-            .find_run(&event.source, update)
-            .and_then(|key| self.state.run(key))
-        else {
+        let Some(run) = self.state.find_run(&event.source, update).and_then(|key| self.state.run(key)) else {
             return;
         };
         let Some(pipeline) = self.state.pipeline(&run.key.pipeline_key()) else {
@@ -102,33 +94,20 @@ impl Turn<'_> {
     }
 
     fn run_ended(&mut self, rules: &Rules, key: &RunKey, outcome: RunState) {
-        let (Some(run), Some(pipeline)) = (
-            self.state.run(key).cloned(),
-            self.state.pipeline(&key.pipeline_key()).cloned(),
-        ) else {
+        let (Some(run), Some(pipeline)) =
+            (self.state.run(key).cloned(), self.state.pipeline(&key.pipeline_key()).cloned())
+        else {
             return;
         };
         for (_, rule) in rules.rules() {
-            self.state.clear_timer(&TimerKey::RunLimit {
-                rule: rule.name.clone(),
-                run: key.clone(),
-            });
+            self.state.clear_timer(&TimerKey::RunLimit { rule: rule.name.clone(), run: key.clone() });
         }
         match outcome {
             RunState::Failed => {
                 let owner = owner::resolve(rules, &run_subject(&run, &pipeline));
                 let tier = rules.tier(&run_subject(&run, &pipeline));
                 let occurred = run.ended.unwrap_or(self.at);
-                self.failed(
-                    rules,
-                    &Failure {
-                        run,
-                        attempt: None,
-                        occurred,
-                        owner,
-                        tier,
-                    },
-                );
+                self.failed(rules, &Failure { run, attempt: None, occurred, owner, tier });
             }
             RunState::Succeeded => self.run_succeeded(rules, &run, &pipeline),
             _ => {}
@@ -148,16 +127,7 @@ impl Turn<'_> {
         let owner = owner::resolve(rules, &subject);
         let tier = rules.tier(&subject);
         let occurred = attempt.ended.unwrap_or(self.at);
-        self.failed(
-            rules,
-            &Failure {
-                run,
-                attempt: Some(attempt),
-                occurred,
-                owner,
-                tier,
-            },
-        );
+        self.failed(rules, &Failure { run, attempt: Some(attempt), occurred, owner, tier });
     }
 
     /// Asks every rule about a failure.
@@ -170,11 +140,8 @@ impl Turn<'_> {
                 Ok(threshold) => {
                     any = true;
                     let firing = self.failure_firing(rules, rule, failure, threshold);
-                    let verdict = self.fire(rules, firing);
-                    (
-                        verdict,
-                        format!("failed {threshold} time(s) in a row is what it waits for"),
-                    )
+                    let verdict = self.fire(rules, &firing);
+                    (verdict, format!("failed {threshold} time(s) in a row is what it waits for"))
                 }
             };
             self.verdict(&rule.name, verdict, because);
@@ -210,13 +177,7 @@ impl Turn<'_> {
         }
     }
 
-    fn failure_firing(
-        &self,
-        rules: &Rules,
-        rule: &Rule,
-        failure: &Failure,
-        threshold: u32,
-    ) -> Firing {
+    fn failure_firing(&self, rules: &Rules, rule: &Rule, failure: &Failure, threshold: u32) -> Firing {
         let run = &failure.run;
         let pipeline = self.pipeline_key(run);
         let ended = run.state == RunState::Failed;
@@ -238,23 +199,12 @@ impl Turn<'_> {
                 let what = format!("Task {subject} failed");
                 (subject, what, attempt.error.clone())
             }
-            None => (
-                String::new(),
-                format!("Run {} failed", run_name(run)),
-                run.error.clone(),
-            ),
+            None => (String::new(), format!("Run {} failed", run_name(run)), run.error.clone()),
         };
-        let first_line = error
-            .as_deref()
-            .and_then(|text| text.lines().find(|line| !line.trim().is_empty()));
-        let summary =
-            first_line.map_or_else(|| what.clone(), |line| format!("{what}: {}", line.trim()));
+        let first_line = error.as_deref().and_then(|text| text.lines().find(|line| !line.trim().is_empty()));
+        let summary = first_line.map_or_else(|| what.clone(), |line| format!("{what}: {}", line.trim()));
         Firing {
-            key: AlertKey {
-                pipeline,
-                rule: rule.name.as_str().into(),
-                subject: subject.into(),
-            },
+            key: AlertKey { pipeline, rule: rule.name.as_str().into(), subject: subject.into() },
             severity: Rules::severity(rule, failure.tier),
             threshold,
             title,
@@ -273,9 +223,7 @@ impl Turn<'_> {
     /// The key under which the pipeline is kept, so that alerts share its names.
     pub(super) fn pipeline_key(&self, run: &Run) -> PipelineKey {
         let key = run.key.pipeline_key();
-        self.state
-            .pipeline(&key)
-            .map_or(key, |pipeline| pipeline.key.clone())
+        self.state.pipeline(&key).map_or(key, |pipeline| pipeline.key.clone())
     }
 
     fn run_succeeded(&mut self, rules: &Rules, run: &Run, pipeline: &Pipeline) {
@@ -284,16 +232,12 @@ impl Turn<'_> {
         if run.rows == Some(0) {
             self.zero_rows(rules, run, pipeline);
         }
-        let context = Context {
-            run: Some(run_view(run, None)),
-            ..Context::default()
-        };
+        let context = Context { run: Some(run_view(run, None)), ..Context::default() };
         let because = format!("run {} of {} succeeded", run_name(run), run.key.pipeline);
         let alerts: Vec<Alert> = self.state.alerts_of(&pipeline.key).cloned().collect();
         for alert in alerts {
             let rule = rules.rule(&alert.key.rule);
-            let still_empty =
-                rule.is_some_and(|rule| rule.when == Condition::ZeroRows) && run.rows == Some(0);
+            let still_empty = rule.is_some_and(|rule| rule.when == Condition::ZeroRows) && run.rows == Some(0);
             let about_this_run = alert.run.as_ref() == Some(&run.key.run);
             if still_empty {
                 continue;
@@ -302,10 +246,7 @@ impl Turn<'_> {
                 self.verdict(
                     &alert.key.rule,
                     Verdict::Passes,
-                    format!(
-                        "this success ended before the last failure ({})",
-                        alert.last
-                    ),
+                    format!("this success ended before the last failure ({})", alert.last),
                 );
                 continue;
             }
@@ -321,20 +262,13 @@ impl Turn<'_> {
         let subject = run_subject(run, pipeline);
         let owner = owner::resolve(rules, &subject);
         let tier = rules.tier(&subject);
-        for (matcher, rule) in rules
-            .rules()
-            .filter(|(_, rule)| rule.when == Condition::ZeroRows)
-        {
+        for (matcher, rule) in rules.rules().filter(|(_, rule)| rule.when == Condition::ZeroRows) {
             if let Some(clause) = matcher.mismatch(&subject, tier, Some(&owner.team)) {
                 self.verdict(&rule.name, Verdict::Passes, clause);
                 continue;
             }
             let firing = Firing {
-                key: AlertKey {
-                    pipeline: pipeline.key.clone(),
-                    rule: rule.name.as_str().into(),
-                    subject: "".into(),
-                },
+                key: AlertKey { pipeline: pipeline.key.clone(), rule: rule.name.as_str().into(), subject: "".into() },
                 severity: Rules::severity(rule, tier),
                 threshold: 1,
                 title: format!("{} wrote no rows", run.key.pipeline),
@@ -342,38 +276,27 @@ impl Turn<'_> {
                 occurred: run.ended.unwrap_or(self.at),
                 owner: owner.clone(),
                 run_name: Some(run.key.run.clone()),
-                context: Context {
-                    run: Some(run_view(run, None)),
-                    ..Context::default()
-                },
+                context: Context { run: Some(run_view(run, None)), ..Context::default() },
             };
-            let verdict = self.fire(rules, firing);
+            let verdict = self.fire(rules, &firing);
             self.verdict(&rule.name, verdict, "the run reported 0 rows");
         }
     }
 
     fn attempt_succeeded(&mut self, rules: &Rules, key: &AttemptKey) {
-        let (Some(attempt), Some(run)) = (
-            self.state.attempt(key).cloned(),
-            self.state.run(&key.run).cloned(),
-        ) else {
+        let (Some(attempt), Some(run)) = (self.state.attempt(key).cloned(), self.state.run(&key.run).cloned()) else {
             return;
         };
         let subject = crate::projection::attempt_subject(key);
         let ended = attempt.ended.unwrap_or(self.at);
-        let context = Context {
-            run: Some(run_view(&run, Some(&attempt))),
-            ..Context::default()
-        };
+        let context = Context { run: Some(run_view(&run, Some(&attempt))), ..Context::default() };
         let because = format!("task {subject} succeeded in run {}", run_name(&run));
         let alerts: Vec<Alert> = self
             .state
             .alerts_of(&key.run.pipeline_key())
             .filter(|alert| *alert.key.subject == *subject && alert.last <= ended)
             .filter(|alert| {
-                rules
-                    .rule(&alert.key.rule)
-                    .is_some_and(|rule| matches!(rule.when, Condition::Failed { .. }))
+                rules.rule(&alert.key.rule).is_some_and(|rule| matches!(rule.when, Condition::Failed { .. }))
             })
             .cloned()
             .collect();
@@ -390,18 +313,12 @@ impl Turn<'_> {
             .alerts_of(&key.pipeline_key())
             .filter(|alert| alert.run.as_ref() == Some(&key.run))
             .filter(|alert| {
-                rules
-                    .rule(&alert.key.rule)
-                    .is_some_and(|rule| matches!(rule.when, Condition::RunsLongerThan(_)))
+                rules.rule(&alert.key.rule).is_some_and(|rule| matches!(rule.when, Condition::RunsLongerThan(_)))
             })
             .map(|alert| alert.key.clone())
             .collect();
         for alert in alerts {
-            self.clear(
-                &alert,
-                &format!("run {} {}", key.run, outcome.as_str()),
-                &Context::default(),
-            );
+            self.clear(&alert, &format!("run {} {}", key.run, outcome.as_str()), &Context::default());
         }
     }
 }
@@ -412,16 +329,8 @@ pub(super) fn run_subject<'a>(run: &'a Run, pipeline: &'a Pipeline) -> Subject<'
         source: &run.key.source,
         pipeline: &run.key.pipeline,
         task: "",
-        tags: if run.tags.is_empty() {
-            &pipeline.tags
-        } else {
-            &run.tags
-        },
-        owners: if run.owners.is_empty() {
-            &pipeline.owners
-        } else {
-            &run.owners
-        },
+        tags: if run.tags.is_empty() { &pipeline.tags } else { &run.tags },
+        owners: if run.owners.is_empty() { &pipeline.owners } else { &run.owners },
     }
 }
 
@@ -449,9 +358,7 @@ pub(super) fn run_view(run: &Run, attempt: Option<&Attempt>) -> RunView {
         started: attempt.map_or(run.started, |attempt| attempt.started),
         ended: attempt.map_or(run.ended, |attempt| attempt.ended),
         duration_s: attempt.map_or_else(|| run.duration_s(), Attempt::duration_s),
-        error: attempt
-            .and_then(|attempt| attempt.error.clone())
-            .or_else(|| run.error.clone()),
+        error: attempt.and_then(|attempt| attempt.error.clone()).or_else(|| run.error.clone()),
     }
 }
 

@@ -54,7 +54,7 @@ enum Stage {
 
 impl Turn<'_> {
     /// Counts a failure for an alert and fires it when the threshold is met.
-    pub(super) fn fire(&mut self, rules: &Rules, firing: Firing) -> Verdict {
+    pub(super) fn fire(&mut self, rules: &Rules, firing: &Firing) -> Verdict {
         let previous = self.state.alert(&firing.key).cloned();
         let streak = previous.as_ref().map_or(0, |alert| alert.streak) + 1;
         let mut alert = Alert {
@@ -62,28 +62,18 @@ impl Turn<'_> {
             incident: previous.as_ref().and_then(|alert| alert.incident),
             streak,
             severity: firing.severity,
-            since: previous
-                .as_ref()
-                .map_or(firing.occurred, |alert| alert.since),
-            last: previous
-                .as_ref()
-                .map_or(firing.occurred, |alert| alert.last.max(firing.occurred)),
+            since: previous.as_ref().map_or(firing.occurred, |alert| alert.since),
+            last: previous.as_ref().map_or(firing.occurred, |alert| alert.last.max(firing.occurred)),
             run: firing.run_name.clone(),
             summary: excerpt(&firing.summary).into(),
         };
         if alert.incident.is_none() && streak < firing.threshold {
             self.state.put_alert(alert);
-            self.follows(format!(
-                "counted: {streak} of {} in a row",
-                firing.threshold
-            ));
+            self.follows(format!("counted: {streak} of {} in a row", firing.threshold));
             return Verdict::Counting;
         }
-        let (mut incident, stage) = self.incident_for(&firing, &alert);
-        let same_run = firing.run_name.is_some()
-            && self
-                .firing_in(&incident)
-                .any(|other| other.run == firing.run_name);
+        let (mut incident, stage) = self.incident_for(firing, &alert);
+        let same_run = firing.run_name.is_some() && self.firing_in(&incident).any(|other| other.run == firing.run_name);
         if !matches!(stage, Stage::Opened) && !same_run {
             incident.occurrences += 1;
         }
@@ -94,31 +84,19 @@ impl Turn<'_> {
         alert.incident = Some(incident.id);
         if matches!(stage, Stage::Opened) || previous.is_none_or(|alert| alert.incident.is_none()) {
             alert.since = firing.occurred;
-            self.audit(
-                "alert.fired",
-                format!("Rule {}: {}", alert.key.rule, firing.summary),
-                Some(incident.id),
-                None,
-            );
+            self.audit("alert.fired", format!("Rule {}: {}", alert.key.rule, firing.summary), Some(incident.id), None);
         }
         self.concerns(incident.id);
         self.state.put_alert(alert);
         self.state.put_incident(incident.clone());
         match stage {
-            Stage::Opened => self.follows(format!(
-                "incident #{} opened for team {}",
-                incident.number, incident.owner
-            )),
-            Stage::Joined => self.follows(format!(
-                "collected into incident #{}, which is open",
-                incident.number
-            )),
-            Stage::Repeated => self.follows(format!(
-                "again: incident #{} is open since {}",
-                incident.number, incident.opened
-            )),
+            Stage::Opened => self.follows(format!("incident #{} opened for team {}", incident.number, incident.owner)),
+            Stage::Joined => self.follows(format!("collected into incident #{}, which is open", incident.number)),
+            Stage::Repeated => {
+                self.follows(format!("again: incident #{} is open since {}", incident.number, incident.opened))
+            }
         }
-        self.tell_open(rules, incident, &firing, raised);
+        self.tell_open(rules, incident, firing, raised);
         Verdict::Fires
     }
 
@@ -132,12 +110,7 @@ impl Turn<'_> {
         let number = self.state.next_incident_number();
         let id = IncidentId(derive(
             "incident",
-            &[
-                &self.state.workspace,
-                &self.seq.to_string(),
-                &firing.key.rule,
-                &firing.key.subject,
-            ],
+            &[&self.state.workspace, &self.seq.to_string(), &firing.key.rule, &firing.key.subject],
         ));
         let incident = Incident {
             id,
@@ -157,10 +130,7 @@ impl Turn<'_> {
             occurrences: 1,
             told: Vec::new(),
         };
-        let summary = format!(
-            "#{number} {}; owner {}: {}",
-            firing.title, incident.owner, incident.owner_because
-        );
+        let summary = format!("#{number} {}; owner {}: {}", firing.title, incident.owner, incident.owner_because);
         self.audit("incident.opened", summary, Some(id), None);
         (incident, Stage::Opened)
     }
@@ -168,15 +138,12 @@ impl Turn<'_> {
     /// The open incident of the same pipeline that has the same owner or was shown by the same run.
     fn open_incident(&self, firing: &Firing) -> Option<Incident> {
         let candidates = || {
-            self.state
-                .alerts_of(&firing.key.pipeline)
-                .filter_map(|alert| {
-                    let incident = self.state.incident(alert.incident?)?;
-                    (incident.state != IncidentState::Resolved).then_some((alert, incident))
-                })
+            self.state.alerts_of(&firing.key.pipeline).filter_map(|alert| {
+                let incident = self.state.incident(alert.incident?)?;
+                (incident.state != IncidentState::Resolved).then_some((alert, incident))
+            })
         };
-        let same_run = candidates()
-            .find(|(alert, _)| firing.run_name.is_some() && alert.run == firing.run_name);
+        let same_run = candidates().find(|(alert, _)| firing.run_name.is_some() && alert.run == firing.run_name);
         same_run
             .or_else(|| candidates().find(|(_, incident)| *incident.owner == *firing.owner.team))
             .map(|(_, incident)| incident.clone())
@@ -185,20 +152,12 @@ impl Turn<'_> {
     /// The alerts that fire in an incident.
     pub(super) fn firing_in(&self, incident: &Incident) -> impl Iterator<Item = &Alert> {
         let id = incident.id;
-        self.state
-            .alerts_of(&incident.pipeline)
-            .filter(move |alert| alert.incident == Some(id))
+        self.state.alerts_of(&incident.pipeline).filter(move |alert| alert.incident == Some(id))
     }
 
     /// Tells new connections of the problem, and those told before of the change where that makes sense.
     fn tell_open(&mut self, rules: &Rules, mut incident: Incident, firing: &Firing, raised: bool) {
-        let notice = self.notice(
-            rules,
-            &incident,
-            firing.summary.clone(),
-            firing.occurred,
-            firing.context.clone(),
-        );
+        let notice = self.notice(rules, &incident, firing.summary.clone(), firing.occurred, firing.context.clone());
         for (connection, because) in whom(rules, &incident) {
             let told = incident.told.iter().any(|told| **told == *connection);
             let updates = rules.connection(&connection).map(|info| info.updates);
@@ -216,14 +175,7 @@ impl Turn<'_> {
         self.state.put_incident(incident);
     }
 
-    fn send(
-        &mut self,
-        connection: &str,
-        action: Action,
-        incident: &Incident,
-        because: &str,
-        notice: Notice,
-    ) {
+    fn send(&mut self, connection: &str, action: Action, incident: &Incident, because: &str, notice: Notice) {
         let delivery = self.effect(connection, action, Some(incident.id), notice);
         let summary = format!("{} via {connection}: {because}", action.as_str());
         self.audit("notify.decided", summary, Some(incident.id), Some(delivery));
@@ -234,36 +186,21 @@ impl Turn<'_> {
         let Some(alert) = self.state.remove_alert(key) else {
             return;
         };
-        let Some(incident) = alert
-            .incident
-            .and_then(|id| self.state.incident(id))
-            .cloned()
-        else {
+        let Some(incident) = alert.incident.and_then(|id| self.state.incident(id)).cloned() else {
             return;
         };
         self.concerns(incident.id);
-        self.audit(
-            "alert.cleared",
-            format!("Rule {}: {because}", key.rule),
-            Some(incident.id),
-            None,
-        );
+        self.audit("alert.cleared", format!("Rule {}: {because}", key.rule), Some(incident.id), None);
         if self.firing_in(&incident).next().is_none() {
             self.resolve(incident, because, context);
         } else {
-            self.follows(format!(
-                "one alert of incident #{} is over, others are not",
-                incident.number
-            ));
+            self.follows(format!("one alert of incident #{} is over, others are not", incident.number));
         }
     }
 
     /// Ends an incident and tells whoever was told.
     pub(super) fn resolve(&mut self, mut incident: Incident, because: &str, context: &Context) {
-        let left: Vec<AlertKey> = self
-            .firing_in(&incident)
-            .map(|alert| alert.key.clone())
-            .collect();
+        let left: Vec<AlertKey> = self.firing_in(&incident).map(|alert| alert.key.clone()).collect();
         for key in left {
             self.state.remove_alert(&key);
         }
@@ -271,12 +208,7 @@ impl Turn<'_> {
         incident.resolved = Some(self.at);
         incident.updated = self.at;
         self.state.put_incident(incident.clone());
-        self.audit(
-            "incident.resolved",
-            format!("#{} {because}", incident.number),
-            Some(incident.id),
-            None,
-        );
+        self.audit("incident.resolved", format!("#{} {because}", incident.number), Some(incident.id), None);
         self.follows(format!("incident #{} resolved", incident.number));
         self.concerns(incident.id);
         if let Some(rules) = self.rules() {
@@ -293,22 +225,10 @@ impl Turn<'_> {
         summary: &str,
         context: &Context,
     ) {
-        let notice = self.notice(
-            rules,
-            incident,
-            summary.to_owned(),
-            self.at,
-            context.clone(),
-        );
+        let notice = self.notice(rules, incident, summary.to_owned(), self.at, context.clone());
         for connection in &incident.told {
             if rules.connection(connection).is_some() {
-                self.send(
-                    connection,
-                    action,
-                    incident,
-                    "it was told of the problem",
-                    notice.clone(),
-                );
+                self.send(connection, action, incident, "it was told of the problem", notice.clone());
             }
         }
     }
@@ -326,10 +246,7 @@ impl Turn<'_> {
         let more_alerts = firing.len().saturating_sub(limits::ALERTS_IN_NOTICE);
         let mut links = context.links;
         if let Some(base) = &rules.source().public_url {
-            links.push(Link {
-                text: "Open in Trackside".into(),
-                href: format!("{base}/incidents/{}", incident.id),
-            });
+            links.push(Link { text: "Open in Trackside".into(), href: format!("{base}/incidents/{}", incident.id) });
         }
         Notice {
             title: incident.title.to_string(),
@@ -345,18 +262,13 @@ impl Turn<'_> {
                 acknowledged_by: incident.acknowledged_by.clone(),
                 occurrences: incident.occurrences,
             }),
-            pipeline: context
-                .pipeline
-                .or_else(|| self.pipeline_view(rules, &incident.pipeline)),
+            pipeline: context.pipeline.or_else(|| self.pipeline_view(rules, &incident.pipeline)),
             run: context.run,
             alerts: firing.into_iter().take(limits::ALERTS_IN_NOTICE).collect(),
             more_alerts,
             links,
             details: context.details,
-            owner: OwnerView {
-                team: incident.owner.to_string(),
-                because: incident.owner_because.to_string(),
-            },
+            owner: OwnerView { team: incident.owner.to_string(), because: incident.owner_because.to_string() },
             passthrough: None,
         }
     }
@@ -371,9 +283,7 @@ impl Turn<'_> {
             system: pipeline.system.title().to_owned(),
             tier: rules.tier(&subject),
             tags: pipeline.tags.clone(),
-            runbook: rules
-                .entry(&subject, |entry| entry.runbook.clone())
-                .or_else(|| pipeline.doc.clone()),
+            runbook: rules.entry(&subject, |entry| entry.runbook.clone()).or_else(|| pipeline.doc.clone()),
             last_success: pipeline.last_success,
             streak: pipeline.streak,
             mean_duration_s: pipeline.mean_duration_s(),
@@ -398,20 +308,13 @@ fn whom(rules: &Rules, incident: &Incident) -> Vec<(String, String)> {
         team = &rules.source().owners.default;
     }
     for notify in rules.notify(team) {
-        if incident.severity < notify.min_severity || list.iter().any(|(via, _)| *via == notify.via)
-        {
+        if incident.severity < notify.min_severity || list.iter().any(|(via, _)| *via == notify.via) {
             continue;
         }
         let because = if *team == *incident.owner {
-            format!(
-                "team {team} is told of {} and above",
-                notify.min_severity.as_str()
-            )
+            format!("team {team} is told of {} and above", notify.min_severity.as_str())
         } else {
-            format!(
-                "team {} has no way to be told; {team} is the default owner",
-                incident.owner
-            )
+            format!("team {} has no way to be told; {team} is the default owner", incident.owner)
         };
         list.push((notify.via.clone(), because));
     }

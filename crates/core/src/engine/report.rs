@@ -4,7 +4,7 @@
 
 use super::incident::{Context, Firing};
 use super::turn::Turn;
-use crate::decision::Verdict;
+use crate::decision::{OwnerTrail, Verdict};
 use crate::effect::Action;
 use crate::event::{Event, Message, Report, ReportAction, Severity};
 use crate::incident::AlertKey;
@@ -18,15 +18,8 @@ use crate::timer::TimerKey;
 impl Turn<'_> {
     /// Follows a report.
     pub(super) fn on_report(&mut self, event: &Event, report: &Report) {
-        let key = PipelineKey {
-            source: event.source.as_str().into(),
-            name: report.key.as_str().into(),
-        };
-        self.means(format!(
-            "report `{}`: {}",
-            report.key,
-            action_word(report.action)
-        ));
+        let key = PipelineKey { source: event.source.as_str().into(), name: report.key.as_str().into() };
+        self.means(format!("report `{}`: {}", report.key, action_word(report.action)));
         match report.action {
             ReportAction::Trigger => self.report_triggered(event, report, &key),
             ReportAction::Acknowledge => self.report_acknowledged(event, &key),
@@ -40,13 +33,7 @@ impl Turn<'_> {
             return;
         };
         let name = report.component.as_deref().unwrap_or(&report.key);
-        let subject = Subject {
-            source: &event.source,
-            pipeline: name,
-            task: "",
-            tags: &[],
-            owners: &report.owners,
-        };
+        let subject = Subject { source: &event.source, pipeline: name, task: "", tags: &[], owners: &report.owners };
         let owner = owner::resolve(&rules, &subject);
         self.owned_by(&owner);
         let tier = rules.tier(&subject);
@@ -61,54 +48,50 @@ impl Turn<'_> {
                 continue;
             }
             any = true;
-            let alert = AlertKey {
-                pipeline: key.clone(),
-                rule: rule.name.as_str().into(),
-                subject: "".into(),
-            };
-            if let Some(ends) = report.ends {
-                self.state.set_timer(
-                    TimerKey::ReportEnds {
-                        alert: alert.clone(),
-                    },
-                    ends.max(self.at),
-                );
-            }
+            let alert = AlertKey { pipeline: key.clone(), rule: rule.name.as_str().into(), subject: "".into() };
             let severity = rule.severity.unwrap_or(report.severity);
-            let known = self.state.alert(&alert).is_some_and(|known| {
-                known.incident.is_some()
-                    && known.severity == severity
-                    && *known.summary == *super::incident::excerpt(&report.summary)
-            });
-            if known {
-                self.verdict(
-                    &rule.name,
-                    Verdict::Fires,
-                    "it fires already and nothing about it changed",
-                );
-                continue;
-            }
-            let firing = Firing {
-                key: alert,
-                severity,
-                threshold: 1,
-                title: report.summary.clone(),
-                summary: report.summary.clone(),
-                occurred: event.occurred,
-                owner: owner.clone(),
-                run_name: None,
-                context: Context {
-                    links: report.links.clone(),
-                    details: report.details.clone(),
-                    ..Context::default()
-                },
-            };
-            let verdict = self.fire(&rules, firing);
+            let verdict = self.carry(&rules, event, report, alert, severity, &owner);
             self.verdict(&rule.name, verdict, "it carries every report it matches");
         }
         if !any {
             self.follows("no rule carries this report: nobody is told");
         }
+    }
+
+    /// Fires the alert of a report, unless it fires already and nothing about it changed (senders repeat themselves).
+    fn carry(
+        &mut self,
+        rules: &Rules,
+        event: &Event,
+        report: &Report,
+        alert: AlertKey,
+        severity: Severity,
+        owner: &OwnerTrail,
+    ) -> Verdict {
+        if let Some(ends) = report.ends {
+            self.state.set_timer(TimerKey::ReportEnds { alert: alert.clone() }, ends.max(self.at));
+        }
+        let summary = super::incident::excerpt(&report.summary);
+        let unchanged = self
+            .state
+            .alert(&alert)
+            .is_some_and(|known| known.incident.is_some() && known.severity == severity && *known.summary == *summary);
+        if unchanged {
+            self.follows("it fires already and nothing about it changed");
+            return Verdict::Fires;
+        }
+        let firing = Firing {
+            key: alert,
+            severity,
+            threshold: 1,
+            title: report.summary.clone(),
+            summary: report.summary.clone(),
+            occurred: event.occurred,
+            owner: owner.clone(),
+            run_name: None,
+            context: Context { links: report.links.clone(), details: report.details.clone(), ..Context::default() },
+        };
+        self.fire(rules, &firing)
     }
 
     fn report_acknowledged(&mut self, event: &Event, key: &PipelineKey) {
@@ -120,24 +103,14 @@ impl Turn<'_> {
     }
 
     fn report_resolved(&mut self, event: &Event, key: &PipelineKey) {
-        let alerts: Vec<AlertKey> = self
-            .state
-            .alerts_of(key)
-            .map(|alert| alert.key.clone())
-            .collect();
+        let alerts: Vec<AlertKey> = self.state.alerts_of(key).map(|alert| alert.key.clone()).collect();
         if alerts.is_empty() {
             self.follows("no open alert has this key");
         }
         for alert in alerts {
-            self.state.clear_timer(&TimerKey::ReportEnds {
-                alert: alert.clone(),
-            });
+            self.state.clear_timer(&TimerKey::ReportEnds { alert: alert.clone() });
             self.verdict(&alert.rule, Verdict::Clears, "its sender says it is over");
-            self.clear(
-                &alert,
-                &format!("{} says it is over", event.source),
-                &Context::default(),
-            );
+            self.clear(&alert, &format!("{} says it is over", event.source), &Context::default());
         }
     }
 
@@ -148,41 +121,20 @@ impl Turn<'_> {
             self.follows("no rules are in force yet");
             return;
         };
-        let subject = Subject {
-            source: &event.source,
-            owners: &message.owners,
-            ..Subject::default()
-        };
+        let subject = Subject { source: &event.source, owners: &message.owners, ..Subject::default() };
         let owner = owner::resolve(&rules, &subject);
         self.owned_by(&owner);
         let connections = chats(&rules, &owner.team);
         if connections.is_empty() {
-            self.follows(format!(
-                "team {} has no connection that messages could go through",
-                owner.team
-            ));
+            self.follows(format!("team {} has no connection that messages could go through", owner.team));
         }
         for connection in connections {
-            let owned = OwnerView {
-                team: owner.team.clone(),
-                because: owner.because.clone(),
-            };
+            let owned = OwnerView { team: owner.team.clone(), because: owner.because.clone() };
             let title = super::incident::excerpt(&message.text).to_owned();
-            let mut notice = Notice::plain(
-                title,
-                message.text.clone(),
-                Severity::Info,
-                event.occurred,
-                owned,
-            );
+            let mut notice = Notice::plain(title, message.text.clone(), Severity::Info, event.occurred, owned);
             notice.passthrough = Some(message.clone());
             let delivery = self.effect(&connection, Action::Message, None, notice);
-            self.audit(
-                "notify.decided",
-                format!("message via {connection}: {}", owner.because),
-                None,
-                Some(delivery),
-            );
+            self.audit("notify.decided", format!("message via {connection}: {}", owner.because), None, Some(delivery));
             self.follows(format!("passed on via {connection}"));
         }
     }
@@ -194,21 +146,9 @@ fn chats(rules: &Rules, team: &str) -> Vec<String> {
         [] => rules.notify(&rules.source().owners.default),
         own => own,
     };
-    let is_chat = |via: &str| {
-        rules
-            .connection(via)
-            .is_some_and(|info| info.kind == ConnectionKind::Slack)
-    };
-    let chats: Vec<String> = notify
-        .iter()
-        .filter(|notify| is_chat(&notify.via))
-        .map(|n| n.via.clone())
-        .collect();
-    if chats.is_empty() {
-        notify.iter().map(|notify| notify.via.clone()).collect()
-    } else {
-        chats
-    }
+    let is_chat = |via: &str| rules.connection(via).is_some_and(|info| info.kind == ConnectionKind::Slack);
+    let chats: Vec<String> = notify.iter().filter(|notify| is_chat(&notify.via)).map(|n| n.via.clone()).collect();
+    if chats.is_empty() { notify.iter().map(|notify| notify.via.clone()).collect() } else { chats }
 }
 
 fn action_word(action: ReportAction) -> &'static str {

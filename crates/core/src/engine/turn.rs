@@ -101,11 +101,7 @@ impl<'a> Turn<'a> {
 
     pub(super) fn verdict(&mut self, rule: &str, verdict: Verdict, because: impl Into<String>) {
         if self.verdicts.len() < VERDICTS {
-            self.verdicts.push(RuleVerdict {
-                rule: rule.to_owned(),
-                verdict,
-                because: because.into(),
-            });
+            self.verdicts.push(RuleVerdict { rule: rule.to_owned(), verdict, because: because.into() });
         }
     }
 
@@ -168,11 +164,8 @@ impl<'a> Turn<'a> {
         if self.meanings.is_empty() && self.verdicts.is_empty() && self.outcomes.is_empty() {
             return;
         }
-        let outcome = if self.outcomes.is_empty() {
-            "nothing had to be done".to_owned()
-        } else {
-            self.outcomes.join("; ")
-        };
+        let outcome =
+            if self.outcomes.is_empty() { "nothing had to be done".to_owned() } else { self.outcomes.join("; ") };
         self.decision.explanations.push(Explanation {
             seq: self.seq,
             event: self.event,

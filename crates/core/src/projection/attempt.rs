@@ -29,10 +29,7 @@ pub(super) fn apply(
         });
     }
     let mut transitions = run_is_alive(state, event, update, run);
-    let mut attempt = state
-        .attempt(&key)
-        .cloned()
-        .unwrap_or_else(|| unknown(key.clone()));
+    let mut attempt = state.attempt(&key).cloned().unwrap_or_else(|| unknown(key.clone()));
     learn(&mut attempt, update);
     transitions.extend(match update.report {
         RunReport::Scheduled => record(state, attempt, RunState::Scheduled),
@@ -65,9 +62,9 @@ pub(super) fn settle(
     let attempts: Vec<Attempt> = state.attempts(run).cloned().collect();
     let mut transitions = Vec::new();
     for (index, attempt) in attempts.iter().enumerate() {
-        let latest = attempts.get(index + 1).is_none_or(|next| {
-            next.key.task != attempt.key.task || next.key.map_index != attempt.key.map_index
-        });
+        let latest = attempts
+            .get(index + 1)
+            .is_none_or(|next| next.key.task != attempt.key.task || next.key.map_index != attempt.key.map_index);
         if latest {
             transitions.extend(settle_one(state, event, update, attempt.clone(), outcome));
         }
@@ -84,11 +81,7 @@ fn settle_one(
 ) -> Option<Transition> {
     // Mapped tasks collapse to one reported state, which says nothing about one index.
     let mapped = attempt.key.map_index != UNMAPPED;
-    let reported = update
-        .task_states
-        .get(&*attempt.key.task)
-        .map(String::as_str)
-        .filter(|_| !mapped);
+    let reported = update.task_states.get(&*attempt.key.task).map(String::as_str).filter(|_| !mapped);
     let end = update.ended.unwrap_or(event.occurred);
     match (attempt.state, reported, outcome) {
         (RunState::Held, Some("failed"), _) | (RunState::Held, _, RunState::Failed) => {
@@ -98,9 +91,7 @@ fn settle_one(
         (RunState::Held, ..) => {
             attempt.state = RunState::Failed;
             attempt.note = Some("the run succeeded all the same".to_owned());
-            state.clear_timer(&TimerKey::Hold {
-                attempt: attempt.key.clone(),
-            });
+            state.clear_timer(&TimerKey::Hold { attempt: attempt.key.clone() });
             state.put_attempt(attempt);
             return None;
         }
@@ -108,9 +99,7 @@ fn settle_one(
             attempt.state = RunState::Failed;
             attempt.ended = Some(end);
             attempt.note = Some("no end was reported; the run says it failed (killed?)".to_owned());
-            attempt.error.get_or_insert_with(|| {
-                "No end was reported: the process was probably killed.".to_owned()
-            });
+            attempt.error.get_or_insert_with(|| "No end was reported: the process was probably killed.".to_owned());
         }
         (RunState::Succeeded | RunState::Running, Some("skipped"), _) => {
             attempt.state = RunState::Skipped;
@@ -133,41 +122,25 @@ fn settle_one(
         }
         _ => return None,
     }
-    state.clear_timer(&TimerKey::Hold {
-        attempt: attempt.key.clone(),
-    });
+    state.clear_timer(&TimerKey::Hold { attempt: attempt.key.clone() });
     let key = attempt.key.clone();
     state.put_attempt(attempt);
     Some(Transition::AttemptFailed(key))
 }
 
 fn find(state: &State, reference: &AttemptRef, run: &RunKey) -> AttemptKey {
-    let key = |task: Name, map_index, try_number| AttemptKey {
-        run: run.clone(),
-        task,
-        map_index,
-        try_number,
-    };
+    let key = |task: Name, map_index, try_number| AttemptKey { run: run.clone(), task, map_index, try_number };
     if let Some(try_number) = reference.try_number {
-        return key(
-            reference.task.as_str().into(),
-            reference.map_index.unwrap_or(UNMAPPED),
-            try_number,
-        );
+        return key(reference.task.as_str().into(), reference.map_index.unwrap_or(UNMAPPED), try_number);
     }
-    let by_alias = reference
-        .aliases
-        .iter()
-        .find_map(|alias| state.alias(&run.source, alias)?.attempt.clone());
+    let by_alias = reference.aliases.iter().find_map(|alias| state.alias(&run.source, alias)?.attempt.clone());
     if let Some((task, map_index, try_number)) = by_alias {
         return key(task, map_index, try_number);
     }
     let map_index = reference.map_index.unwrap_or(UNMAPPED);
     let latest = state
         .attempts(run)
-        .filter(|attempt| {
-            *attempt.key.task == *reference.task && attempt.key.map_index == map_index
-        })
+        .filter(|attempt| *attempt.key.task == *reference.task && attempt.key.map_index == map_index)
         .last();
     match latest {
         Some(attempt) => attempt.key.clone(),
@@ -201,16 +174,8 @@ fn learn(attempt: &mut Attempt, update: &RunUpdate) {
 }
 
 /// News of an attempt is news of its run: it exists and runs.
-fn run_is_alive(
-    state: &mut State,
-    event: &Event,
-    update: &RunUpdate,
-    key: &RunKey,
-) -> Vec<Transition> {
-    let Some(run) = state
-        .run(key)
-        .filter(|run| run.state == RunState::Scheduled)
-    else {
+fn run_is_alive(state: &mut State, event: &Event, update: &RunUpdate, key: &RunKey) -> Vec<Transition> {
+    let Some(run) = state.run(key).filter(|run| run.state == RunState::Scheduled) else {
         return Vec::new();
     };
     let mut run = run.clone();
@@ -230,12 +195,7 @@ fn record(state: &mut State, mut attempt: Attempt, new: RunState) -> Vec<Transit
     vec![Transition::Recorded(text)]
 }
 
-fn started(
-    state: &mut State,
-    event: &Event,
-    update: &RunUpdate,
-    mut attempt: Attempt,
-) -> Vec<Transition> {
+fn started(state: &mut State, event: &Event, update: &RunUpdate, mut attempt: Attempt) -> Vec<Transition> {
     let mut transitions = earlier_tries(state, &attempt.key);
     if attempt.state == RunState::Scheduled {
         attempt.state = RunState::Running;
@@ -243,11 +203,7 @@ fn started(
     if update.report == RunReport::Started && attempt.started.is_none() {
         attempt.started = Some(event.occurred);
     }
-    transitions.push(Transition::Recorded(format!(
-        "{} is {}",
-        title(&attempt.key),
-        attempt.state.as_str()
-    )));
+    transitions.push(Transition::Recorded(format!("{} is {}", title(&attempt.key), attempt.state.as_str())));
     state.put_attempt(attempt);
     transitions
 }
@@ -257,50 +213,31 @@ fn earlier_tries(state: &mut State, key: &AttemptKey) -> Vec<Transition> {
     let earlier: Vec<Attempt> = state
         .attempts(&key.run)
         .filter(|other| {
-            other.key.task == key.task
-                && other.key.map_index == key.map_index
-                && other.key.try_number < key.try_number
+            other.key.task == key.task && other.key.map_index == key.map_index && other.key.try_number < key.try_number
         })
-        .filter(|other| {
-            matches!(
-                other.state,
-                RunState::Held | RunState::Running | RunState::Scheduled
-            )
-        })
+        .filter(|other| matches!(other.state, RunState::Held | RunState::Running | RunState::Scheduled))
         .cloned()
         .collect();
     let mut transitions = Vec::new();
     for mut other in earlier {
         if other.state != RunState::Held {
-            other.note = Some(format!(
-                "no end was reported; try {} followed",
-                key.try_number
-            ));
+            other.note = Some(format!("no end was reported; try {} followed", key.try_number));
         }
         other.state = RunState::Retrying;
-        state.clear_timer(&TimerKey::Hold {
-            attempt: other.key.clone(),
-        });
+        state.clear_timer(&TimerKey::Hold { attempt: other.key.clone() });
         transitions.push(Transition::AttemptRetried(other.key.clone()));
         state.put_attempt(other);
     }
     transitions
 }
 
-fn succeeded(
-    state: &mut State,
-    event: &Event,
-    update: &RunUpdate,
-    mut attempt: Attempt,
-) -> Vec<Transition> {
+fn succeeded(state: &mut State, event: &Event, update: &RunUpdate, mut attempt: Attempt) -> Vec<Transition> {
     let mut transitions = earlier_tries(state, &attempt.key);
     let again = attempt.state == RunState::Succeeded;
     attempt.state = RunState::Succeeded;
     attempt.ended = update.ended.or(Some(event.occurred));
     attempt.error = None;
-    state.clear_timer(&TimerKey::Hold {
-        attempt: attempt.key.clone(),
-    });
+    state.clear_timer(&TimerKey::Hold { attempt: attempt.key.clone() });
     transitions.push(if again {
         Transition::Recorded(format!("{} had succeeded already", title(&attempt.key)))
     } else {
@@ -324,35 +261,22 @@ fn failed(
     }
     let key = attempt.key.clone();
     let newer_try = state.attempts(&key.run).any(|other| {
-        other.key.task == key.task
-            && other.key.map_index == key.map_index
-            && other.key.try_number > key.try_number
+        other.key.task == key.task && other.key.map_index == key.map_index && other.key.try_number > key.try_number
     });
     let run_state = state.run(&key.run).map(|run| run.state);
     let run_is_over = run_state == Some(RunState::Failed);
-    let hold = TimerKey::Hold {
-        attempt: key.clone(),
-    };
+    let hold = TimerKey::Hold { attempt: key.clone() };
     if newer_try {
         attempt.state = RunState::Retrying;
         state.clear_timer(&hold);
         transitions.push(Transition::AttemptRetried(key));
     } else if attempt.state == RunState::Failed {
-        transitions.push(Transition::Recorded(format!(
-            "{} had failed already",
-            title(&key)
-        )));
-    } else if matches!(
-        run_state,
-        Some(RunState::Succeeded | RunState::Skipped | RunState::Cancelled)
-    ) {
+        transitions.push(Transition::Recorded(format!("{} had failed already", title(&key))));
+    } else if matches!(run_state, Some(RunState::Succeeded | RunState::Skipped | RunState::Cancelled)) {
         // Told late, or marked by a person: the run has its outcome, and that is what counts.
         attempt.state = RunState::Failed;
         attempt.note = Some("reported after the run had ended without failing".to_owned());
-        transitions.push(Transition::Recorded(format!(
-            "{} failed in a run that did not",
-            title(&key)
-        )));
+        transitions.push(Transition::Recorded(format!("{} failed in a run that did not", title(&key))));
     } else if finality == Finality::Final || run_is_over {
         attempt.state = RunState::Failed;
         attempt.note = None;
@@ -360,8 +284,7 @@ fn failed(
         transitions.push(Transition::AttemptFailed(key));
     } else {
         attempt.state = RunState::Held;
-        attempt.note =
-            Some("held: the far end does not say whether it will be tried again".to_owned());
+        attempt.note = Some("held: the far end does not say whether it will be tried again".to_owned());
         state.set_timer(hold, event.received + limits::HOLD_FAILURE);
         transitions.push(Transition::AttemptHeld(key));
     }
@@ -372,25 +295,15 @@ fn failed(
 fn retrying(state: &mut State, mut attempt: Attempt) -> Vec<Transition> {
     let key = attempt.key.clone();
     attempt.state = RunState::Retrying;
-    state.clear_timer(&TimerKey::Hold {
-        attempt: key.clone(),
-    });
+    state.clear_timer(&TimerKey::Hold { attempt: key.clone() });
     state.put_attempt(attempt);
     vec![Transition::AttemptRetried(key)]
 }
 
-fn ended(
-    state: &mut State,
-    event: &Event,
-    update: &RunUpdate,
-    mut attempt: Attempt,
-    new: RunState,
-) -> Vec<Transition> {
+fn ended(state: &mut State, event: &Event, update: &RunUpdate, mut attempt: Attempt, new: RunState) -> Vec<Transition> {
     attempt.state = new;
     attempt.ended = update.ended.or(Some(event.occurred));
-    state.clear_timer(&TimerKey::Hold {
-        attempt: attempt.key.clone(),
-    });
+    state.clear_timer(&TimerKey::Hold { attempt: attempt.key.clone() });
     let text = format!("{} is {}", title(&attempt.key), new.as_str());
     state.put_attempt(attempt);
     vec![Transition::Recorded(text)]
@@ -403,9 +316,5 @@ pub(crate) fn title(key: &AttemptKey) -> String {
 
 /// "charge" or "work[3]".
 pub(crate) fn subject(key: &AttemptKey) -> String {
-    if key.map_index == UNMAPPED {
-        key.task.to_string()
-    } else {
-        format!("{}[{}]", key.task, key.map_index)
-    }
+    if key.map_index == UNMAPPED { key.task.to_string() } else { format!("{}[{}]", key.task, key.map_index) }
 }

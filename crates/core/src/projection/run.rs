@@ -6,19 +6,12 @@ use crate::run::{Run, RunKey, RunReport, RunState, RunUpdate};
 use crate::state::State;
 
 /// Applies a report about the run itself.
-pub(super) fn apply(
-    state: &mut State,
-    event: &Event,
-    update: &RunUpdate,
-    run: Run,
-) -> Vec<Transition> {
+pub(super) fn apply(state: &mut State, event: &Event, update: &RunUpdate, run: Run) -> Vec<Transition> {
     match update.report {
         RunReport::Scheduled | RunReport::Retrying => waiting(state, event, update, run),
         RunReport::Started | RunReport::Alive => started(state, event, update, run),
         RunReport::Succeeded => ended(state, event, update, run, RunState::Succeeded),
-        RunReport::Failed | RunReport::FailedMaybeRetry => {
-            ended(state, event, update, run, RunState::Failed)
-        }
+        RunReport::Failed | RunReport::FailedMaybeRetry => ended(state, event, update, run, RunState::Failed),
         RunReport::Skipped => ended(state, event, update, run, RunState::Skipped),
         RunReport::Cancelled => ended(state, event, update, run, RunState::Cancelled),
     }
@@ -28,11 +21,7 @@ fn waiting(state: &mut State, event: &Event, update: &RunUpdate, mut run: Run) -
     let stale = run.ended.is_some_and(|ended| event.occurred <= ended);
     let retrying = update.report == RunReport::Retrying;
     if !stale && (run.state.is_terminal() || run.state == RunState::Scheduled || retrying) {
-        run.state = if retrying {
-            RunState::Retrying
-        } else {
-            RunState::Scheduled
-        };
+        run.state = if retrying { RunState::Retrying } else { RunState::Scheduled };
         run.ended = None;
     }
     let text = format!("the run is {}", run.state.as_str());
@@ -42,14 +31,11 @@ fn waiting(state: &mut State, event: &Event, update: &RunUpdate, mut run: Run) -
 
 fn started(state: &mut State, event: &Event, update: &RunUpdate, mut run: Run) -> Vec<Transition> {
     let began = update.started.unwrap_or(event.occurred);
-    let reopened = update.report == RunReport::Started
-        && run.ended.is_some_and(|ended| event.occurred > ended);
+    let reopened = update.report == RunReport::Started && run.ended.is_some_and(|ended| event.occurred > ended);
     if run.state.is_terminal() && !reopened {
         run.started = run.started.or(Some(began));
         state.put_run(run);
-        return vec![Transition::Recorded(
-            "the run had ended already; its start was filled in".to_owned(),
-        )];
+        return vec![Transition::Recorded("the run had ended already; its start was filled in".to_owned())];
     }
     let was_running = run.state == RunState::Running;
     if reopened {
@@ -68,13 +54,7 @@ fn started(state: &mut State, event: &Event, update: &RunUpdate, mut run: Run) -
     }
 }
 
-fn ended(
-    state: &mut State,
-    event: &Event,
-    update: &RunUpdate,
-    mut run: Run,
-    outcome: RunState,
-) -> Vec<Transition> {
+fn ended(state: &mut State, event: &Event, update: &RunUpdate, mut run: Run, outcome: RunState) -> Vec<Transition> {
     let again = run.state == outcome;
     run.state = outcome;
     run.started = run.started.or(update.started);
@@ -88,10 +68,7 @@ fn ended(
     let mut transitions = attempt::settle(state, event, update, &key, outcome);
     sum_rows(state, update, &key);
     if again {
-        transitions.push(Transition::Recorded(format!(
-            "the run had {} already",
-            outcome.as_str()
-        )));
+        transitions.push(Transition::Recorded(format!("the run had {} already", outcome.as_str())));
     } else {
         count(state, &key, outcome);
         transitions.push(Transition::RunEnded(key, outcome));
@@ -106,11 +83,7 @@ fn sum_rows(state: &mut State, update: &RunUpdate, key: &RunKey) {
         .filter(|attempt| attempt.state == RunState::Succeeded)
         .filter_map(|attempt| attempt.rows)
         .collect();
-    let sum = (!of_attempts.is_empty()).then(|| {
-        of_attempts
-            .iter()
-            .fold(0, |sum: u64, rows| sum.saturating_add(*rows))
-    });
+    let sum = (!of_attempts.is_empty()).then(|| of_attempts.iter().fold(0, |sum: u64, rows| sum.saturating_add(*rows)));
     if let Some(run) = state.run(key) {
         let mut run = run.clone();
         run.rows = update.rows.or(sum).or(run.rows);
