@@ -3,4 +3,13 @@
 //! In: `parse(&Delivered) -> Result<Vec<Event>, Reject>` ([`door`]). Out: `request(...) -> Request` and
 //! `classify(...) -> Verdict` ([`far_end`]). One shared sender does the I/O ([`sender`]); nothing else here does.
 
+pub mod connection;
 pub mod door;
+pub mod email;
+pub mod far_end;
+pub mod pagerduty;
+pub mod redact;
+pub mod sender;
+pub mod slack;
+pub mod template;
+pub mod webhook;

@@ -199,5 +199,4 @@ fn env_name<E: de::Error>(name: String) -> Result<String, E> {
 }
 
 #[cfg(test)]
-#[path = "secret/tests.rs"]
 mod tests;

@@ -1,0 +1,4 @@
+//! Slack: doors that speak its formats and a connector that sends them.
+
+pub mod ask;
+pub mod send;

@@ -1,0 +1,80 @@
+//! A made-up effect in which every field is present: what templates are checked with and test messages are made of.
+
+use jiff::{SignedDuration, Timestamp};
+use trackside_core::effect::{Action, Effect, delivery_id};
+use trackside_core::event::{Link, Message, Severity};
+use trackside_core::ids::{IncidentId, derive};
+use trackside_core::notice::{AlertView, IncidentView, Notice, OwnerView, PipelineView, RunView};
+
+/// A complete example as of `now`.
+#[must_use]
+pub fn sample_effect(action: Action, now: Timestamp) -> Effect {
+    let incident = IncidentId(derive("sample", &["incident"]));
+    Effect {
+        id: delivery_id("sample", 1, "sample", 0),
+        cause: 1,
+        at: now,
+        connection: "sample".to_owned(),
+        incident: Some(incident),
+        key: incident.to_string(),
+        action,
+        notice: Box::new(sample_notice(incident, now)),
+    }
+}
+
+fn sample_notice(incident: IncidentId, now: Timestamp) -> Notice {
+    let before = |minutes: i64| now.saturating_sub(SignedDuration::from_mins(minutes)).unwrap_or(now);
+    Notice {
+        title: "customer_orders_daily failed".to_owned(),
+        summary: "Task load_to_warehouse failed: connection refused".to_owned(),
+        severity: Severity::Error,
+        at: before(1),
+        incident: Some(IncidentView {
+            id: incident,
+            number: 42,
+            state: "triggered".to_owned(),
+            opened: before(1),
+            resolved: Some(now),
+            acknowledged_by: Some("ana@example.net".to_owned()),
+            occurrences: 2,
+        }),
+        pipeline: Some(PipelineView {
+            source: "airflow-prod".to_owned(),
+            name: "customer_orders_daily".to_owned(),
+            system: "Airflow".to_owned(),
+            tier: Some(1),
+            tags: vec!["team:payments".to_owned()],
+            runbook: Some("https://wiki.example.net/runbooks/orders".to_owned()),
+            last_success: Some(before(24 * 60)),
+            streak: 2,
+            mean_duration_s: Some(312.0),
+        }),
+        run: Some(RunView {
+            id: "scheduled__2026-11-20T02:00:00+00:00".to_owned(),
+            task: Some("load_to_warehouse".to_owned()),
+            try_number: Some(3),
+            url: Some("https://airflow.example.net/dags/customer_orders_daily/runs/1".to_owned()),
+            log_url: Some("https://airflow.example.net/dags/customer_orders_daily/runs/1/log".to_owned()),
+            started: Some(before(6)),
+            ended: Some(before(1)),
+            duration_s: Some(300.0),
+            error: Some("psycopg2.OperationalError: connection refused (warehouse:5432)".to_owned()),
+        }),
+        alerts: vec![AlertView {
+            rule: "failed".to_owned(),
+            subject: "load_to_warehouse".to_owned(),
+            summary: "load_to_warehouse failed".to_owned(),
+            since: before(1),
+        }],
+        more_alerts: 1,
+        links: vec![Link { text: "Dashboard".to_owned(), href: "https://grafana.example.net/d/orders".to_owned() }],
+        details: [("region".to_owned(), "eu-west-1".to_owned())].into(),
+        owner: OwnerView { team: "payments".to_owned(), because: "tag team:payments on the pipeline".to_owned() },
+        passthrough: Some(Message {
+            text: "customer_orders_daily failed".to_owned(),
+            channel: Some("#data-alerts".to_owned()),
+            blocks: serde_json::Value::Null,
+            owners: Vec::new(),
+        }),
+    }
+}

@@ -1,0 +1,163 @@
+//! A generic webhook, signed by Standard Webhooks (<https://www.standardwebhooks.com>, version 1).
+//!
+//! `webhook-id` is the delivery id, the same over all attempts, so a receiver that remembers ids sees each message
+//! once; `webhook-timestamp` is the time of the attempt. The body tells everything the notice knows.
+
+use crate::connection::Connection;
+use crate::connection::address::HttpUrl;
+use crate::far_end::{CannotSend, HttpRequest, Repeat, Request, Response, Verdict, Wire};
+use crate::template::{self, Markup};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use trackside_core::effect::Effect;
+
+/// Header of the message id.
+pub const ID: &str = "webhook-id";
+/// Header of the attempt's time, Unix seconds.
+pub const TIMESTAMP: &str = "webhook-timestamp";
+/// Header of the signatures, separated by spaces.
+pub const SIGNATURE: &str = "webhook-signature";
+/// How far the timestamp may be from now, in seconds, either way.
+pub const TOLERANCE_S: u64 = 300;
+/// What a secret begins with.
+const SECRET_PREFIX: &str = "whsec_";
+/// Length of a decoded secret, in bytes.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// Why a signature is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSignature {
+    /// A header is missing or unreadable.
+    #[error("`webhook-id`, `webhook-timestamp` and `webhook-signature` must all be there and readable")]
+    Headers,
+    /// The timestamp is more than [`TOLERANCE_S`] away.
+    #[error("the timestamp is more than {TOLERANCE_S} s away; check the clocks")]
+    Time,
+    /// No signature fits any secret.
+    #[error("no signature fits")]
+    Mismatch,
+    /// A configured secret is no `whsec_` secret.
+    #[error("the secret must be `whsec_` and the base64 of 24 to 64 bytes")]
+    Secret,
+}
+
+/// The request for `effect`, signed with every secret.
+pub(crate) fn request(
+    connection: &Connection,
+    url: &HttpUrl,
+    secrets: &[SecretString],
+    effect: &Effect,
+    now: Timestamp,
+) -> Result<Request, CannotSend> {
+    let rendered = template::render(connection, effect, Markup::Plain);
+    let body = serde_json::json!({
+        "type": kind(effect),
+        "timestamp": effect.at,
+        "data": {
+            "delivery": effect.id,
+            "action": effect.action,
+            "key": effect.key,
+            "connection": connection.name,
+            "title": rendered.title,
+            "text": rendered.body,
+            "places": template::places(connection, effect),
+            "notice": effect.notice,
+        }
+    })
+    .to_string();
+    let id = effect.id.to_string();
+    let signature = sign(secrets, &id, now.as_second(), body.as_bytes()).map_err(|error| CannotSend::Credential {
+        connection: connection.name.clone(),
+        problem: error.to_string(),
+    })?;
+    let http = HttpRequest {
+        method: http::Method::POST,
+        url: url.as_str().to_owned(),
+        headers: vec![
+            ("content-type", "application/json".to_owned()),
+            (ID, id),
+            (TIMESTAMP, now.as_second().to_string()),
+            (SIGNATURE, signature),
+        ],
+        body,
+    };
+    let hidden = url.query().map(SecretString::from).into_iter().collect();
+    let mut request = Request::new(Wire::Http(http), Repeat::Harmless, hidden);
+    request.note = rendered.note;
+    Ok(request)
+}
+
+/// 2xx is success; 410 means the receiver wants no more; 429, 502 and 504 ask to slow down like the other 5xx.
+pub(crate) fn classify(response: &Response<'_>) -> Verdict {
+    match response.status {
+        200..=299 => Verdict::Done { far_ref: None },
+        410 => Verdict::Refused { why: "answered 410: the receiver is gone for good".to_owned() },
+        _ => response.failure(),
+    }
+}
+
+/// The `webhook-signature` value: one `v1,…` per secret, separated by spaces.
+///
+/// # Errors
+/// [`BadSignature::Secret`].
+pub fn sign(secrets: &[SecretString], id: &str, seconds: i64, body: &[u8]) -> Result<String, BadSignature> {
+    let signatures = secrets.iter().map(|secret| {
+        let digest = mac(secret, id, seconds, body)?.finalize().into_bytes();
+        Ok(format!("v1,{}", STANDARD.encode(digest)))
+    });
+    Ok(signatures.collect::<Result<Vec<_>, BadSignature>>()?.join(" "))
+}
+
+/// Whether a message is authentic and fresh. Header names are compared without case, signatures in constant time.
+///
+/// # Errors
+/// Why it is not.
+pub fn verify<'h>(
+    header: impl Fn(&str) -> Option<&'h str>,
+    body: &[u8],
+    secrets: &[SecretString],
+    now: Timestamp,
+) -> Result<(), BadSignature> {
+    let get = |name| header(name).ok_or(BadSignature::Headers);
+    let (id, seconds, signatures) = (get(ID)?, get(TIMESTAMP)?, get(SIGNATURE)?);
+    let seconds: i64 = seconds.parse().map_err(|_| BadSignature::Headers)?;
+    if now.as_second().abs_diff(seconds) > TOLERANCE_S {
+        return Err(BadSignature::Time);
+    }
+    for secret in secrets {
+        let mac = mac(secret, id, seconds, body)?;
+        for signature in signatures.split(' ').filter_map(|signature| signature.strip_prefix("v1,")) {
+            let Ok(signature) = STANDARD.decode(signature) else { continue };
+            if mac.clone().verify_slice(&signature).is_ok() {
+                return Ok(());
+            }
+        }
+    }
+    Err(BadSignature::Mismatch)
+}
+
+fn mac(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Result<Hmac<Sha256>, BadSignature> {
+    let key = secret
+        .expose_secret()
+        .strip_prefix(SECRET_PREFIX)
+        .and_then(|encoded| STANDARD.decode(encoded).ok())
+        .filter(|key| SECRET_BYTES.contains(&key.len()))
+        .ok_or(BadSignature::Secret)?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|_| BadSignature::Secret)?;
+    mac.update(format!("{id}.{seconds}.").as_bytes());
+    mac.update(body);
+    Ok(mac)
+}
+
+/// `incident.trigger` and so on for incidents, else `message` or `test`.
+fn kind(effect: &Effect) -> String {
+    let action = effect.action.as_str();
+    if effect.incident.is_some() { format!("incident.{action}") } else { action.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;
