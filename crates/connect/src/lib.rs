@@ -8,6 +8,7 @@ pub mod door;
 pub mod email;
 pub mod far_end;
 pub mod pagerduty;
+pub mod openlineage;
 pub mod redact;
 pub mod sender;
 pub mod slack;

@@ -1,0 +1,4 @@
+//! Integration tests of the connectors: doors on recorded traffic, far ends on what they would receive.
+
+mod openlineage;
+mod samples;
