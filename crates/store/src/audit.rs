@@ -1,0 +1,239 @@
+//! The audit trail and the explanations: who did what, and why each input led to what it led to.
+//!
+//! Invariants: rows of decisions are keyed by (log entry, ordinal) and written with the decision; every other write
+//! that changes something puts its row into its own batch ([`insert`]). Rows are never changed.
+
+use crate::error::Result;
+use crate::page::{Page, bounded};
+use crate::statement::{Batch, Listing, Sql, Statement};
+use crate::value::{Kind, Row, json};
+use crate::Store;
+use jiff::Timestamp;
+use trackside_core::caller::Caller;
+use trackside_core::decision::{AuditEntry, Explanation};
+use trackside_core::ids::{DeliveryId, EventId, IncidentId, Seq};
+
+/// Most explanations read of one event or incident.
+pub const EXPLANATIONS: usize = 200;
+
+/// A row of the audit trail.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct AuditRow {
+    /// Position in the trail.
+    pub position: u64,
+    /// Log entry and ordinal within it, for rows of decisions.
+    pub decided: Option<(Seq, u32)>,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub caller: Caller,
+    /// What, in words of `trackside_core::decision::AuditEntry::action` and `token.*`, `session.*`, `delivery.retried`.
+    pub action: String,
+    /// One line for people.
+    pub summary: String,
+    /// Incident it concerns.
+    pub incident: Option<IncidentId>,
+    /// Event that caused it.
+    pub event: Option<EventId>,
+    /// Delivery it concerns.
+    pub delivery: Option<DeliveryId>,
+}
+
+/// A row that is not part of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewAudit {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub caller: Caller,
+    /// What.
+    pub action: String,
+    /// One line for people.
+    pub summary: String,
+    /// Delivery it concerns.
+    pub delivery: Option<DeliveryId>,
+}
+
+/// Which audit rows to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Only this subject.
+    pub subject: Option<String>,
+    /// Only actions that begin with this (`incident.`).
+    pub action_prefix: Option<String>,
+    /// Only this incident.
+    pub incident: Option<IncidentId>,
+    /// Only this event.
+    pub event: Option<EventId>,
+    /// Only this delivery.
+    pub delivery: Option<DeliveryId>,
+    /// Only positions below this ([`Page::next`]).
+    pub before: Option<u64>,
+    /// Most items, at most [`crate::page::PAGE_ITEMS`].
+    pub limit: usize,
+}
+
+static INSERT: Sql = Sql::write(
+    "audit.insert",
+    "INSERT INTO audit (seq, ordinal, at, subject, via, action, summary, incident, event, delivery)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+);
+static EXPLAIN: Sql = Sql::write(
+    "explanations.insert",
+    "INSERT INTO explanations (seq, ordinal, event, incident, body) VALUES ($1, $2, $3, $4, $5)",
+);
+static LIST: Listing = Listing {
+    name: "audit.list",
+    head: "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery
+           FROM audit WHERE 1 = 1",
+    clauses: &[
+        "subject = {}",
+        "substr(action, 1, length({})) = {}",
+        "incident = {}",
+        "event = {}",
+        "delivery = {}",
+        "position < {}",
+    ],
+    order: "ORDER BY position DESC",
+    columns: &[
+        Kind::Int, Kind::Int, Kind::Int, Kind::Time, Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Uuid,
+        Kind::Uuid, Kind::Uuid,
+    ],
+};
+static OF_EVENT: Sql = Sql::read(
+    "explanations.of_event",
+    "SELECT body FROM explanations WHERE event = $1 ORDER BY seq, ordinal LIMIT $2",
+    &[Kind::Text],
+);
+static OF_ENTRY: Sql = Sql::read(
+    "explanations.of_entry",
+    "SELECT body FROM explanations WHERE seq = $1 ORDER BY ordinal LIMIT $2",
+    &[Kind::Text],
+);
+static OF_INCIDENT: Sql = Sql::read(
+    "explanations.of_incident",
+    "SELECT body FROM explanations WHERE incident = $1 ORDER BY seq, ordinal LIMIT $2",
+    &[Kind::Text],
+);
+
+#[cfg(test)]
+pub(crate) static SQL: &[&Sql] = &[&INSERT, &EXPLAIN, &OF_EVENT, &OF_ENTRY, &OF_INCIDENT];
+#[cfg(test)]
+pub(crate) static LISTINGS: &[&Listing] = &[&LIST];
+
+impl Store {
+    /// Writes an audit row for something that changed nothing here (a sign-in, a refused call).
+    ///
+    /// # Errors
+    /// When it could not be stored.
+    pub async fn record(&self, row: &NewAudit) -> Result<()> {
+        self.write(Batch::of(vec![insert(row)])).await?;
+        Ok(())
+    }
+
+    /// The audit trail, newest first.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn audit(&self, filter: &AuditFilter) -> Result<Page<AuditRow>> {
+        let limit = bounded(filter.limit);
+        let filters = vec![
+            filter.subject.as_ref().into(),
+            filter.action_prefix.as_ref().into(),
+            filter.incident.into(),
+            filter.event.into(),
+            filter.delivery.into(),
+            filter.before.into(),
+        ];
+        let rows = self.rows(LIST.query(filters, limit)).await?;
+        let items = rows.into_iter().map(audit_row).collect::<Result<Vec<_>>>()?;
+        Ok(Page::new(items, limit, |row| row.position))
+    }
+
+    /// Why an event led to what it led to. At most [`EXPLANATIONS`].
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub async fn explanations_of_event(&self, event: EventId) -> Result<Vec<Explanation>> {
+        self.explanations(OF_EVENT.bind(event).bind(EXPLANATIONS).query()).await
+    }
+
+    /// Why a log entry led to what it led to. At most [`EXPLANATIONS`].
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub async fn explanations_of_entry(&self, seq: Seq) -> Result<Vec<Explanation>> {
+        self.explanations(OF_ENTRY.bind(seq).bind(EXPLANATIONS).query()).await
+    }
+
+    /// What went into an incident and ended it, in order. The first [`EXPLANATIONS`].
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub async fn explanations_of_incident(&self, incident: IncidentId) -> Result<Vec<Explanation>> {
+        self.explanations(OF_INCIDENT.bind(incident).bind(EXPLANATIONS).query()).await
+    }
+
+    async fn explanations(&self, query: crate::statement::Query) -> Result<Vec<Explanation>> {
+        self.rows(query).await?.into_iter().map(|mut row| row.json()).collect()
+    }
+}
+
+/// The statement of a row that is not part of a decision.
+pub(crate) fn insert(row: &NewAudit) -> Statement {
+    INSERT
+        .bind(None::<u64>)
+        .bind(None::<u32>)
+        .bind(row.at)
+        .bind(&row.caller.subject)
+        .bind(&row.caller.via)
+        .bind(&row.action)
+        .bind(&row.summary)
+        .bind(None::<IncidentId>)
+        .bind(None::<EventId>)
+        .bind(row.delivery)
+        .any()
+}
+
+/// The statement of a row of a decision.
+pub(crate) fn insert_decided(entry: &AuditEntry) -> Statement {
+    INSERT
+        .bind(entry.seq)
+        .bind(entry.ordinal)
+        .bind(entry.at)
+        .bind(&entry.caller.subject)
+        .bind(&entry.caller.via)
+        .bind(&entry.action)
+        .bind(&entry.summary)
+        .bind(entry.incident)
+        .bind(entry.event)
+        .bind(entry.delivery)
+        .any()
+}
+
+/// The statement of an explanation, the `ordinal`-th of its log entry.
+pub(crate) fn insert_explanation(explanation: &Explanation, ordinal: u32) -> Result<Statement> {
+    Ok(EXPLAIN
+        .bind(explanation.seq)
+        .bind(ordinal)
+        .bind(explanation.event)
+        .bind(explanation.incident)
+        .bind(json("an explanation", explanation)?)
+        .any())
+}
+
+fn audit_row(mut row: Row) -> Result<AuditRow> {
+    let position = row.next()?;
+    let (seq, ordinal): (Option<Seq>, Option<u32>) = (row.next()?, row.next()?);
+    Ok(AuditRow {
+        position,
+        decided: seq.zip(ordinal),
+        at: row.next()?,
+        caller: Caller { subject: row.next()?, via: row.next()? },
+        action: row.next()?,
+        summary: row.next()?,
+        incident: row.next()?,
+        event: row.next()?,
+        delivery: row.next()?,
+    })
+}

@@ -1,0 +1,22 @@
+//! The schema as numbered migrations.
+//!
+//! Invariant: a migration that was released never changes; the next number is added. Numbers ascend by one from 1.
+//! How they are applied is the backend's.
+
+/// One step of the schema.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Migration {
+    /// Version of the schema after this step.
+    pub number: i64,
+    /// The statements.
+    pub text: &'static str,
+}
+
+/// The steps for SQLite, in order.
+pub(crate) static SQLITE: &[Migration] =
+    &[Migration { number: 1, text: include_str!("../sql/sqlite/0001_spine.sql") }];
+
+/// The version this program works with.
+pub(crate) fn latest() -> i64 {
+    SQLITE.last().map_or(0, |migration| migration.number)
+}

@@ -1,0 +1,282 @@
+//! The writer: commits whatever is queued together.
+//!
+//! Invariants: batches are committed in the order they were queued; a batch that fails takes nothing with it, because
+//! each has its own savepoint (one insert is atomic by itself); an answer is sent after COMMIT has returned; after
+//! any error the writer is ready for the next group.
+
+use super::checkpoint::{self, Checkpointer, LONG_PAGES, STEP_PAGES};
+use super::connection::{prepare, translate};
+use crate::error::{Error, Result};
+use crate::log::{Appended, Arrival, NewEntry};
+use crate::metrics::Metrics;
+use crate::statement::{Batch, Expect, Receipt, Statement};
+use rusqlite::{Connection, OptionalExtension};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
+use trackside_core::ids::Seq;
+
+/// Batches that may wait; more wait in their callers.
+const QUEUE: usize = 1_024;
+/// Most batches in one commit: bounds how long the first waits for the last.
+const GROUP: usize = 256;
+
+const INSERT: &str =
+    "INSERT INTO log (at, source, id, name, body) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (source, id) DO NOTHING";
+const FIND: &str = "SELECT seq FROM log WHERE source = $1 AND id = $2";
+const HEAD: &str = "SELECT max(seq) FROM log";
+
+#[cfg(test)]
+pub(super) static SQL: &[&str] = &[INSERT, FIND, HEAD];
+
+struct Job {
+    batch: Batch,
+    queued: Instant,
+    reply: oneshot::Sender<Result<Receipt>>,
+}
+
+/// The writing connection and what follows a commit.
+pub(super) struct Writer {
+    connection: Connection,
+    head: watch::Sender<Seq>,
+    metrics: Arc<Metrics>,
+    checkpointer: Option<Checkpointer>,
+    /// Pages in the write-ahead log when a checkpoint was last due.
+    checkpointed_at: u64,
+}
+
+impl Writer {
+    pub(super) fn new(
+        mut connection: Connection, head: watch::Sender<Seq>, metrics: Arc<Metrics>,
+        checkpointer: Option<Checkpointer>,
+    ) -> Result<Self> {
+        head.send_replace(read_head(&connection)?);
+        let pages = Arc::clone(&metrics);
+        connection
+            .wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
+                pages.wal_pages.set(u64::try_from(count).unwrap_or(0));
+                Ok(())
+            }))
+            .map_err(|error| translate("wal hook", &error))?;
+        Ok(Self { connection, head, metrics, checkpointer, checkpointed_at: 0 })
+    }
+
+    /// The connection, for reading between commits.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Commits one batch.
+    pub(super) fn write_alone(&mut self, batch: Batch) -> Result<Receipt> {
+        let (reply, mut answer) = oneshot::channel();
+        self.write_group(Job { batch, queued: Instant::now(), reply }, || None);
+        answer.try_recv().unwrap_or(Err(Error::Closed))
+    }
+
+    /// Commits a batch with those that `more` has ready, and answers each.
+    fn write_group(&mut self, first: Job, mut more: impl FnMut() -> Option<Job>) {
+        let mut waiting = Vec::with_capacity(GROUP);
+        let outcome = self.run_group(first, &mut more, &mut waiting);
+        if let Err(error) = &outcome {
+            self.metrics.commits_failed.add(1);
+            tracing::error!(%error, batches = waiting.len(), "a commit failed; nothing of it was kept");
+            self.roll_back();
+        }
+        let mut head = 0;
+        for Waiting { queued, reply, result } in waiting {
+            let result = match &outcome {
+                Ok(()) => result,
+                Err(error) => Err(error.clone()),
+            };
+            self.count(&result, &mut head);
+            self.metrics.write.record(queued.elapsed());
+            // A caller that went away does not need the answer; what it asked for is done.
+            let _ = reply.send(result);
+        }
+        self.head.send_if_modified(|known| {
+            let grown = head > *known;
+            *known = head.max(*known);
+            grown
+        });
+        self.check_log_length();
+    }
+
+    /// One transaction. An error here means that nothing of the whole group was kept.
+    fn run_group(
+        &mut self, first: Job, more: &mut impl FnMut() -> Option<Job>, waiting: &mut Vec<Waiting>,
+    ) -> Result<()> {
+        let begun = self.execute("BEGIN IMMEDIATE");
+        let mut next = Some(first);
+        while let Some(Job { batch, queued, reply }) = next {
+            let result = match &begun {
+                Ok(()) => self.run_batch(&batch),
+                Err(error) => Err(error.clone()),
+            };
+            let lost = begun.is_ok() && self.connection.is_autocommit();
+            let error = result.as_ref().err().cloned();
+            waiting.push(Waiting { queued, reply, result });
+            if let (true, Some(error)) = (lost, error) {
+                // The database gave up the whole transaction (disk full, I/O error).
+                return Err(error);
+            }
+            next = if waiting.len() < GROUP { more() } else { None };
+        }
+        begun?;
+        let commit = Instant::now();
+        self.execute("COMMIT")?;
+        self.metrics.commit.record(commit.elapsed());
+        Ok(())
+    }
+
+    fn run_batch(&self, batch: &Batch) -> Result<Receipt> {
+        if let ([entry], []) = (batch.entries.as_slice(), batch.statements.as_slice()) {
+            return Ok(Receipt { appended: vec![self.append(entry)?], changed: Vec::new() });
+        }
+        self.execute("SAVEPOINT batch")?;
+        let result = self.run_steps(batch);
+        if result.is_err() && !self.connection.is_autocommit() {
+            self.execute("ROLLBACK TO batch")?;
+        }
+        if !self.connection.is_autocommit() {
+            self.execute("RELEASE batch")?;
+        }
+        result
+    }
+
+    fn run_steps(&self, batch: &Batch) -> Result<Receipt> {
+        let appended = batch.entries.iter().map(|entry| self.append(entry)).collect::<Result<_>>()?;
+        let changed = batch.statements.iter().map(|statement| self.change(statement)).collect::<Result<_>>()?;
+        Ok(Receipt { appended, changed })
+    }
+
+    fn append(&self, entry: &NewEntry) -> Result<Appended> {
+        let failed = |error: rusqlite::Error| translate("log.append", &error);
+        let id = entry.id.as_bytes();
+        let inserted = self
+            .connection
+            .prepare_cached(INSERT)
+            .and_then(|mut insert| {
+                insert.execute((entry.at.as_microsecond(), &entry.source, id, &entry.name, &entry.body))
+            })
+            .map_err(failed)?;
+        if inserted == 1 {
+            let seq = self.connection.last_insert_rowid().cast_unsigned();
+            return Ok(Appended { seq, arrival: Arrival::New });
+        }
+        let mut find = self.connection.prepare_cached(FIND).map_err(failed)?;
+        let seq: i64 = find.query_row((&entry.source, id), |row| row.get(0)).map_err(failed)?;
+        Ok(Appended { seq: seq.cast_unsigned(), arrival: Arrival::Duplicate })
+    }
+
+    fn change(&self, statement: &Statement) -> Result<u64> {
+        let bound = &statement.bound;
+        let mut prepared = prepare(&self.connection, bound)?;
+        let changed = prepared.raw_execute().map_err(|error| translate(bound.name, &error))?;
+        match statement.expect {
+            Expect::One { otherwise } if changed != 1 => {
+                Err(Error::Conflict { statement: bound.name, problem: otherwise.to_owned() })
+            }
+            Expect::One { .. } | Expect::Any => Ok(changed as u64),
+        }
+    }
+
+    fn execute(&self, text: &'static str) -> Result<()> {
+        let run = self.connection.prepare_cached(text).and_then(|mut statement| statement.execute(()));
+        run.map(|_| ()).map_err(|error| translate(text, &error))
+    }
+
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(%error, "the transaction cannot be rolled back; the next commit tries again");
+        }
+    }
+
+    fn count(&self, result: &Result<Receipt>, head: &mut Seq) {
+        let Ok(receipt) = result else { return self.metrics.batches_failed.add(1) };
+        self.metrics.batches.add(1);
+        let new = receipt.appended.iter().filter(|appended| appended.arrival == Arrival::New);
+        let (count, last) = new.fold((0, *head), |(count, last), appended| (count + 1, last.max(appended.seq)));
+        *head = last;
+        self.metrics.appended.add(count);
+        self.metrics.duplicates.add(receipt.appended.len() as u64 - count);
+    }
+
+    /// Sees that the write-ahead log is copied away in time.
+    fn check_log_length(&mut self) {
+        let pages = self.metrics.wal_pages.get();
+        if pages < self.checkpointed_at {
+            self.checkpointed_at = 0;
+        }
+        if pages - self.checkpointed_at < STEP_PAGES {
+            return;
+        }
+        self.checkpointed_at = pages;
+        match &self.checkpointer {
+            Some(checkpointer) if pages < LONG_PAGES => checkpointer.nudge(),
+            _ => checkpoint::run(&self.connection, &self.metrics),
+        }
+    }
+}
+
+struct Waiting {
+    queued: Instant,
+    reply: oneshot::Sender<Result<Receipt>>,
+    result: Result<Receipt>,
+}
+
+/// Position of the newest log entry.
+pub(super) fn read_head(connection: &Connection) -> Result<Seq> {
+    let failed = |error: rusqlite::Error| translate("log.head", &error);
+    let head: Option<Option<i64>> =
+        connection.query_row(HEAD, [], |row| row.get(0)).optional().map_err(failed)?;
+    Ok(head.flatten().map_or(0, i64::cast_unsigned))
+}
+
+/// The writer on its own thread.
+pub(super) struct WriterThread {
+    jobs: Option<mpsc::Sender<Job>>,
+    metrics: Arc<Metrics>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WriterThread {
+    pub(super) fn start(mut writer: Writer) -> Result<Self> {
+        let metrics = Arc::clone(&writer.metrics);
+        let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("store-write".to_owned())
+            .spawn(move || {
+                while let Some(first) = queue.blocking_recv() {
+                    writer.metrics.queued.down();
+                    let metrics = Arc::clone(&writer.metrics);
+                    writer.write_group(first, || queue.try_recv().ok().inspect(|_| metrics.queued.down()));
+                }
+            })
+            .map_err(|error| Error::Open { path: PathBuf::new(), problem: error.to_string() })?;
+        Ok(Self { jobs: Some(jobs), metrics, thread: Some(thread) })
+    }
+
+    /// Commits a batch; returns when it is durable. A caller that stops waiting does not undo it.
+    pub(super) async fn write(&self, batch: Batch) -> Result<Receipt> {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
+        let permit = jobs.reserve().await.map_err(|_| Error::Closed)?;
+        self.metrics.queued.up();
+        permit.send(Job { batch, queued: Instant::now(), reply });
+        answer.await.map_err(|_| Error::Closed)?
+    }
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has answered nobody it did not commit for.
+            let _ = thread.join();
+        }
+    }
+}

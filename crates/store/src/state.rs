@@ -1,0 +1,407 @@
+//! The state that decisions are made on, and the commit that changes it.
+//!
+//! Invariants: one decided batch is one atomic commit: state, outbox rows, audit, explanations and cursor together;
+//! a commit on another cursor than the one in the database fails and changes nothing.
+
+use crate::error::{Error, Result};
+use crate::statement::{Batch, Sql, Statement};
+use crate::value::{Kind, Row, json};
+use crate::{Store, audit, outbox};
+use std::collections::BTreeMap;
+use trackside_core::decision::{Alias, Change, Counters, Decision};
+use trackside_core::ids::Seq;
+use trackside_core::incident::{Alert, AlertKey, Incident, IncidentState};
+use trackside_core::pipeline::Pipeline;
+use trackside_core::ruleset::Ruleset;
+use trackside_core::run::{Attempt, Run, RunKey, RunState};
+use trackside_core::timer::{Timer, TimerKey};
+
+/// Most open runs loaded at start, newest first. Older ones are found by [`Store::load_runs`] when they are heard of.
+pub const LOAD_RUNS: usize = 50_000;
+/// Most runs asked for in one [`Store::load_runs`].
+pub const LOAD_REFS: usize = 4_096;
+/// Most attempts or aliases read of one run.
+pub const RUN_PARTS: usize = 10_000;
+
+/// What the engine keeps in memory at start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// The last log entry decided.
+    pub cursor: Seq,
+    /// The rules in force; absent before the first were set.
+    pub ruleset: Option<Ruleset>,
+    /// Counters that number things for people.
+    pub counters: Counters,
+    /// All pipelines.
+    pub pipelines: Vec<Pipeline>,
+    /// All alerts that fire or have a streak.
+    pub alerts: Vec<Alert>,
+    /// Incidents that are not resolved.
+    pub incidents: Vec<Incident>,
+    /// All timers, earliest first.
+    pub timers: Vec<Timer>,
+    /// Runs that are not over or have an attempt that is not over.
+    pub runs: Vec<RunFamily>,
+}
+
+/// A run with everything that belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunFamily {
+    /// The run.
+    pub run: Run,
+    /// Its attempts, by task, map index and try.
+    pub attempts: Vec<Attempt>,
+    /// Its further names.
+    pub aliases: Vec<Alias>,
+}
+
+/// How an input names a run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunRef {
+    /// The source.
+    pub source: String,
+    /// The pipeline.
+    pub pipeline: String,
+    /// Run id or alias (of the run or of one of its attempts).
+    pub name: String,
+}
+
+const BODY: &[Kind] = &[Kind::Text];
+
+static META: Sql = Sql::read("meta.get", "SELECT value FROM meta WHERE key = $1", BODY);
+static PIPELINES: Sql = Sql::read("pipelines.load", "SELECT body FROM pipelines ORDER BY source, name", BODY);
+static ALERTS: Sql =
+    Sql::read("alerts.load", "SELECT body FROM alerts ORDER BY source, pipeline, rule, subject", BODY);
+static INCIDENTS: Sql =
+    Sql::read("incidents.load", "SELECT body FROM incidents WHERE open = TRUE ORDER BY number", BODY);
+static TIMERS: Sql = Sql::read("timers.load", "SELECT body FROM timers ORDER BY due, key", BODY);
+static OPEN_RUNS: Sql = Sql::read(
+    "runs.load",
+    "SELECT body FROM runs WHERE position IN (
+       SELECT position FROM runs WHERE open = TRUE
+       UNION SELECT r.position FROM attempts a JOIN runs r
+         ON r.source = a.source AND r.pipeline = a.pipeline AND r.run = a.run WHERE a.open = TRUE)
+     ORDER BY position DESC LIMIT $1",
+    BODY,
+);
+static FIND_RUN: Sql = Sql::read(
+    "runs.find",
+    "SELECT body FROM runs WHERE source = $1 AND pipeline = $2 AND run = $3
+     UNION SELECT body FROM runs WHERE source = $1 AND pipeline = $2 AND run_id = $3
+     UNION SELECT r.body FROM aliases n JOIN runs r
+       ON r.source = n.source AND r.pipeline = n.pipeline AND r.run = n.run
+       WHERE n.source = $1 AND n.alias = $3",
+    BODY,
+);
+static ATTEMPTS: Sql = Sql::read(
+    "attempts.of_run",
+    "SELECT body FROM attempts WHERE source = $1 AND pipeline = $2 AND run = $3
+     ORDER BY task, map_index, try_number LIMIT $4",
+    BODY,
+);
+static ALIASES: Sql = Sql::read(
+    "aliases.of_run",
+    "SELECT body FROM aliases WHERE source = $1 AND pipeline = $2 AND run = $3 ORDER BY alias LIMIT $4",
+    BODY,
+);
+
+static MOVE_CURSOR: Sql =
+    Sql::write("cursor.move", "UPDATE meta SET value = $1 WHERE key = 'cursor' AND value = $2");
+static SET_META: Sql = Sql::write(
+    "meta.set",
+    "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+);
+static PUT_RUN: Sql = Sql::write(
+    "runs.put",
+    "INSERT INTO runs (source, pipeline, run, run_id, state, open, owner, first_seen, ended, duration_ms, body)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+     ON CONFLICT (source, pipeline, run) DO UPDATE SET run_id = excluded.run_id, state = excluded.state,
+       open = excluded.open, owner = excluded.owner, first_seen = excluded.first_seen, ended = excluded.ended,
+       duration_ms = excluded.duration_ms, body = excluded.body",
+);
+static PUT_ATTEMPT: Sql = Sql::write(
+    "attempts.put",
+    "INSERT INTO attempts (source, pipeline, run, task, map_index, try_number, state, open, started, body)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+     ON CONFLICT (source, pipeline, run, task, map_index, try_number) DO UPDATE SET state = excluded.state,
+       open = excluded.open, started = excluded.started, body = excluded.body",
+);
+static PUT_ALIAS: Sql = Sql::write(
+    "aliases.put",
+    "INSERT INTO aliases (source, alias, pipeline, run, body) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (source, alias) DO UPDATE SET pipeline = excluded.pipeline, run = excluded.run, body = excluded.body",
+);
+static PUT_PIPELINE: Sql = Sql::write(
+    "pipelines.put",
+    "INSERT INTO pipelines (source, name, owner, last_success, body) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (source, name) DO UPDATE SET owner = excluded.owner, last_success = excluded.last_success,
+       body = excluded.body",
+);
+static PUT_ALERT: Sql = Sql::write(
+    "alerts.put",
+    "INSERT INTO alerts (source, pipeline, rule, subject, incident, body) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (source, pipeline, rule, subject) DO UPDATE SET incident = excluded.incident, body = excluded.body",
+);
+static DROP_ALERT: Sql = Sql::write(
+    "alerts.drop",
+    "DELETE FROM alerts WHERE source = $1 AND pipeline = $2 AND rule = $3 AND subject = $4",
+);
+static PUT_INCIDENT: Sql = Sql::write(
+    "incidents.put",
+    "INSERT INTO incidents (number, id, state, open, owner, source, pipeline, opened, resolved, body)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+     ON CONFLICT (id) DO UPDATE SET state = excluded.state, open = excluded.open, owner = excluded.owner,
+       resolved = excluded.resolved, body = excluded.body",
+);
+static PUT_TIMER: Sql = Sql::write(
+    "timers.put",
+    "INSERT INTO timers (key, due, body) VALUES ($1, $2, $3)
+     ON CONFLICT (key) DO UPDATE SET due = excluded.due, body = excluded.body",
+);
+static DROP_TIMER: Sql = Sql::write("timers.drop", "DELETE FROM timers WHERE key = $1");
+
+#[cfg(test)]
+pub(crate) static SQL: &[&Sql] = &[
+    &META, &PIPELINES, &ALERTS, &INCIDENTS, &TIMERS, &OPEN_RUNS, &FIND_RUN, &ATTEMPTS, &ALIASES, &MOVE_CURSOR,
+    &SET_META, &PUT_RUN, &PUT_ATTEMPT, &PUT_ALIAS, &PUT_PIPELINE, &PUT_ALERT, &DROP_ALERT, &PUT_INCIDENT,
+    &PUT_TIMER, &DROP_TIMER,
+];
+
+impl Store {
+    /// Commits one decided batch on top of the cursor it was decided on.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the cursor in the database is not `expected`: somebody else decided; load again.
+    pub async fn commit(&self, decision: &Decision, expected: Seq) -> Result<()> {
+        self.write(Batch::of(decision_statements(decision, expected)?)).await?;
+        Ok(())
+    }
+
+    /// The last log entry decided.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it cannot be read.
+    pub async fn cursor(&self) -> Result<Seq> {
+        let row = self.row(META.bind("cursor").query()).await?;
+        Ok(row.map(|mut row| row.json()).transpose()?.unwrap_or(0))
+    }
+
+    /// Everything the engine keeps in memory, as of one moment.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when a value cannot be read back.
+    pub async fn load(&self) -> Result<Loaded> {
+        let mut answers = self
+            .snapshot(vec![
+                META.bind("cursor").query(),
+                META.bind("ruleset").query(),
+                META.bind("counters").query(),
+                PIPELINES.bound().query(),
+                ALERTS.bound().query(),
+                INCIDENTS.bound().query(),
+                TIMERS.bound().query(),
+                OPEN_RUNS.bind(LOAD_RUNS).query(),
+            ])
+            .await?;
+        let cursor = answers.next(|mut row| row.json())?.pop().unwrap_or(0);
+        let ruleset = answers.next(|mut row| row.json())?.pop();
+        let counters = answers.next(|mut row| row.json())?.pop().unwrap_or_default();
+        let pipelines = answers.next(|mut row| row.json())?;
+        let alerts = answers.next(|mut row| row.json())?;
+        let incidents = answers.next(|mut row| row.json())?;
+        let timers = answers.next(|mut row| row.json())?;
+        let runs = self.families(answers.next(|mut row| row.json())?).await?;
+        Ok(Loaded { cursor, ruleset, counters, pipelines, alerts, incidents, timers, runs })
+    }
+
+    /// The runs that these names mean, each once, with their attempts and aliases. Unknown names are left out.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for more than [`LOAD_REFS`]; [`Error::Corrupt`] when a value cannot be read back.
+    pub async fn load_runs(&self, refs: &[RunRef]) -> Result<Vec<RunFamily>> {
+        if refs.len() > LOAD_REFS {
+            let problem = format!("{} names at once, at most {LOAD_REFS} are allowed", refs.len());
+            return Err(Error::Invalid { what: "the list of runs".to_owned(), problem });
+        }
+        let find = |name: &RunRef| FIND_RUN.bind(&name.source).bind(&name.pipeline).bind(&name.name).query();
+        let mut answers = self.snapshot(refs.iter().map(find).collect()).await?;
+        let mut found = BTreeMap::new();
+        for _ in refs {
+            for run in answers.next(|mut row: Row| row.json::<Run>())? {
+                found.insert(run.key.clone(), run);
+            }
+        }
+        self.families(found.into_values().collect()).await
+    }
+
+    /// Adds attempts and aliases to runs.
+    pub(crate) async fn families(&self, runs: Vec<Run>) -> Result<Vec<RunFamily>> {
+        let parts = |sql: &'static Sql, key: &RunKey| {
+            sql.bind(&key.source).bind(&key.pipeline).bind(&key.run).bind(RUN_PARTS).query()
+        };
+        let queries = runs.iter().flat_map(|run| [parts(&ATTEMPTS, &run.key), parts(&ALIASES, &run.key)]).collect();
+        let mut answers = self.snapshot(queries).await?;
+        let mut families = Vec::with_capacity(runs.len());
+        for run in runs {
+            let attempts = answers.next(|mut row| row.json())?;
+            let aliases = answers.next(|mut row| row.json())?;
+            families.push(RunFamily { run, attempts, aliases });
+        }
+        Ok(families)
+    }
+}
+
+/// The statements of one decided batch; the cursor goes first, so that a stale decision fails at once.
+fn decision_statements(decision: &Decision, expected: Seq) -> Result<Vec<Statement>> {
+    let mut statements = vec![
+        MOVE_CURSOR
+            .bind(decision.cursor.to_string())
+            .bind(expected.to_string())
+            .one("the log was decided further by somebody else since this decision was begun"),
+    ];
+    for change in &decision.changes {
+        statements.push(change_statement(change)?);
+    }
+    let mut ordinals = Ordinals::default();
+    for effect in &decision.effects {
+        statements.push(outbox::insert(effect, ordinals.next(effect.cause))?);
+    }
+    for entry in &decision.audit {
+        statements.push(audit::insert_decided(entry));
+    }
+    let mut ordinals = Ordinals::default();
+    for explanation in &decision.explanations {
+        statements.push(audit::insert_explanation(explanation, ordinals.next(explanation.seq))?);
+    }
+    Ok(statements)
+}
+
+/// Numbers things of one log entry from 0.
+#[derive(Default)]
+struct Ordinals(BTreeMap<Seq, u32>);
+
+impl Ordinals {
+    fn next(&mut self, seq: Seq) -> u32 {
+        let next = self.0.entry(seq).or_default();
+        *next += 1;
+        *next - 1
+    }
+}
+
+fn change_statement(change: &Change) -> Result<Statement> {
+    match change {
+        Change::Run(run) => put_run(run),
+        Change::Attempt(attempt) => put_attempt(attempt),
+        Change::Alias(alias) => put_alias(alias),
+        Change::Pipeline(pipeline) => put_pipeline(pipeline),
+        Change::Alert(alert) => put_alert(alert),
+        Change::AlertGone(key) => Ok(drop_alert(key)),
+        Change::Incident(incident) => put_incident(incident),
+        Change::Timer(timer) => put_timer(timer),
+        Change::TimerGone(key) => drop_timer(key),
+        Change::Ruleset(ruleset) => Ok(SET_META.bind("ruleset").bind(json("the rules", ruleset)?).any()),
+        Change::Counters(counters) => Ok(SET_META.bind("counters").bind(json("the counters", counters)?).any()),
+    }
+}
+
+fn is_open(state: RunState) -> bool {
+    !state.is_terminal()
+}
+
+fn put_run(run: &Run) -> Result<Statement> {
+    #[allow(clippy::cast_possible_truncation, reason = "saturating float to int")]
+    let duration_ms = run.duration_s().map(|seconds| (seconds * 1000.0) as i64);
+    Ok(PUT_RUN
+        .bind(&run.key.source)
+        .bind(&run.key.pipeline)
+        .bind(&run.key.run)
+        .bind(run.run_id.as_ref())
+        .bind(run.state.as_str())
+        .bind(is_open(run.state))
+        .bind(run.owner.as_ref())
+        .bind(run.first_seen)
+        .bind(run.ended)
+        .bind(duration_ms)
+        .bind(json("a run", run)?)
+        .any())
+}
+
+fn put_attempt(attempt: &Attempt) -> Result<Statement> {
+    let key = &attempt.key;
+    Ok(PUT_ATTEMPT
+        .bind(&key.run.source)
+        .bind(&key.run.pipeline)
+        .bind(&key.run.run)
+        .bind(&key.task)
+        .bind(key.map_index)
+        .bind(key.try_number)
+        .bind(attempt.state.as_str())
+        .bind(is_open(attempt.state))
+        .bind(attempt.started)
+        .bind(json("an attempt", attempt)?)
+        .any())
+}
+
+fn put_alias(alias: &Alias) -> Result<Statement> {
+    Ok(PUT_ALIAS
+        .bind(&alias.source)
+        .bind(&alias.alias)
+        .bind(&alias.run.pipeline)
+        .bind(&alias.run.run)
+        .bind(json("an alias", alias)?)
+        .any())
+}
+
+fn put_pipeline(pipeline: &Pipeline) -> Result<Statement> {
+    Ok(PUT_PIPELINE
+        .bind(&pipeline.key.source)
+        .bind(&pipeline.key.name)
+        .bind(pipeline.owner.as_ref())
+        .bind(pipeline.last_success)
+        .bind(json("a pipeline", pipeline)?)
+        .any())
+}
+
+fn put_alert(alert: &Alert) -> Result<Statement> {
+    let key = &alert.key;
+    Ok(PUT_ALERT
+        .bind(&key.pipeline.source)
+        .bind(&key.pipeline.name)
+        .bind(&key.rule)
+        .bind(&key.subject)
+        .bind(alert.incident)
+        .bind(json("an alert", alert)?)
+        .any())
+}
+
+fn drop_alert(key: &AlertKey) -> Statement {
+    DROP_ALERT.bind(&key.pipeline.source).bind(&key.pipeline.name).bind(&key.rule).bind(&key.subject).any()
+}
+
+fn put_incident(incident: &Incident) -> Result<Statement> {
+    Ok(PUT_INCIDENT
+        .bind(incident.number)
+        .bind(incident.id)
+        .bind(incident.state.as_str())
+        .bind(incident.state != IncidentState::Resolved)
+        .bind(&incident.owner)
+        .bind(&incident.pipeline.source)
+        .bind(&incident.pipeline.name)
+        .bind(incident.opened)
+        .bind(incident.resolved)
+        .bind(json("an incident", incident)?)
+        .any())
+}
+
+fn put_timer(timer: &Timer) -> Result<Statement> {
+    Ok(PUT_TIMER.bind(timer_key(&timer.key)?).bind(timer.due).bind(json("a timer", timer)?).any())
+}
+
+fn drop_timer(key: &TimerKey) -> Result<Statement> {
+    Ok(DROP_TIMER.bind(timer_key(key)?).any())
+}
+
+/// A timer's key as text: its JSON, which has one spelling because fields keep their order.
+fn timer_key(key: &TimerKey) -> Result<String> {
+    json("a timer's key", key)
+}

@@ -1,0 +1,183 @@
+//! Statements and queries as values.
+//!
+//! An SQL text is data ([`Sql`]), so a test can prepare every one on every backend. Rules for the texts: parameters
+//! are `$1`, `$2`, … and first appear in that order; comparisons come before `IS NULL` tests of the same parameter;
+//! nothing that only one database knows. A write is a [`Batch`]: all of it or nothing.
+
+use crate::log::NewEntry;
+use crate::value::{Kind, Row, Value};
+use std::borrow::Cow;
+
+/// One SQL text with a name and the kinds of its columns.
+#[derive(Debug)]
+pub(crate) struct Sql {
+    /// Name in errors: table and purpose.
+    pub name: &'static str,
+    /// The text.
+    pub text: &'static str,
+    /// What the columns of the answer hold; empty for writes.
+    pub columns: &'static [Kind],
+}
+
+impl Sql {
+    /// A write.
+    pub(crate) const fn write(name: &'static str, text: &'static str) -> Self {
+        Self { name, text, columns: &[] }
+    }
+
+    /// A question.
+    pub(crate) const fn read(name: &'static str, text: &'static str, columns: &'static [Kind]) -> Self {
+        Self { name, text, columns }
+    }
+
+    /// A statement of this text with its first parameter.
+    pub(crate) fn bind(&'static self, value: impl Into<Value>) -> Bound {
+        self.bound().bind(value)
+    }
+
+    /// A statement of this text without parameters so far.
+    pub(crate) fn bound(&'static self) -> Bound {
+        Bound { name: self.name, text: Cow::Borrowed(self.text), columns: self.columns, params: Vec::new() }
+    }
+}
+
+/// An SQL text with its parameters.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    pub name: &'static str,
+    pub text: Cow<'static, str>,
+    pub columns: &'static [Kind],
+    pub params: Vec<Value>,
+}
+
+impl Bound {
+    /// The next parameter.
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.params.push(value.into());
+        self
+    }
+
+    /// A write that may change any number of rows.
+    pub(crate) fn any(self) -> Statement {
+        Statement { bound: self, expect: Expect::Any }
+    }
+
+    /// A write that must change exactly one row, else the batch fails with [`crate::Error::Conflict`].
+    pub(crate) fn one(self, otherwise: &'static str) -> Statement {
+        Statement { bound: self, expect: Expect::One { otherwise } }
+    }
+
+    /// A question.
+    pub(crate) fn query(self) -> Query {
+        Query { bound: self, max_bytes: usize::MAX }
+    }
+}
+
+/// A write with what it must change.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    pub bound: Bound,
+    pub expect: Expect,
+}
+
+/// How many rows a write must change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expect {
+    Any,
+    /// Exactly one; `otherwise` tells people what it means when it did not.
+    One {
+        otherwise: &'static str,
+    },
+}
+
+/// A question.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    pub bound: Bound,
+    /// The answer ends after the row with which its texts and bytes exceed this.
+    pub max_bytes: usize,
+}
+
+impl Query {
+    /// Bounds the size of the answer; it has at least one row if there is one.
+    pub(crate) fn max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+}
+
+/// What a question was answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    pub rows: Vec<Row>,
+    /// True when there was more than `max_bytes`.
+    pub cut: bool,
+}
+
+/// What is written together: log entries first, in order, then statements.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Batch {
+    pub entries: Vec<NewEntry>,
+    pub statements: Vec<Statement>,
+}
+
+impl Batch {
+    pub(crate) fn of(statements: Vec<Statement>) -> Self {
+        Self { entries: Vec::new(), statements }
+    }
+}
+
+/// What a batch did, once it is durable.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Receipt {
+    pub appended: Vec<crate::log::Appended>,
+    /// Rows changed by each statement.
+    pub changed: Vec<u64>,
+}
+
+/// A listing whose filters may each be absent. Each combination is one text, so each can use its own index.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    pub name: &'static str,
+    /// Up to and including an unconditional `WHERE` clause.
+    pub head: &'static str,
+    /// One clause per filter; `{}` is its parameter.
+    pub clauses: &'static [&'static str],
+    /// The order; `LIMIT` is added.
+    pub order: &'static str,
+    pub columns: &'static [Kind],
+}
+
+impl Listing {
+    /// The query with the filters that are present, in the order of `clauses`.
+    pub(crate) fn query(&self, filters: Vec<Value>, limit: usize) -> Query {
+        assert_eq!(filters.len(), self.clauses.len(), "one value per clause");
+        let present = filters.iter().map(|value| *value != Value::Null).collect::<Vec<_>>();
+        let mut params: Vec<Value> = filters.into_iter().filter(|value| *value != Value::Null).collect();
+        params.push(limit.into());
+        let text = Cow::Owned(self.text(&present));
+        Query { bound: Bound { name: self.name, text, columns: self.columns, params }, max_bytes: usize::MAX }
+    }
+
+    fn text(&self, present: &[bool]) -> String {
+        let mut text = self.head.to_owned();
+        let mut number = 0;
+        for (clause, _) in self.clauses.iter().zip(present).filter(|(_, present)| **present) {
+            number += 1;
+            text.push_str(" AND ");
+            text.push_str(&clause.replace("{}", &format!("${number}")));
+        }
+        format!("{text} {} LIMIT ${}", self.order, number + 1)
+    }
+
+    /// Every text this listing can have.
+    #[cfg(test)]
+    pub(crate) fn texts(&self) -> Vec<String> {
+        (0..1_usize << self.clauses.len())
+            .map(|mask| {
+                let present = (0..self.clauses.len()).map(|bit| mask & (1 << bit) != 0).collect::<Vec<_>>();
+                self.text(&present)
+            })
+            .collect()
+    }
+}
