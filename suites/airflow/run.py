@@ -17,7 +17,7 @@ from airflow_server import Airflow  # noqa: E402
 from lib.checks import Checks, main  # noqa: E402
 from lib.farends import FarEnds  # noqa: E402
 from lib.processes import Bench, wait_until  # noqa: E402
-from lib.told import check_silence, check_told_once  # noqa: E402
+from lib.told import check_all_told_once, check_silence  # noqa: E402
 from lib.trackside import Settings, Trackside  # noqa: E402
 from lib.venvs import python_of  # noqa: E402
 
@@ -68,8 +68,7 @@ def first_round(checks: Checks, airflow: Airflow, ends: FarEnds) -> None:
     wanted = {f"{dag}-1": "failed" for dag in FAILING} | {f"{dag}-1": "success" for dag in SILENT}
     finish(airflow, wanted)
     checks.note("every run has ended as it should")
-    for dag, team in FAILING.items():
-        check_told_once(checks, ends, dag, team, TOLD_SECONDS)
+    check_all_told_once(checks, ends, FAILING, TOLD_SECONDS)
 
 
 def recovery(checks: Checks, airflow: Airflow, ends: FarEnds) -> None:

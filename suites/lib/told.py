@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+
 from lib.checks import Checks
 from lib.farends import FarEnds
 from lib.trackside import TEAMS, routing_key, slack_path
+
+
+# Even when the common time is over, each pipeline gets a moment of its own.
+LEAST_SECONDS = 0.5
+
+
+def check_all_told_once(checks: Checks, ends: FarEnds, owners: Mapping[str, str], seconds: float) -> None:
+    """`check_told_once` for every pipeline and its team, `seconds` for all of them together."""
+    deadline = time.monotonic() + seconds
+    for pipeline, team in owners.items():
+        check_told_once(checks, ends, pipeline, team, max(LEAST_SECONDS, deadline - time.monotonic()))
 
 
 def check_told_once(checks: Checks, ends: FarEnds, pipeline: str, team: str, seconds: float) -> None:

@@ -16,7 +16,7 @@ from doors import doors  # noqa: E402
 from lib.checks import Checks, main  # noqa: E402
 from lib.farends import FarEnds  # noqa: E402
 from lib.processes import Bench, wait_until  # noqa: E402
-from lib.told import check_silence, check_told_once  # noqa: E402
+from lib.told import check_all_told_once, check_silence, check_told_once  # noqa: E402
 from lib.trackside import Settings, Trackside  # noqa: E402
 from lib.venvs import python_of  # noqa: E402
 from prefect_server import Prefect  # noqa: E402
@@ -85,9 +85,7 @@ def subscription(checks: Checks, prefect: Prefect, ends: FarEnds) -> None:
     wait_until("the crash", lambda: prefect.states("process-is-killed") == ["Crashed"], RUN_SECONDS)
     checks.equal("three runs in a row have failed", prefect.states(RECOVERS), ["Failed"] * 3)
     checks.equal("Prefect goes on saying that the vanished run runs", prefect.states(VANISHES), ["Running"])
-    for flow, team in FAILING.items():
-        check_told_once(checks, ends, flow, team, TOLD_SECONDS)
-    check_told_once(checks, ends, VANISHES, "payments", TOLD_SECONDS)
+    check_all_told_once(checks, ends, FAILING | {VANISHES: "payments"}, TOLD_SECONDS)
 
 
 def recovery(checks: Checks, prefect: Prefect, ends: FarEnds) -> None:
