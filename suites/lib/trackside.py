@@ -17,6 +17,7 @@ from lib.processes import Bench, Child, free_port, wait_until
 from lib.venvs import ROOT
 
 START_SECONDS = 20
+PAGE = 500
 
 TEAMS = ("payments", "ml", "platform")
 
@@ -96,6 +97,17 @@ class Trackside:
     def ask(self, path: str) -> Answer:
         """Asks its API as a viewer."""
         return call("GET", self.url + path, token=self.viewer_token, tls=self._tls)
+
+    def events(self, event: str) -> list[dict[str, object]]:
+        """Every stored event of this name, newest first, from all pages of the list."""
+        found: list[dict[str, object]] = []
+        query: dict[str, object] = {"name": event, "limit": PAGE}
+        while True:
+            page = self.get(f"/api/v1/events?{urllib.parse.urlencode(query)}")
+            found += [item for item in page["items"] if item["event"] == event]
+            if not page.get("next"):
+                return found
+            query["before"] = page["next"]
 
     def log(self) -> str:
         """Everything the server has written, over all its starts."""
