@@ -5,6 +5,7 @@
 
 use crate::role::Role;
 use crate::token::TokenHash;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct Grant {
     pub team: Option<String>,
     /// Where it was made.
     pub origin: Origin,
+    /// When it ends to be valid by itself.
+    pub expires: Option<Timestamp>,
     /// SHA-256 of the token.
     pub hash: TokenHash,
 }
@@ -62,8 +65,14 @@ pub enum Conflict {
 /// All grants.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    by_hash: HashMap<TokenHash, Arc<Identity>>,
+    by_hash: HashMap<TokenHash, Holder>,
     by_name: BTreeMap<String, Grant>,
+}
+
+#[derive(Clone, Debug)]
+struct Holder {
+    identity: Arc<Identity>,
+    expires: Option<Timestamp>,
 }
 
 impl Directory {
@@ -77,29 +86,29 @@ impl Directory {
             if directory.by_name.contains_key(&grant.name) {
                 return Err(Conflict::Name(grant.name));
             }
-            let identity = Arc::new(grant.identity("token"));
-            if let Some(other) = directory.by_hash.insert(grant.hash, identity) {
-                return Err(Conflict::Secret(other.token_name.clone(), grant.name));
+            let holder = Holder { identity: Arc::new(grant.identity("token")), expires: grant.expires };
+            if let Some(other) = directory.by_hash.insert(grant.hash, holder) {
+                return Err(Conflict::Secret(other.identity.token_name.clone(), grant.name));
             }
             directory.by_name.insert(grant.name.clone(), grant);
         }
         Ok(directory)
     }
 
-    /// Who presents this token.
+    /// Who presents this token, unless it has expired.
     #[must_use]
-    pub fn find(&self, presented: &str) -> Option<&Arc<Identity>> {
-        self.by_hash.get(&TokenHash::of(presented))
+    pub fn find(&self, presented: &str, now: Timestamp) -> Option<&Arc<Identity>> {
+        let holder = self.by_hash.get(&TokenHash::of(presented))?;
+        holder.expires.is_none_or(|expires| now < expires).then_some(&holder.identity)
     }
 
     /// The first of the candidates that is known.
     pub fn find_any<'a>(
         &self,
         candidates: impl IntoIterator<Item = &'a str>,
+        now: Timestamp,
     ) -> Option<&Arc<Identity>> {
-        candidates
-            .into_iter()
-            .find_map(|candidate| self.find(candidate))
+        candidates.into_iter().find_map(|candidate| self.find(candidate, now))
     }
 
     /// The grant of that name.
@@ -119,10 +128,7 @@ impl Grant {
     #[must_use]
     pub fn identity(&self, via: &str) -> Identity {
         Identity {
-            caller: Caller {
-                subject: self.name.clone(),
-                via: via.to_owned(),
-            },
+            caller: Caller { subject: self.name.clone(), via: via.to_owned() },
             role: self.role,
             team: self.team.clone(),
             token_name: self.name.clone(),
@@ -134,36 +140,31 @@ impl Grant {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
     fn grant(name: &str, secret: &str) -> Grant {
         Grant {
             name: name.to_owned(),
             role: Role::Ingest,
             team: Some("payments".to_owned()),
             origin: Origin::Configuration,
+            expires: None,
             hash: TokenHash::of(secret),
         }
     }
 
     #[test]
     fn a_token_finds_its_identity_and_nothing_else_does() {
-        let directory = Directory::new([grant("airflow", "one"), grant("prefect", "user:two")])
-            .expect("no conflict");
-        assert_eq!(
-            directory.find("one").map(|i| i.token_name.as_str()),
-            Some("airflow")
-        );
-        assert_eq!(
-            directory
-                .find_any(["two", "user:two"])
-                .map(|i| i.token_name.as_str()),
-            Some("prefect")
-        );
-        assert_eq!(directory.find("airflow"), None);
-        assert_eq!(directory.find(""), None);
-        assert_eq!(
-            directory.named("airflow").map(|g| g.role),
-            Some(Role::Ingest)
-        );
+        let over = Grant { expires: Some(NOW), ..grant("old", "three") };
+        let grants = [grant("airflow", "one"), grant("prefect", "user:two"), over];
+        let directory = Directory::new(grants).expect("no conflict");
+        let name = |found: Option<&Arc<Identity>>| found.map(|identity| identity.token_name.clone());
+        assert_eq!(name(directory.find("one", NOW)), Some("airflow".to_owned()));
+        assert_eq!(name(directory.find_any(["two", "user:two"], NOW)), Some("prefect".to_owned()));
+        for unknown in ["airflow", "", "three"] {
+            assert_eq!(name(directory.find(unknown, NOW)), None, "{unknown}");
+        }
+        assert_eq!(directory.named("airflow").map(|grant| grant.role), Some(Role::Ingest));
     }
 
     #[test]
@@ -171,9 +172,6 @@ mod tests {
         let same_name = Directory::new([grant("a", "one"), grant("a", "two")]).map(|_| ());
         assert_eq!(same_name, Err(Conflict::Name("a".to_owned())));
         let same_secret = Directory::new([grant("a", "one"), grant("b", "one")]).map(|_| ());
-        assert_eq!(
-            same_secret,
-            Err(Conflict::Secret("a".to_owned(), "b".to_owned()))
-        );
+        assert_eq!(same_secret, Err(Conflict::Secret("a".to_owned(), "b".to_owned())));
     }
 }
