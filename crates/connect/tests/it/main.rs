@@ -1,4 +1,5 @@
 //! Integration tests of the connectors: doors on recorded traffic, far ends on what they would receive.
 
 mod openlineage;
+mod prefect;
 mod samples;
