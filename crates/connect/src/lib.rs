@@ -7,6 +7,7 @@ pub mod connection;
 pub mod door;
 pub mod email;
 pub mod far_end;
+pub mod native;
 pub mod openlineage;
 pub mod pagerduty;
 pub mod prefect;
