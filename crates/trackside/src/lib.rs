@@ -1,1 +1,9 @@
-//! placeholder
+//! Trackside: run events in, one owner told, a record of why.
+//!
+//! This crate is the shell: it reads the configuration, runs the loops around `once(now)`, and serves. The decisions are
+//! in `trackside-core`, the durable memory in `trackside-store`, the wire formats in `trackside-connect`.
+
+pub mod clock;
+pub mod config;
+pub mod decide;
+pub mod deliver;

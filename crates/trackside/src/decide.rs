@@ -1,0 +1,237 @@
+//! The decider: reads the log behind the cursor, decides, commits, moves on.
+//!
+//! Invariants: one decider per workspace; a batch's state, effects, audit and cursor commit together or not at all;
+//! memory is never ahead of the database after an error (it is loaded again); a timer enters the log as an input, and
+//! only when nothing older waits. An input that makes the rules panic is skipped with an audit row, not retried for ever.
+
+use crate::clock::{Clock, sleep_until};
+use jiff::{SignedDuration, Timestamp};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tokio::sync::watch;
+use trackside_core::caller::Caller;
+use trackside_core::decision::{AuditEntry, Decision};
+use trackside_core::engine::decide;
+use trackside_core::ids::{Seq, derive};
+use trackside_core::input::{Entry, Input};
+use trackside_core::limits;
+use trackside_core::ruleset::Ruleset;
+use trackside_core::state::State;
+use trackside_store::Store;
+use trackside_store::log::NewEntry;
+
+/// Wait after a failed commit or read, when nothing else wakes the loop.
+const AFTER_ERROR: SignedDuration = SignedDuration::from_millis(500);
+
+/// Decides for one workspace.
+#[derive(Debug)]
+pub struct Decider {
+    store: Store,
+    state: State,
+    decided: watch::Sender<Seq>,
+    effects: watch::Sender<u64>,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Inputs were decided, up to this one.
+    Decided(Seq),
+    /// A timer was written to the log.
+    Ticked,
+    /// Nothing to do until this time (or until something is appended).
+    Idle(Option<Timestamp>),
+}
+
+/// Why a step failed. The state was loaded again, the step may be repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    /// The database failed.
+    #[error("the decision could not be stored: {0}")]
+    Store(#[from] trackside_store::Error),
+    /// The stored rules do not compile.
+    #[error("the stored rules cannot be used: {0}")]
+    Rules(#[from] trackside_core::rules::BadRuleset),
+}
+
+impl Decider {
+    /// Loads the state of a workspace.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the stored rules no longer compile.
+    pub async fn load(store: Store, workspace: &str) -> Result<Self, DecideError> {
+        let state = load(&store, workspace).await?;
+        let decided = watch::Sender::new(state.cursor);
+        Ok(Self { store, state, decided, effects: watch::Sender::new(0) })
+    }
+
+    /// The last input decided; changes after each commit.
+    #[must_use]
+    pub fn decided(&self) -> watch::Receiver<Seq> {
+        self.decided.subscribe()
+    }
+
+    /// Changes whenever rows were added to the outbox.
+    #[must_use]
+    pub fn effects(&self) -> watch::Receiver<u64> {
+        self.effects.subscribe()
+    }
+
+    /// The state as decided so far.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Puts rules in force when they differ from those that are, through the log.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    pub async fn apply(&self, ruleset: Ruleset, caller: Caller, now: Timestamp) -> Result<(), DecideError> {
+        let same = self.state.rules().is_some_and(|rules| *rules.source() == ruleset);
+        if !same {
+            append_ruleset(&self.store, ruleset, caller, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Decides one batch, or writes one due timer, or says how long there is nothing to do.
+    ///
+    /// # Errors
+    /// When the database fails; the state is as the database has it.
+    pub async fn once(&mut self, now: Timestamp) -> Result<Step, DecideError> {
+        let entries = self.store.entries_after(self.state.cursor, limits::DECIDE_BATCH).await?;
+        if entries.is_empty() {
+            return self.tick(now).await;
+        }
+        self.prefetch(&entries).await?;
+        let before = self.state.cursor;
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut self.state, &entries)));
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(_) => return self.once_by_one(&entries).await,
+        };
+        self.commit(&decision, before).await?;
+        Ok(Step::Decided(decision.cursor))
+    }
+
+    /// The timer enters the log with its due time; the id makes a second one of the same moment the same entry.
+    async fn tick(&mut self, now: Timestamp) -> Result<Step, DecideError> {
+        let Some(due) = self.state.next_due() else {
+            return Ok(Step::Idle(None));
+        };
+        if due > now {
+            return Ok(Step::Idle(Some(due)));
+        }
+        let id = derive("tick", &[&due.to_string(), &self.state.cursor.to_string()]);
+        let entry = NewEntry::input(due, &Input::Tick { due }, id)?;
+        self.store.append(vec![entry]).await?;
+        Ok(Step::Ticked)
+    }
+
+    /// Loads what the batch refers to and memory has let go.
+    async fn prefetch(&mut self, entries: &[Entry]) -> Result<(), DecideError> {
+        let needed = self.state.needed(entries);
+        if needed.is_empty() {
+            return Ok(());
+        }
+        let loaded = self.store.load_needed(&needed).await?;
+        self.state.absorb(loaded);
+        Ok(())
+    }
+
+    async fn commit(&mut self, decision: &Decision, before: Seq) -> Result<(), DecideError> {
+        if let Err(error) = self.store.commit(decision, before).await {
+            self.state = load(&self.store, &self.state.workspace).await?;
+            return Err(error.into());
+        }
+        self.state.forget_settled();
+        self.decided.send_replace(decision.cursor);
+        if !decision.effects.is_empty() {
+            self.effects.send_modify(|count| *count += 1);
+        }
+        Ok(())
+    }
+
+    /// After a panic: decides the batch input by input, and skips the one that panics.
+    async fn once_by_one(&mut self, entries: &[Entry]) -> Result<Step, DecideError> {
+        self.state = load(&self.store, &self.state.workspace).await?;
+        for entry in entries {
+            self.prefetch(std::slice::from_ref(entry)).await?;
+            let before = self.state.cursor;
+            let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut self.state, std::slice::from_ref(entry))));
+            let decision = match decided {
+                Ok(decision) => decision,
+                Err(_) => {
+                    tracing::error!(seq = entry.seq, "an input could not be decided and was skipped; please report this");
+                    self.state = load(&self.store, &self.state.workspace).await?;
+                    self.state.cursor = entry.seq;
+                    skipped(entry)
+                }
+            };
+            self.commit(&decision, before).await?;
+        }
+        Ok(Step::Decided(self.state.cursor))
+    }
+
+    /// Runs until `stop` changes.
+    pub async fn run(mut self, clock: Clock, mut stop: watch::Receiver<bool>) {
+        let mut head = self.store.head();
+        while !*stop.borrow() {
+            head.mark_unchanged();
+            let until = match self.once(clock.now()).await {
+                Ok(Step::Decided(_) | Step::Ticked) => continue,
+                Ok(Step::Idle(due)) => due,
+                Err(error) => {
+                    tracing::error!(%error, "deciding failed; trying again");
+                    Some(clock.now() + AFTER_ERROR)
+                }
+            };
+            let wake = async {
+                match until {
+                    Some(at) => sleep_until(&clock, at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = head.changed() => {}
+                _ = stop.changed() => {}
+                () = wake => {}
+            }
+        }
+    }
+}
+
+/// Writes rules to the log. They must compile: the caller has checked them.
+///
+/// # Errors
+/// When the log cannot be written.
+pub async fn append_ruleset(store: &Store, ruleset: Ruleset, caller: Caller, now: Timestamp) -> trackside_store::Result<Seq> {
+    let cause = format!("{now} {} {}", caller.subject, serde_json::to_string(&ruleset).unwrap_or_default());
+    let input = Input::Ruleset { caller, ruleset: Box::new(ruleset) };
+    let entry = NewEntry::input(now, &input, derive("ruleset", &[&cause]))?;
+    let appended = store.append(vec![entry]).await?;
+    Ok(appended.first().map_or(0, |appended| appended.seq))
+}
+
+async fn load(store: &Store, workspace: &str) -> Result<State, DecideError> {
+    Ok(State::restore(workspace, store.load().await?)?)
+}
+
+/// A decision that only records that an input was skipped.
+fn skipped(entry: &Entry) -> Decision {
+    let audit = AuditEntry {
+        seq: entry.seq,
+        ordinal: 0,
+        at: entry.at,
+        caller: Caller::rules(),
+        action: "input.skipped".to_owned(),
+        summary: "the rules failed on this input; it was skipped and nothing was told because of it".to_owned(),
+        incident: None,
+        event: match &entry.input {
+            Input::Event(event) => Some(event.id),
+            _ => None,
+        },
+        delivery: None,
+    };
+    Decision { cursor: entry.seq, audit: vec![audit], ..Decision::default() }
+}
