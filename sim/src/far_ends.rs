@@ -1,0 +1,93 @@
+//! The far ends together, each on its own port of 127.0.0.1, with one journal.
+
+use crate::behaviour::Behaviour;
+use crate::http::{App, Http};
+use crate::journal::Journal;
+use crate::pagerduty::Pagerduty;
+use crate::server::Server;
+use crate::slack::Slack;
+use crate::smtp::Mailbox;
+use crate::webhook::Webhook;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The bot token that the fake Slack accepts.
+pub const SLACK_TOKEN: &str = "xoxb-sim";
+/// The path of an incoming webhook at the fake Slack.
+pub const SLACK_WEBHOOK_PATH: &str = "/services/T000/B000/sim";
+/// A routing key as PagerDuty makes them, 32 characters.
+pub const PAGERDUTY_ROUTING_KEY: &str = "51515151515151515151515151515151";
+/// The secret that the webhook receiver checks signatures with.
+pub const WEBHOOK_SECRET: &str = "whsec_c2ltc2ltc2ltc2ltc2ltc2ltc2ltc2lt";
+
+/// A running far end. Dropping it closes its port.
+#[derive(Debug)]
+pub struct FarEnd<S> {
+    server: Server,
+    state: Arc<S>,
+}
+
+impl<S> FarEnd<S> {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Its base address, without trailing slash.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Changes how it behaves; in force for new requests when this returns.
+    pub async fn set(&self, behaviour: Behaviour) {
+        self.server.set(behaviour).await;
+    }
+
+    /// What it knows.
+    #[must_use]
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+}
+
+/// All far ends.
+#[derive(Debug)]
+pub struct FarEnds {
+    /// What arrived anywhere.
+    pub journal: Journal,
+    /// PagerDuty Events v2.
+    pub pagerduty: FarEnd<Pagerduty>,
+    /// Slack, incoming webhooks and Web API.
+    pub slack: FarEnd<Slack>,
+    /// A receiver of signed webhooks.
+    pub webhook: FarEnd<Webhook>,
+    /// A mail server.
+    pub mail: FarEnd<Mailbox>,
+}
+
+impl FarEnds {
+    /// Starts them on free ports. The page with all arrivals is at `/` of each but the mail server.
+    ///
+    /// # Errors
+    /// When a port cannot be opened.
+    pub async fn start(journal: Journal) -> io::Result<Self> {
+        let mailbox = Mailbox::new(journal.clone());
+        let mail_server = Server::start(mailbox.clone()).await?;
+        Ok(Self {
+            pagerduty: http(Pagerduty::new(journal.clone()), &journal).await?,
+            slack: http(Slack::new(journal.clone(), SLACK_TOKEN), &journal).await?,
+            webhook: http(Webhook::new(journal.clone(), WEBHOOK_SECRET), &journal).await?,
+            mail: FarEnd { server: mail_server, state: Arc::new(mailbox) },
+            journal,
+        })
+    }
+}
+
+async fn http<A: App>(app: A, journal: &Journal) -> io::Result<FarEnd<A>> {
+    let state = Arc::new(app);
+    let server = Server::start(Http { app: Arc::clone(&state), journal: journal.clone() }).await?;
+    Ok(FarEnd { server, state })
+}
