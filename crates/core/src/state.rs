@@ -210,7 +210,7 @@ impl State {
                 }
                 Input::Tick { due } => self.needed_at(*due, &mut needed),
                 Input::Outcome(outcome) => {
-                    needed.incidents.extend(outcome.incident.filter(|id| !self.incidents.contains_key(id)))
+                    needed.incidents.extend(outcome.incident.filter(|id| !self.incidents.contains_key(id)));
                 }
                 Input::Ruleset { .. } => {}
             }

@@ -200,7 +200,8 @@ impl<'a> Origins<'a> {
     fn find(&self, path: &str) -> Option<(&'a File, String)> {
         let mut best: Option<(&String, &(&'a File, String))> = None;
         for (merged, origin) in &self.lists {
-            let covers = path.strip_prefix(merged.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+            let covers =
+                path.strip_prefix(merged.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
             if covers && best.is_none_or(|(other, _)| other.len() < merged.len()) {
                 best = Some((merged, origin));
             }
@@ -223,7 +224,9 @@ fn merge(folder: &Path, files: &[File]) -> Result<Config, Problems> {
     for file in files {
         let sections = &file.sections;
         let mut twice = |path: String, origins: &Origins<'_>, what: &str| {
-            let first = origins.find(&path).map_or_else(String::new, |(other, _)| format!(" (first in {})", other.path.display()));
+            let first = origins
+                .find(&path)
+                .map_or_else(String::new, |(other, _)| format!(" (first in {})", other.path.display()));
             problems.push(at(&file.path, file.tree.place(&path), &path, format!("{what} stands twice{first}")));
         };
         for (section, present) in [("server", sections.server.is_some()), ("owners", sections.owners.is_some())] {
@@ -303,13 +306,8 @@ fn judge(folder: &Path, sections: Sections, origins: &Origins<'_>) -> Result<Con
     if !problems.is_empty() {
         return Err(Problems(problems));
     }
-    let mut config = Config {
-        server,
-        ruleset,
-        connections: sections.connections,
-        tokens: sections.tokens,
-        warnings: Vec::new(),
-    };
+    let mut config =
+        Config { server, ruleset, connections: sections.connections, tokens: sections.tokens, warnings: Vec::new() };
     config.warnings = warnings(folder, &config, origins);
     Ok(config)
 }
@@ -317,10 +315,7 @@ fn judge(folder: &Path, sections: Sections, origins: &Origins<'_>) -> Result<Con
 /// What applies when a configuration has no rules: tell of every failure, carry every report.
 fn default_rules() -> Vec<Rule> {
     let rule = |name: &str, when| Rule { name: name.to_owned(), matches: Selector::default(), when, severity: None };
-    vec![
-        rule("failed", Condition::Failed { consecutive: 1, on: FailedOn::Any }),
-        rule("reported", Condition::Reported),
-    ]
+    vec![rule("failed", Condition::Failed { consecutive: 1, on: FailedOn::Any }), rule("reported", Condition::Reported)]
 }
 
 /// What decisions need to know of a connection.
@@ -354,7 +349,11 @@ fn warnings(folder: &Path, config: &Config, origins: &Origins<'_>) -> Vec<Proble
     for (name, connection) in &config.connections {
         let told = config.ruleset.teams.values().any(|team| team.notify.iter().any(|notify| notify.via == *name));
         if !told && connection.kind() != ConnectionKind::Prefect {
-            warn(format!("connections.{name}"), "no team is told through it".to_owned(), Some("name it in a team's `notify`"));
+            warn(
+                format!("connections.{name}"),
+                "no team is told through it".to_owned(),
+                Some("name it in a team's `notify`"),
+            );
         }
         if let Err(error) = connection.open(name, None) {
             warn(format!("connections.{name}"), error.to_string(), None);
@@ -370,7 +369,14 @@ fn warnings(folder: &Path, config: &Config, origins: &Origins<'_>) -> Vec<Proble
 
 fn at(file: &Path, place: Place, path: &str, problem: String) -> Problem {
     let suggestion = locate::suggestion(&problem);
-    Problem { file: file.to_owned(), line: place.line, column: place.column, path: path.to_owned(), problem, suggestion }
+    Problem {
+        file: file.to_owned(),
+        line: place.line,
+        column: place.column,
+        path: path.to_owned(),
+        problem,
+        suggestion,
+    }
 }
 
 fn whole_file(file: &Path, problem: String) -> Problem {

@@ -106,9 +106,8 @@ impl Decider {
         self.prefetch(&entries).await?;
         let before = self.state.cursor;
         let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut self.state, &entries)));
-        let decision = match decided {
-            Ok(decision) => decision,
-            Err(_) => return self.once_by_one(&entries).await,
+        let Ok(decision) = decided else {
+            return self.once_by_one(&entries).await;
         };
         self.commit(&decision, before).await?;
         Ok(Step::Decided(decision.cursor))
@@ -162,7 +161,10 @@ impl Decider {
             let decision = match decided {
                 Ok(decision) => decision,
                 Err(_) => {
-                    tracing::error!(seq = entry.seq, "an input could not be decided and was skipped; please report this");
+                    tracing::error!(
+                        seq = entry.seq,
+                        "an input could not be decided and was skipped; please report this"
+                    );
                     self.state = load(&self.store, &self.state.workspace).await?;
                     self.state.cursor = entry.seq;
                     skipped(entry)
@@ -205,7 +207,12 @@ impl Decider {
 ///
 /// # Errors
 /// When the log cannot be written.
-pub async fn append_ruleset(store: &Store, ruleset: Ruleset, caller: Caller, now: Timestamp) -> trackside_store::Result<Seq> {
+pub async fn append_ruleset(
+    store: &Store,
+    ruleset: Ruleset,
+    caller: Caller,
+    now: Timestamp,
+) -> trackside_store::Result<Seq> {
     let cause = format!("{now} {} {}", caller.subject, serde_json::to_string(&ruleset).unwrap_or_default());
     let input = Input::Ruleset { caller, ruleset: Box::new(ruleset) };
     let entry = NewEntry::input(now, &input, derive("ruleset", &[&cause]))?;

@@ -184,7 +184,7 @@ impl Deliverer {
 
     /// Decides what follows an attempt: the end, or when to try again.
     #[must_use]
-    pub fn settle(&mut self, attempted: Attempted, now: Timestamp, jitter: f64) -> Recording {
+    pub fn settle(&mut self, attempted: &Attempted, now: Timestamp, jitter: f64) -> Recording {
         let delivery = attempted.claimed.delivery.clone();
         let connection = delivery.effect.connection.clone();
         let config = self.connections.get(&connection).cloned();
@@ -210,7 +210,7 @@ impl Deliverer {
                 }
             }
         };
-        let record = attempt_record(&attempted);
+        let record = attempt_record(attempted);
         Recording { delivery, record, next, now }
     }
 
@@ -260,7 +260,12 @@ pub async fn send<S: Sender>(sender: &S, claimed: Claimed, clock: &Clock) -> Att
     Attempted { claimed, began, ended: clock.now(), verdict, exchanges, in_doubt }
 }
 
-async fn exchange<S: Sender>(sender: &S, claimed: &Claimed, now: Timestamp, in_doubt: &mut bool) -> (Verdict, Vec<Exchange>) {
+async fn exchange<S: Sender>(
+    sender: &S,
+    claimed: &Claimed,
+    now: Timestamp,
+    in_doubt: &mut bool,
+) -> (Verdict, Vec<Exchange>) {
     let effect = &claimed.delivery.effect;
     let Some(config) = &claimed.config else {
         let why = format!("there is no connection `{}` in the configuration", effect.connection);

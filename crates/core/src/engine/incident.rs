@@ -93,7 +93,7 @@ impl Turn<'_> {
             Stage::Opened => self.follows(format!("incident #{} opened for team {}", incident.number, incident.owner)),
             Stage::Joined => self.follows(format!("collected into incident #{}, which is open", incident.number)),
             Stage::Repeated => {
-                self.follows(format!("again: incident #{} is open since {}", incident.number, incident.opened))
+                self.follows(format!("again: incident #{} is open since {}", incident.number, incident.opened));
             }
         }
         self.tell_open(rules, incident, firing, raised);

@@ -77,10 +77,12 @@ impl Tree {
         for step in steps(path) {
             let next = match (node, &step) {
                 (Node::List(items), Step::Index(index)) => items.get(*index).map(|item| (&item.value, item.referenced)),
-                (Node::Map(entries), Step::Key(name)) => entries.iter().find(|(key, _)| key.value == *name).map(|(key, value)| {
-                    let at = if matches!(value.value, Node::Scalar(_)) { value.referenced } else { key.referenced };
-                    (&value.value, at)
-                }),
+                (Node::Map(entries), Step::Key(name)) => {
+                    entries.iter().find(|(key, _)| key.value == *name).map(|(key, value)| {
+                        let at = if matches!(value.value, Node::Scalar(_)) { value.referenced } else { key.referenced };
+                        (&value.value, at)
+                    })
+                }
                 _ => None,
             };
             let Some((value, location)) = next else {
@@ -121,7 +123,9 @@ fn json(node: &Node) -> Value {
 /// "did you mean": the nearest of the names a serde message lists as expected.
 pub(super) fn suggestion(problem: &str) -> Option<String> {
     let wrong = quoted(problem, "unknown field `").or_else(|| quoted(problem, "unknown variant `"));
-    let wrong = wrong.or_else(|| quoted(problem, "there is no team `")).or_else(|| quoted(problem, "there is no connection `"))?;
+    let wrong = wrong
+        .or_else(|| quoted(problem, "there is no team `"))
+        .or_else(|| quoted(problem, "there is no connection `"))?;
     let rest = problem.split_once("expected").or_else(|| problem.split_once("declared are"))?.1;
     let names = rest.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).filter(|name| !name.is_empty());
     let nearest = names.map(|name| (distance(wrong, name), name)).min()?;

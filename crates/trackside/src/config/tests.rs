@@ -25,10 +25,8 @@ fn check(files: &[(&str, &str)], expect: &str) {
         Ok(config) => config.warnings,
         Err(problems) => problems.0,
     };
-    let text: Vec<String> = found
-        .iter()
-        .map(|problem| problem.to_string().replace(&format!("{}/", folder.path().display()), ""))
-        .collect();
+    let text: Vec<String> =
+        found.iter().map(|problem| problem.to_string().replace(&format!("{}/", folder.path().display()), "")).collect();
     assert_eq!(text.join("\n"), expect);
 }
 
@@ -46,9 +44,15 @@ fn a_good_folder_loads_with_warnings() {
 #[test]
 fn mistakes_have_a_place_and_a_suggestion() {
     let with = |more: &str| format!("{GOOD}{more}");
-    check(&[("a.yaml", &with("ruls: []\n"))], "a.yaml:7:1: ruls: unknown field `ruls`, expected one of `server`, `teams`, `owners`, `rules`, `pipelines`, `connections`, `tokens` (did you mean `rules`?)");
     check(
-        &[("a.yaml", GOOD), ("b.yaml", "rules:\n  - name: x\n    match: {pipeline: 'a[', source: y}\n    when: reported\n")],
+        &[("a.yaml", &with("ruls: []\n"))],
+        "a.yaml:7:1: ruls: unknown field `ruls`, expected one of `server`, `teams`, `owners`, `rules`, `pipelines`, `connections`, `tokens` (did you mean `rules`?)",
+    );
+    check(
+        &[
+            ("a.yaml", GOOD),
+            ("b.yaml", "rules:\n  - name: x\n    match: {pipeline: 'a[', source: y}\n    when: reported\n"),
+        ],
         "b.yaml:3:23: rules[0].match.pipeline: `a[` is not a glob: unclosed character class; missing ']'",
     );
     check(
@@ -59,7 +63,10 @@ fn mistakes_have_a_place_and_a_suggestion() {
         &[("a.yaml", GOOD), ("b.yaml", "rules:\n  - {name: slow, when: {runs_longer_than: 20 minuts}}\n")],
         "b.yaml:2:45: rules[0].when: `20 minuts` is not a length of time; write for example 90s, 20m, 1h 30m or 2d",
     );
-    check(&[("a.yaml", GOOD), ("b.yaml", "teams: {payments: {}}\n")], "b.yaml:1:9: teams.payments: the team stands twice (first in a.yaml)");
+    check(
+        &[("a.yaml", GOOD), ("b.yaml", "teams: {payments: {}}\n")],
+        "b.yaml:1:9: teams.payments: the team stands twice (first in a.yaml)",
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use trackside_connect::connection::{ConnectionConfig, DeliveryPolicy};
 use trackside_core::delivery::{Breaker, Bucket};
 
 /// Most requests in flight per connection.
-pub const IN_FLIGHT: usize = 16;
+pub(super) const IN_FLIGHT: usize = 16;
 
 /// Health and pace of one connection.
 #[derive(Clone, Debug)]

@@ -115,7 +115,7 @@ impl Deliverer {
                 broken(claimed, clock.now())
             }
         };
-        let recording = self.settle(attempted, clock.now(), clock.jitter());
+        let recording = self.settle(&attempted, clock.now(), clock.jitter());
         let store = self.store.clone();
         work.records.spawn(async move { record(&store, recording).await });
     }
@@ -133,7 +133,9 @@ impl Deliverer {
 fn report(recorded: Result<trackside_store::Result<()>, JoinError>) {
     match recorded {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "the outcome of a delivery could not be recorded; its lease will end"),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the outcome of a delivery could not be recorded; its lease will end");
+        }
         Err(error) => tracing::error!(%error, "recording the outcome of a delivery failed"),
     }
 }
