@@ -1,4 +1,5 @@
 //! Slack: doors that speak its formats and a connector that sends them.
 
 pub mod ask;
+pub mod door;
 pub mod send;

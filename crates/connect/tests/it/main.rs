@@ -1,6 +1,9 @@
 //! Integration tests of the connectors: doors on recorded traffic, far ends on what they would receive.
 
+mod alertmanager;
 mod native;
 mod openlineage;
+mod pagerduty;
 mod prefect;
 mod samples;
+mod slack;
