@@ -1,1 +1,185 @@
-//! accounts
+//! API tokens that were made through the API or the command line.
+//!
+//! Invariants: only the SHA-256 of a token is kept; a name belongs to one token that is not revoked; making and
+//! revoking one writes its audit row in the same batch. What a role may do is not known here.
+
+use crate::Store;
+use crate::audit::{self, NewAudit};
+use crate::error::Result;
+use crate::statement::{Batch, Sql};
+use crate::value::{Kind, Row};
+use jiff::Timestamp;
+use trackside_core::caller::Caller;
+use uuid::Uuid;
+
+/// Most tokens listed, revoked ones last.
+pub const TOKENS: usize = 10_000;
+
+/// A token to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// Identity.
+    pub id: Uuid,
+    /// Name for people; the source of what it sends.
+    pub name: String,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// Role, as `trackside-identity` names it.
+    pub role: String,
+    /// Team it is bound to.
+    pub team: Option<String>,
+    /// When it stops working.
+    pub expires: Option<Timestamp>,
+}
+
+/// A token as kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Identity.
+    pub id: Uuid,
+    /// Name for people.
+    pub name: String,
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// Role.
+    pub role: String,
+    /// Team it is bound to.
+    pub team: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+    /// When it stops working.
+    pub expires: Option<Timestamp>,
+    /// When it was last used, to within the time between two [`Store::touch_tokens`].
+    pub last_used: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+impl TokenRecord {
+    /// Whether it works at `now`.
+    #[must_use]
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.revoked.is_none() && self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+const TOKEN: &[Kind] = &[
+    Kind::Uuid,
+    Kind::Text,
+    Kind::Bytes,
+    Kind::Text,
+    Kind::Text,
+    Kind::Time,
+    Kind::Text,
+    Kind::Time,
+    Kind::Time,
+    Kind::Time,
+];
+
+static CREATE: Sql = Sql::write(
+    "tokens.create",
+    "INSERT INTO tokens (id, name, hash, role, team, created, created_by, expires)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+);
+static REVOKE: Sql = Sql::write("tokens.revoke", "UPDATE tokens SET revoked = $1 WHERE id = $2 AND revoked IS NULL");
+static TOUCH: Sql = Sql::write(
+    "tokens.touch",
+    "UPDATE tokens SET last_used = $1 WHERE id = $2 AND (last_used IS NULL OR last_used < $1)",
+);
+static LIST: Sql = Sql::read(
+    "tokens.list",
+    "SELECT id, name, hash, role, team, created, created_by, expires, last_used, revoked FROM tokens
+     ORDER BY CASE WHEN revoked IS NULL THEN 0 ELSE 1 END, name, created LIMIT $1",
+    TOKEN,
+);
+static BY_HASH: Sql = Sql::read(
+    "tokens.by_hash",
+    "SELECT id, name, hash, role, team, created, created_by, expires, last_used, revoked FROM tokens WHERE hash = $1",
+    TOKEN,
+);
+
+#[cfg(test)]
+pub(crate) static SQL: &[&Sql] = &[&CREATE, &REVOKE, &TOUCH, &LIST, &BY_HASH];
+
+impl Store {
+    /// Keeps a new token.
+    ///
+    /// # Errors
+    /// [`crate::Error::Conflict`] when a token of that name exists that is not revoked.
+    pub async fn create_token(&self, token: &NewToken, now: Timestamp, caller: &Caller) -> Result<()> {
+        let create = CREATE
+            .bind(token.id)
+            .bind(&token.name)
+            .bind(token.hash)
+            .bind(&token.role)
+            .bind(token.team.as_ref())
+            .bind(now)
+            .bind(&caller.subject)
+            .bind(token.expires)
+            .any();
+        let summary = format!("Token {} with role {} created", token.name, token.role);
+        let audit = audit::insert(&token_audit("token.created", summary, now, caller));
+        self.write(Batch::of(vec![create, audit])).await?;
+        Ok(())
+    }
+
+    /// Ends a token.
+    ///
+    /// # Errors
+    /// [`crate::Error::Conflict`] when there is no such token, or it is revoked already.
+    pub async fn revoke_token(&self, id: Uuid, now: Timestamp, caller: &Caller) -> Result<()> {
+        let revoke = REVOKE.bind(now).bind(id).one("there is no such token, or it is revoked already");
+        let audit = audit::insert(&token_audit("token.revoked", format!("Token {id} revoked"), now, caller));
+        self.write(Batch::of(vec![revoke, audit])).await?;
+        Ok(())
+    }
+
+    /// Notes when tokens were used: one batch for many requests.
+    ///
+    /// # Errors
+    /// When it could not be stored.
+    pub async fn touch_tokens(&self, used: &[(Uuid, Timestamp)]) -> Result<()> {
+        if used.is_empty() {
+            return Ok(());
+        }
+        self.write(Batch::of(used.iter().map(|(id, at)| TOUCH.bind(*at).bind(*id).any()).collect())).await?;
+        Ok(())
+    }
+
+    /// All tokens, revoked ones last, at most [`TOKENS`].
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub async fn tokens(&self) -> Result<Vec<TokenRecord>> {
+        self.rows(LIST.bind(TOKENS).query()).await?.into_iter().map(token).collect()
+    }
+
+    /// The token with this SHA-256, also when it is expired or revoked.
+    ///
+    /// # Errors
+    /// When it cannot be read back.
+    pub async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>> {
+        self.row(BY_HASH.bind(*hash).query()).await?.map(token).transpose()
+    }
+}
+
+fn token_audit(action: &str, summary: String, at: Timestamp, caller: &Caller) -> NewAudit {
+    NewAudit { at, caller: caller.clone(), action: action.to_owned(), summary, delivery: None }
+}
+
+fn token(mut row: Row) -> Result<TokenRecord> {
+    Ok(TokenRecord {
+        id: row.next()?,
+        name: row.next()?,
+        hash: row.next()?,
+        role: row.next()?,
+        team: row.next()?,
+        created: row.next()?,
+        created_by: row.next()?,
+        expires: row.next()?,
+        last_used: row.next()?,
+        revoked: row.next()?,
+    })
+}

@@ -3,11 +3,11 @@
 //! Invariants: rows of decisions are keyed by (log entry, ordinal) and written with the decision; every other write
 //! that changes something puts its row into its own batch ([`insert`]). Rows are never changed.
 
+use crate::Store;
 use crate::error::Result;
 use crate::page::{Page, bounded};
-use crate::statement::{Batch, Listing, Sql, Statement};
+use crate::statement::{Batch, Listing, Query, Sql, Statement, given};
 use crate::value::{Kind, Row, json};
-use crate::Store;
 use jiff::Timestamp;
 use trackside_core::caller::Caller;
 use trackside_core::decision::{AuditEntry, Explanation};
@@ -87,17 +87,26 @@ static LIST: Listing = Listing {
     head: "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery
            FROM audit WHERE 1 = 1",
     clauses: &[
-        "subject = {}",
-        "substr(action, 1, length({})) = {}",
-        "incident = {}",
-        "event = {}",
-        "delivery = {}",
-        "position < {}",
+        "subject = {0}",
+        "substr(action, 1, length({0})) = {0}",
+        "incident = {0}",
+        "event = {0}",
+        "delivery = {0}",
+        "position < {0}",
     ],
     order: "ORDER BY position DESC",
     columns: &[
-        Kind::Int, Kind::Int, Kind::Int, Kind::Time, Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Uuid,
-        Kind::Uuid, Kind::Uuid,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Time,
+        Kind::Text,
+        Kind::Text,
+        Kind::Text,
+        Kind::Text,
+        Kind::Uuid,
+        Kind::Uuid,
+        Kind::Uuid,
     ],
 };
 static OF_EVENT: Sql = Sql::read(
@@ -138,12 +147,12 @@ impl Store {
     pub async fn audit(&self, filter: &AuditFilter) -> Result<Page<AuditRow>> {
         let limit = bounded(filter.limit);
         let filters = vec![
-            filter.subject.as_ref().into(),
-            filter.action_prefix.as_ref().into(),
-            filter.incident.into(),
-            filter.event.into(),
-            filter.delivery.into(),
-            filter.before.into(),
+            given(filter.subject.as_ref()),
+            given(filter.action_prefix.as_ref()),
+            given(filter.incident),
+            given(filter.event),
+            given(filter.delivery),
+            given(filter.before),
         ];
         let rows = self.rows(LIST.query(filters, limit)).await?;
         let items = rows.into_iter().map(audit_row).collect::<Result<Vec<_>>>()?;
@@ -174,7 +183,7 @@ impl Store {
         self.explanations(OF_INCIDENT.bind(incident).bind(EXPLANATIONS).query()).await
     }
 
-    async fn explanations(&self, query: crate::statement::Query) -> Result<Vec<Explanation>> {
+    async fn explanations(&self, query: Query) -> Result<Vec<Explanation>> {
         self.rows(query).await?.into_iter().map(|mut row| row.json()).collect()
     }
 }

@@ -4,11 +4,11 @@
 //! an entry never changes. Inputs that Trackside makes itself use the reserved sources `trackside.*`, which no
 //! event may have, so reading back never confuses the two.
 
+use crate::Store;
 use crate::error::{Error, Result};
 use crate::page::{Page, SCAN_ROWS, bounded};
-use crate::statement::{Batch, Listing, Sql};
+use crate::statement::{Batch, Listing, Sql, given};
 use crate::value::{Kind, Row, json, stored_time};
-use crate::Store;
 use jiff::Timestamp;
 use trackside_core::event::Event;
 use trackside_core::ids::{EventId, Seq};
@@ -135,11 +135,8 @@ pub struct EventFilter {
 
 const ENTRY: &[Kind] = &[Kind::Int, Kind::Time, Kind::Text, Kind::Text];
 
-static AFTER: Sql = Sql::read(
-    "log.entries_after",
-    "SELECT seq, at, source, body FROM log WHERE seq > $1 ORDER BY seq LIMIT $2",
-    ENTRY,
-);
+static AFTER: Sql =
+    Sql::read("log.entries_after", "SELECT seq, at, source, body FROM log WHERE seq > $1 ORDER BY seq LIMIT $2", ENTRY);
 static BY_SEQ: Sql = Sql::read("log.entry", "SELECT seq, at, source, body FROM log WHERE seq = $1", ENTRY);
 static BY_ID: Sql = Sql::read(
     "log.event",
@@ -156,16 +153,13 @@ static TAIL: Sql = Sql::read(
 static LIST: Listing = Listing {
     name: "log.events",
     head: "SELECT seq, at, source, body FROM log WHERE NOT (source >= 'trackside.' AND source < 'trackside/')",
-    clauses: &["seq < {}", "seq >= {}", "substr(name, 1, length({})) = {}", "source = {}"],
+    clauses: &["seq < {0}", "seq >= {0}", "substr(name, 1, length({0})) = {0}", "source = {0}"],
     order: "ORDER BY seq DESC",
     columns: ENTRY,
 };
 static AT_SEQ: Sql = Sql::read("log.time", "SELECT at FROM log WHERE seq = $1", &[Kind::Time]);
-static BOUNDS: Sql = Sql::read(
-    "log.bounds",
-    "SELECT (SELECT min(seq) FROM log), (SELECT max(seq) FROM log)",
-    &[Kind::Int, Kind::Int],
-);
+static BOUNDS: Sql =
+    Sql::read("log.bounds", "SELECT (SELECT min(seq) FROM log), (SELECT max(seq) FROM log)", &[Kind::Int, Kind::Int]);
 
 #[cfg(test)]
 pub(crate) static SQL: &[&Sql] = &[&AFTER, &BY_SEQ, &BY_ID, &TAIL, &AT_SEQ, &BOUNDS];
@@ -225,10 +219,10 @@ impl Store {
         let before = filter.before.unwrap_or(last + 1);
         let floor = before.saturating_sub(SCAN_ROWS).max(first);
         let filters = vec![
-            before.into(),
-            floor.into(),
-            filter.name_prefix.as_ref().into(),
-            filter.source.as_ref().into(),
+            given(Some(before)),
+            given(Some(floor)),
+            given(filter.name_prefix.as_ref()),
+            given(filter.source.as_ref()),
         ];
         let answer = self.answer(LIST.query(filters, limit).max_bytes(READ_BYTES)).await?;
         let full = answer.cut || answer.rows.len() == limit;

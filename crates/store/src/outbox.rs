@@ -124,8 +124,17 @@ pub struct Delivery {
 }
 
 pub(crate) const DELIVERY: &[Kind] = &[
-    Kind::Int, Kind::Int, Kind::Text, Kind::Bool, Kind::Int, Kind::Time, Kind::Time, Kind::Text, Kind::Text,
-    Kind::Time, Kind::Text,
+    Kind::Int,
+    Kind::Int,
+    Kind::Text,
+    Kind::Bool,
+    Kind::Int,
+    Kind::Time,
+    Kind::Time,
+    Kind::Text,
+    Kind::Text,
+    Kind::Time,
+    Kind::Text,
 ];
 
 static INSERT: Sql = Sql::write(
@@ -175,11 +184,8 @@ static CLAIM: Sql = Sql::write(
 );
 
 #[cfg(test)]
-pub(crate) static SQL: &[&[&Sql]] = &[
-    &[&INSERT, &CONNECTIONS, &DUE, &NEXT_DUE, &OLDEST_DUE, &EXPIRED, &CLAIM],
-    finish::SQL,
-    list::SQL,
-];
+pub(crate) static SQL: &[&[&Sql]] =
+    &[&[&INSERT, &CONNECTIONS, &DUE, &NEXT_DUE, &OLDEST_DUE, &EXPIRED, &CLAIM], finish::SQL, list::SQL];
 #[cfg(test)]
 pub(crate) use list::LISTINGS;
 

@@ -1,1 +1,146 @@
-//! retention
+//! Retention: what is over for long enough is deleted, in small batches beside the normal work.
+//!
+//! Invariants: nothing undecided, unfinished or open is deleted; the newest log entry stays, so that positions are
+//! never given twice; each batch is bounded, so that it never holds up the writer for long.
+
+use crate::Store;
+use crate::error::Result;
+use crate::statement::{Batch, Sql};
+use jiff::Timestamp;
+
+/// Rows deleted per table in one batch.
+pub const PURGE_ROWS: usize = 500;
+
+/// What is old enough to be deleted, per kind. `None` keeps everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Decided log entries accepted before this, with their explanations. Sending such an event again makes it new.
+    pub log: Option<Timestamp>,
+    /// Runs that ended before this, with attempts and names.
+    pub runs: Option<Timestamp>,
+    /// Incidents resolved before this.
+    pub incidents: Option<Timestamp>,
+    /// Delivered and superseded deliveries that ended before this. Dead ones stay until they are put back.
+    pub deliveries: Option<Timestamp>,
+    /// Audit rows before this.
+    pub audit: Option<Timestamp>,
+}
+
+/// What one batch deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Log entries.
+    pub log: u64,
+    /// Explanations.
+    pub explanations: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Incidents.
+    pub incidents: u64,
+    /// Deliveries.
+    pub deliveries: u64,
+    /// Audit rows.
+    pub audit: u64,
+}
+
+impl Purged {
+    /// Whether another batch may find more.
+    #[must_use]
+    pub fn may_have_more(&self) -> bool {
+        let counts = [self.log, self.explanations, self.runs, self.incidents, self.deliveries, self.audit];
+        counts.contains(&(PURGE_ROWS as u64))
+    }
+}
+
+static LOG: Sql = Sql::write(
+    "log.purge",
+    "DELETE FROM log WHERE seq IN (SELECT seq FROM log
+       WHERE seq < $1 AND seq < (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'cursor')
+       ORDER BY seq LIMIT $2)",
+);
+static EXPLANATIONS: Sql = Sql::write(
+    "explanations.purge",
+    "DELETE FROM explanations WHERE (seq, ordinal) IN (SELECT seq, ordinal FROM explanations
+       WHERE seq < (SELECT min(seq) FROM log) ORDER BY seq, ordinal LIMIT $1)",
+);
+static ATTEMPTS: Sql = Sql::write(
+    "attempts.purge",
+    "DELETE FROM attempts WHERE (source, pipeline, run) IN (SELECT source, pipeline, run FROM runs
+       WHERE ended IS NOT NULL AND ended < $1 AND open = FALSE ORDER BY ended, position LIMIT $2)",
+);
+static ALIASES: Sql = Sql::write(
+    "aliases.purge",
+    "DELETE FROM aliases WHERE (source, pipeline, run) IN (SELECT source, pipeline, run FROM runs
+       WHERE ended IS NOT NULL AND ended < $1 AND open = FALSE ORDER BY ended, position LIMIT $2)",
+);
+static RUNS: Sql = Sql::write(
+    "runs.purge",
+    "DELETE FROM runs WHERE position IN (SELECT position FROM runs
+       WHERE ended IS NOT NULL AND ended < $1 AND open = FALSE ORDER BY ended, position LIMIT $2)",
+);
+static INCIDENTS: Sql = Sql::write(
+    "incidents.purge",
+    "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents
+       WHERE resolved IS NOT NULL AND resolved < $1 AND open = FALSE
+         AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.incident = incidents.id AND outbox.done_at IS NULL)
+       ORDER BY resolved LIMIT $2)",
+);
+static DELIVERIES: Sql = Sql::write(
+    "outbox.purge",
+    "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox
+       WHERE done_at IS NOT NULL AND done_at < $1 AND state IN ('delivered', 'superseded')
+       ORDER BY done_at LIMIT $2)",
+);
+static AUDIT: Sql = Sql::write(
+    "audit.purge",
+    "DELETE FROM audit WHERE position IN (SELECT position FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
+);
+
+#[cfg(test)]
+pub(crate) static SQL: &[&Sql] = &[&LOG, &EXPLANATIONS, &ATTEMPTS, &ALIASES, &RUNS, &INCIDENTS, &DELIVERIES, &AUDIT];
+
+impl Store {
+    /// Deletes at most [`PURGE_ROWS`] per kind. Call it again while [`Purged::may_have_more`].
+    ///
+    /// # Errors
+    /// When nothing could be deleted.
+    pub async fn purge(&self, retention: &Retention) -> Result<Purged> {
+        Ok(Purged {
+            log: self.purge_log(retention.log).await?,
+            explanations: self.purge_explanations(retention.log).await?,
+            runs: self.purge_runs(retention.runs).await?,
+            incidents: self.purge_one(&INCIDENTS, retention.incidents).await?,
+            deliveries: self.purge_one(&DELIVERIES, retention.deliveries).await?,
+            audit: self.purge_one(&AUDIT, retention.audit).await?,
+        })
+    }
+
+    async fn purge_one(&self, sql: &'static Sql, before: Option<Timestamp>) -> Result<u64> {
+        let Some(before) = before else { return Ok(0) };
+        let receipt = self.write(Batch::of(vec![sql.bind(before).bind(PURGE_ROWS).any()])).await?;
+        Ok(receipt.changed.iter().sum())
+    }
+
+    async fn purge_log(&self, before: Option<Timestamp>) -> Result<u64> {
+        let Some(before) = before else { return Ok(0) };
+        let position = self.position_at(before).await?;
+        let receipt = self.write(Batch::of(vec![LOG.bind(position).bind(PURGE_ROWS).any()])).await?;
+        Ok(receipt.changed.iter().sum())
+    }
+
+    async fn purge_explanations(&self, before: Option<Timestamp>) -> Result<u64> {
+        if before.is_none() {
+            return Ok(0);
+        }
+        let receipt = self.write(Batch::of(vec![EXPLANATIONS.bind(PURGE_ROWS).any()])).await?;
+        Ok(receipt.changed.iter().sum())
+    }
+
+    /// A run goes with its parts, in one batch; the count is of runs.
+    async fn purge_runs(&self, before: Option<Timestamp>) -> Result<u64> {
+        let Some(before) = before else { return Ok(0) };
+        let statements = [&ATTEMPTS, &ALIASES, &RUNS].map(|sql| sql.bind(before).bind(PURGE_ROWS).any());
+        let receipt = self.write(Batch::of(statements.into())).await?;
+        Ok(receipt.changed.last().copied().unwrap_or(0))
+    }
+}

@@ -114,12 +114,10 @@ impl Backend {
         match &self.runner {
             Runner::Threads { writer: Some(writer), .. } => writer.write(batch).await,
             Runner::Threads { writer: None, .. } => Err(Error::ReadOnly),
-            Runner::Inline(inline) => {
-                match &mut *inline.lock().unwrap_or_else(PoisonError::into_inner) {
-                    Inline::Serve(writer) => writer.write_alone(batch),
-                    Inline::Read(_) => Err(Error::ReadOnly),
-                }
-            }
+            Runner::Inline(inline) => match &mut *inline.lock().unwrap_or_else(PoisonError::into_inner) {
+                Inline::Serve(writer) => writer.write_alone(batch),
+                Inline::Read(_) => Err(Error::ReadOnly),
+            },
         }
     }
 
@@ -131,6 +129,127 @@ impl Backend {
                 let inline = inline.lock().unwrap_or_else(PoisonError::into_inner);
                 readers::answer(inline.connection(), &queries, &self.metrics)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::Sql;
+
+    fn all() -> Vec<&'static Sql> {
+        let mut all = Vec::new();
+        for module in [
+            crate::log::SQL,
+            crate::state::SQL,
+            crate::audit::SQL,
+            crate::runs::SQL,
+            crate::incidents::SQL,
+            crate::accounts::SQL,
+            crate::retention::SQL,
+            crate::stats::SQL,
+        ] {
+            all.extend(module);
+        }
+        all.extend(crate::outbox::SQL.iter().copied().flatten());
+        all
+    }
+
+    fn texts() -> Vec<(&'static str, String, usize)> {
+        let mut texts: Vec<_> =
+            all().into_iter().map(|sql| (sql.name, sql.text.to_owned(), sql.columns.len())).collect();
+        for listings in [
+            crate::log::LISTINGS,
+            crate::audit::LISTINGS,
+            crate::outbox::LISTINGS,
+            crate::runs::LISTINGS,
+            crate::incidents::LISTINGS,
+        ] {
+            for listing in listings {
+                texts.extend(listing.texts().into_iter().map(|text| (listing.name, text, listing.columns.len())));
+            }
+        }
+        texts.extend(writer::SQL.iter().map(|text| ("writer", (*text).to_owned(), usize::MAX)));
+        texts
+    }
+
+    /// Numbers of the placeholders in the order of their first appearance.
+    fn placeholders(text: &str) -> Vec<usize> {
+        let mut seen = Vec::new();
+        for part in text.split('$').skip(1) {
+            let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
+            let number = digits.parse().expect("a number follows $");
+            if !seen.contains(&number) {
+                seen.push(number);
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn every_statement_prepares() {
+        let connection = connection::open_memory().unwrap();
+        for (name, text, columns) in texts() {
+            let statement = connection.prepare(&text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+            if columns != usize::MAX {
+                assert_eq!(statement.column_count(), columns, "{name}: columns\n{text}");
+            }
+            let numbers = placeholders(&text);
+            assert_eq!(numbers, (1..=statement.parameter_count()).collect::<Vec<_>>(), "{name}\n{text}");
+        }
+    }
+
+    /// Reading or changing a few rows must not read a table from end to end. These may, and why.
+    const MAY_SCAN: &[(&str, &str)] = &[
+        ("pipelines.load", "all of it is wanted"),
+        ("alerts.load", "all of it is wanted"),
+        ("timers.load", "all of it is wanted"),
+        ("tokens.list", "all of it is wanted"),
+        ("log.events", "always has a window of positions"),
+        ("audit.list", "ends after a page"),
+        ("outbox.list", "ends after a page"),
+        ("runs.list", "ends after a page"),
+        ("incidents.list", "ends after a page"),
+        ("incidents.list_open", "ends after a page"),
+        ("pipelines.list", "ends after a page; there are few pipelines"),
+        ("explanations.purge", "ends after a batch, oldest first"),
+    ];
+
+    /// A listing must come out of an index in its order, or a page costs as much as the table. These sort little.
+    const MAY_SORT: &[(&str, &str)] = &[
+        ("log.event", "one row per source"),
+        ("timers.load", "all of it is wanted"),
+        ("tokens.list", "all of it is wanted"),
+        ("runs.load", "open runs only"),
+        ("runs.find", "at most three runs"),
+        ("runs.median", "the durations of a day, from an index"),
+        ("outbox.expired", "what is being sent now"),
+        ("outbox.counts", "one row per connection and state"),
+        ("outbox.purge", "two states, from an index"),
+    ];
+
+    #[test]
+    fn statements_use_indexes() {
+        let connection = connection::open_memory().unwrap();
+        for (name, text, _) in texts() {
+            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+            let mut rows = explain.raw_query();
+            let mut steps: Vec<String> = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                steps.push(row.get(3).unwrap());
+            }
+            let may_scan = MAY_SCAN.iter().any(|(allowed, _)| *allowed == name);
+            let scans = |step: &String| {
+                step.starts_with("SCAN ")
+                    && !step.contains("USING")
+                    && !step.contains("CONSTANT ROW")
+                    && !step.contains("open_connections")
+            };
+            assert!(may_scan || !steps.iter().any(scans), "{name} reads a whole table:\n{text}\n{steps:#?}");
+            let may_sort = MAY_SORT.iter().any(|(allowed, _)| *allowed == name);
+            let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
+            assert!(!sorts || may_sort, "{name} sorts what it found:\n{text}\n{steps:#?}");
         }
     }
 }

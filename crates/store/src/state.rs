@@ -3,76 +3,32 @@
 //! Invariants: one decided batch is one atomic commit: state, outbox rows, audit, explanations and cursor together;
 //! a commit on another cursor than the one in the database fails and changes nothing.
 
-use crate::error::{Error, Result};
-use crate::statement::{Batch, Sql, Statement};
-use crate::value::{Kind, Row, json};
+use crate::error::Result;
+use crate::statement::{Batch, Query, Sql, Statement};
+use crate::value::{Kind, json};
 use crate::{Store, audit, outbox};
 use std::collections::BTreeMap;
-use trackside_core::decision::{Alias, Change, Counters, Decision};
+use trackside_core::decision::{Alias, Change, Decision};
 use trackside_core::ids::Seq;
 use trackside_core::incident::{Alert, AlertKey, Incident, IncidentState};
 use trackside_core::pipeline::Pipeline;
-use trackside_core::ruleset::Ruleset;
 use trackside_core::run::{Attempt, Run, RunKey, RunState};
+use trackside_core::state::{Loaded, Needed};
 use trackside_core::timer::{Timer, TimerKey};
 
-/// Most open runs loaded at start, newest first. Older ones are found by [`Store::load_runs`] when they are heard of.
+/// Most open runs loaded at start, newest first. Older ones are found by
+/// [`Store::load_needed`] when they are heard of.
 pub const LOAD_RUNS: usize = 50_000;
-/// Most runs asked for in one [`Store::load_runs`].
-pub const LOAD_REFS: usize = 4_096;
 /// Most attempts or aliases read of one run.
 pub const RUN_PARTS: usize = 10_000;
-
-/// What the engine keeps in memory at start.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Loaded {
-    /// The last log entry decided.
-    pub cursor: Seq,
-    /// The rules in force; absent before the first were set.
-    pub ruleset: Option<Ruleset>,
-    /// Counters that number things for people.
-    pub counters: Counters,
-    /// All pipelines.
-    pub pipelines: Vec<Pipeline>,
-    /// All alerts that fire or have a streak.
-    pub alerts: Vec<Alert>,
-    /// Incidents that are not resolved.
-    pub incidents: Vec<Incident>,
-    /// All timers, earliest first.
-    pub timers: Vec<Timer>,
-    /// Runs that are not over or have an attempt that is not over.
-    pub runs: Vec<RunFamily>,
-}
-
-/// A run with everything that belongs to it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunFamily {
-    /// The run.
-    pub run: Run,
-    /// Its attempts, by task, map index and try.
-    pub attempts: Vec<Attempt>,
-    /// Its further names.
-    pub aliases: Vec<Alias>,
-}
-
-/// How an input names a run.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunRef {
-    /// The source.
-    pub source: String,
-    /// The pipeline.
-    pub pipeline: String,
-    /// Run id or alias (of the run or of one of its attempts).
-    pub name: String,
-}
 
 const BODY: &[Kind] = &[Kind::Text];
 
 static META: Sql = Sql::read("meta.get", "SELECT value FROM meta WHERE key = $1", BODY);
 static PIPELINES: Sql = Sql::read("pipelines.load", "SELECT body FROM pipelines ORDER BY source, name", BODY);
-static ALERTS: Sql =
-    Sql::read("alerts.load", "SELECT body FROM alerts ORDER BY source, pipeline, rule, subject", BODY);
-static INCIDENTS: Sql =
+static ALERTS: Sql = Sql::read("alerts.load", "SELECT body FROM alerts ORDER BY source, pipeline, rule, subject", BODY);
+static INCIDENT: Sql = Sql::read("incidents.get", "SELECT body FROM incidents WHERE id = $1", BODY);
+static OPEN_INCIDENTS: Sql =
     Sql::read("incidents.load", "SELECT body FROM incidents WHERE open = TRUE ORDER BY number", BODY);
 static TIMERS: Sql = Sql::read("timers.load", "SELECT body FROM timers ORDER BY due, key", BODY);
 static OPEN_RUNS: Sql = Sql::read(
@@ -105,8 +61,7 @@ static ALIASES: Sql = Sql::read(
     BODY,
 );
 
-static MOVE_CURSOR: Sql =
-    Sql::write("cursor.move", "UPDATE meta SET value = $1 WHERE key = 'cursor' AND value = $2");
+static MOVE_CURSOR: Sql = Sql::write("cursor.move", "UPDATE meta SET value = $1 WHERE key = 'cursor' AND value = $2");
 static SET_META: Sql = Sql::write(
     "meta.set",
     "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -142,10 +97,8 @@ static PUT_ALERT: Sql = Sql::write(
     "INSERT INTO alerts (source, pipeline, rule, subject, incident, body) VALUES ($1, $2, $3, $4, $5, $6)
      ON CONFLICT (source, pipeline, rule, subject) DO UPDATE SET incident = excluded.incident, body = excluded.body",
 );
-static DROP_ALERT: Sql = Sql::write(
-    "alerts.drop",
-    "DELETE FROM alerts WHERE source = $1 AND pipeline = $2 AND rule = $3 AND subject = $4",
-);
+static DROP_ALERT: Sql =
+    Sql::write("alerts.drop", "DELETE FROM alerts WHERE source = $1 AND pipeline = $2 AND rule = $3 AND subject = $4");
 static PUT_INCIDENT: Sql = Sql::write(
     "incidents.put",
     "INSERT INTO incidents (number, id, state, open, owner, source, pipeline, opened, resolved, body)
@@ -162,16 +115,34 @@ static DROP_TIMER: Sql = Sql::write("timers.drop", "DELETE FROM timers WHERE key
 
 #[cfg(test)]
 pub(crate) static SQL: &[&Sql] = &[
-    &META, &PIPELINES, &ALERTS, &INCIDENTS, &TIMERS, &OPEN_RUNS, &FIND_RUN, &ATTEMPTS, &ALIASES, &MOVE_CURSOR,
-    &SET_META, &PUT_RUN, &PUT_ATTEMPT, &PUT_ALIAS, &PUT_PIPELINE, &PUT_ALERT, &DROP_ALERT, &PUT_INCIDENT,
-    &PUT_TIMER, &DROP_TIMER,
+    &META,
+    &PIPELINES,
+    &ALERTS,
+    &INCIDENT,
+    &OPEN_INCIDENTS,
+    &TIMERS,
+    &OPEN_RUNS,
+    &FIND_RUN,
+    &ATTEMPTS,
+    &ALIASES,
+    &MOVE_CURSOR,
+    &SET_META,
+    &PUT_RUN,
+    &PUT_ATTEMPT,
+    &PUT_ALIAS,
+    &PUT_PIPELINE,
+    &PUT_ALERT,
+    &DROP_ALERT,
+    &PUT_INCIDENT,
+    &PUT_TIMER,
+    &DROP_TIMER,
 ];
 
 impl Store {
     /// Commits one decided batch on top of the cursor it was decided on.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the cursor in the database is not `expected`: somebody else decided; load again.
+    /// [`crate::Error::Conflict`] when the cursor in the database is not `expected`: somebody else decided; load again.
     pub async fn commit(&self, decision: &Decision, expected: Seq) -> Result<()> {
         self.write(Batch::of(decision_statements(decision, expected)?)).await?;
         Ok(())
@@ -180,16 +151,17 @@ impl Store {
     /// The last log entry decided.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when it cannot be read.
+    /// [`crate::Error::Corrupt`] when it cannot be read.
     pub async fn cursor(&self) -> Result<Seq> {
         let row = self.row(META.bind("cursor").query()).await?;
         Ok(row.map(|mut row| row.json()).transpose()?.unwrap_or(0))
     }
 
-    /// Everything the engine keeps in memory, as of one moment.
+    /// Everything the engine keeps in memory: all pipelines, alerts, timers and open incidents, and the runs that are
+    /// not over or have an attempt that is not over (at most [`LOAD_RUNS`]).
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when a value cannot be read back.
+    /// [`crate::Error::Corrupt`] when a value cannot be read back.
     pub async fn load(&self) -> Result<Loaded> {
         let mut answers = self
             .snapshot(vec![
@@ -198,57 +170,71 @@ impl Store {
                 META.bind("counters").query(),
                 PIPELINES.bound().query(),
                 ALERTS.bound().query(),
-                INCIDENTS.bound().query(),
+                OPEN_INCIDENTS.bound().query(),
                 TIMERS.bound().query(),
                 OPEN_RUNS.bind(LOAD_RUNS).query(),
             ])
             .await?;
-        let cursor = answers.next(|mut row| row.json())?.pop().unwrap_or(0);
-        let ruleset = answers.next(|mut row| row.json())?.pop();
-        let counters = answers.next(|mut row| row.json())?.pop().unwrap_or_default();
-        let pipelines = answers.next(|mut row| row.json())?;
-        let alerts = answers.next(|mut row| row.json())?;
-        let incidents = answers.next(|mut row| row.json())?;
-        let timers = answers.next(|mut row| row.json())?;
-        let runs = self.families(answers.next(|mut row| row.json())?).await?;
-        Ok(Loaded { cursor, ruleset, counters, pipelines, alerts, incidents, timers, runs })
+        let mut loaded = Loaded {
+            cursor: answers.next(|mut row| row.json())?.pop().unwrap_or(0),
+            ruleset: answers.next(|mut row| row.json())?.pop(),
+            counters: answers.next(|mut row| row.json())?.pop().unwrap_or_default(),
+            pipelines: answers.next(|mut row| row.json())?,
+            alerts: answers.next(|mut row| row.json())?,
+            incidents: answers.next(|mut row| row.json())?,
+            timers: answers.next(|mut row| row.json())?,
+            ..Loaded::default()
+        };
+        let runs = answers.next(|mut row| row.json())?;
+        self.load_families(runs, &mut loaded).await?;
+        Ok(loaded)
     }
 
-    /// The runs that these names mean, each once, with their attempts and aliases. Unknown names are left out.
+    /// The runs (by run id, further id or alias), their attempts and names, and the incidents that some inputs need.
+    /// What is not there is left out.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for more than [`LOAD_REFS`]; [`Error::Corrupt`] when a value cannot be read back.
-    pub async fn load_runs(&self, refs: &[RunRef]) -> Result<Vec<RunFamily>> {
-        if refs.len() > LOAD_REFS {
-            let problem = format!("{} names at once, at most {LOAD_REFS} are allowed", refs.len());
-            return Err(Error::Invalid { what: "the list of runs".to_owned(), problem });
-        }
-        let find = |name: &RunRef| FIND_RUN.bind(&name.source).bind(&name.pipeline).bind(&name.name).query();
-        let mut answers = self.snapshot(refs.iter().map(find).collect()).await?;
+    /// [`crate::Error::Corrupt`] when a value cannot be read back.
+    pub async fn load_needed(&self, needed: &Needed) -> Result<Loaded> {
+        let runs =
+            needed.runs.iter().map(|(source, pipeline, name)| FIND_RUN.bind(source).bind(pipeline).bind(name).query());
+        let incidents = needed.incidents.iter().map(|id| INCIDENT.bind(*id).query());
+        let mut answers = self.snapshot(runs.chain(incidents).collect()).await?;
         let mut found = BTreeMap::new();
-        for _ in refs {
-            for run in answers.next(|mut row: Row| row.json::<Run>())? {
+        for _ in &needed.runs {
+            for run in answers.next(|mut row| row.json::<Run>())? {
                 found.insert(run.key.clone(), run);
             }
         }
-        self.families(found.into_values().collect()).await
+        let mut loaded = Loaded::default();
+        for _ in &needed.incidents {
+            loaded.incidents.extend(answers.next(|mut row| row.json())?);
+        }
+        self.load_families(found.into_values().collect(), &mut loaded).await?;
+        Ok(loaded)
     }
 
-    /// Adds attempts and aliases to runs.
-    pub(crate) async fn families(&self, runs: Vec<Run>) -> Result<Vec<RunFamily>> {
-        let parts = |sql: &'static Sql, key: &RunKey| {
-            sql.bind(&key.source).bind(&key.pipeline).bind(&key.run).bind(RUN_PARTS).query()
-        };
-        let queries = runs.iter().flat_map(|run| [parts(&ATTEMPTS, &run.key), parts(&ALIASES, &run.key)]).collect();
+    /// Adds runs with their attempts and names.
+    async fn load_families(&self, runs: Vec<Run>, loaded: &mut Loaded) -> Result<()> {
+        let queries = runs.iter().flat_map(|run| [attempts_of(&run.key), aliases_of(&run.key)]).collect();
         let mut answers = self.snapshot(queries).await?;
-        let mut families = Vec::with_capacity(runs.len());
         for run in runs {
-            let attempts = answers.next(|mut row| row.json())?;
-            let aliases = answers.next(|mut row| row.json())?;
-            families.push(RunFamily { run, attempts, aliases });
+            loaded.attempts.extend(answers.next(|mut row| row.json())?);
+            loaded.aliases.extend(answers.next(|mut row| row.json())?);
+            loaded.runs.push(run);
         }
-        Ok(families)
+        Ok(())
     }
+}
+
+/// The attempts of a run, as JSON.
+pub(crate) fn attempts_of(run: &RunKey) -> Query {
+    ATTEMPTS.bind(&run.source).bind(&run.pipeline).bind(&run.run).bind(RUN_PARTS).query()
+}
+
+/// The further names of a run, as JSON.
+pub(crate) fn aliases_of(run: &RunKey) -> Query {
+    ALIASES.bind(&run.source).bind(&run.pipeline).bind(&run.run).bind(RUN_PARTS).query()
 }
 
 /// The statements of one decided batch; the cursor goes first, so that a stale decision fails at once.

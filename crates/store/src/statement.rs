@@ -141,31 +141,44 @@ pub(crate) struct Listing {
     pub name: &'static str,
     /// Up to and including an unconditional `WHERE` clause.
     pub head: &'static str,
-    /// One clause per filter; `{}` is its parameter.
+    /// One clause per filter; `{0}`, `{1}`, … are its values.
     pub clauses: &'static [&'static str],
     /// The order; `LIMIT` is added.
     pub order: &'static str,
     pub columns: &'static [Kind],
 }
 
+/// The values of one filter of a [`Listing`]; none when it is absent.
+pub(crate) type Filter = Vec<Value>;
+
+/// A filter with one value, when it is given.
+pub(crate) fn given(value: Option<impl Into<Value>>) -> Filter {
+    value.into_iter().map(Into::into).collect()
+}
+
 impl Listing {
     /// The query with the filters that are present, in the order of `clauses`.
-    pub(crate) fn query(&self, filters: Vec<Value>, limit: usize) -> Query {
-        assert_eq!(filters.len(), self.clauses.len(), "one value per clause");
-        let present = filters.iter().map(|value| *value != Value::Null).collect::<Vec<_>>();
-        let mut params: Vec<Value> = filters.into_iter().filter(|value| *value != Value::Null).collect();
+    pub(crate) fn query(&self, filters: Vec<Filter>, limit: usize) -> Query {
+        assert_eq!(filters.len(), self.clauses.len(), "one filter per clause");
+        let text = self.text(&filters.iter().map(Vec::len).collect::<Vec<_>>());
+        let mut params: Vec<Value> = filters.into_iter().flatten().collect();
         params.push(limit.into());
-        let text = Cow::Owned(self.text(&present));
+        let text = Cow::Owned(text);
         Query { bound: Bound { name: self.name, text, columns: self.columns, params }, max_bytes: usize::MAX }
     }
 
-    fn text(&self, present: &[bool]) -> String {
+    /// The text for so many values per clause.
+    fn text(&self, values: &[usize]) -> String {
         let mut text = self.head.to_owned();
         let mut number = 0;
-        for (clause, _) in self.clauses.iter().zip(present).filter(|(_, present)| **present) {
-            number += 1;
+        for (clause, values) in self.clauses.iter().zip(values).filter(|(_, values)| **values > 0) {
+            let mut clause = (*clause).to_owned();
+            for value in 0..*values {
+                number += 1;
+                clause = clause.replace(&format!("{{{value}}}"), &format!("${number}"));
+            }
             text.push_str(" AND ");
-            text.push_str(&clause.replace("{}", &format!("${number}")));
+            text.push_str(&clause);
         }
         format!("{text} {} LIMIT ${}", self.order, number + 1)
     }
@@ -173,10 +186,11 @@ impl Listing {
     /// Every text this listing can have.
     #[cfg(test)]
     pub(crate) fn texts(&self) -> Vec<String> {
+        let values = |clause: &str| (0..9).take_while(|value| clause.contains(&format!("{{{value}}}"))).count();
         (0..1_usize << self.clauses.len())
             .map(|mask| {
-                let present = (0..self.clauses.len()).map(|bit| mask & (1 << bit) != 0).collect::<Vec<_>>();
-                self.text(&present)
+                let present = |(bit, clause): (usize, &&str)| if mask & (1 << bit) == 0 { 0 } else { values(clause) };
+                self.text(&self.clauses.iter().enumerate().map(present).collect::<Vec<_>>())
             })
             .collect()
     }

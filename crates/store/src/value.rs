@@ -16,7 +16,6 @@ use uuid::Uuid;
 pub(crate) enum Value {
     Null,
     Int(i64),
-    Real(f64),
     Bool(bool),
     Text(String),
     Uuid(Uuid),
@@ -28,7 +27,6 @@ pub(crate) enum Value {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Int,
-    Real,
     Bool,
     Text,
     Uuid,
@@ -43,8 +41,7 @@ pub(crate) fn stored_time(at: Timestamp) -> Timestamp {
 
 /// JSON text of a value.
 pub(crate) fn json<T: Serialize>(what: &str, value: &T) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| Error::Invalid { what: what.to_owned(), problem: error.to_string() })
+    serde_json::to_string(value).map_err(|error| Error::Invalid { what: what.to_owned(), problem: error.to_string() })
 }
 
 impl From<i64> for Value {
@@ -176,14 +173,6 @@ impl FromValue for u16 {
         }
     }
 }
-impl FromValue for f64 {
-    fn from_value(value: Value) -> Result<Self, Value> {
-        match value {
-            Value::Real(value) => Ok(value),
-            other => Err(other),
-        }
-    }
-}
 impl FromValue for bool {
     fn from_value(value: Value) -> Result<Self, Value> {
         match value {
@@ -212,6 +201,14 @@ impl FromValue for Uuid {
     fn from_value(value: Value) -> Result<Self, Value> {
         match value {
             Value::Uuid(value) => Ok(value),
+            other => Err(other),
+        }
+    }
+}
+impl FromValue for [u8; 32] {
+    fn from_value(value: Value) -> Result<Self, Value> {
+        match value {
+            Value::Bytes(bytes) => Self::try_from(bytes).map_err(Value::Bytes),
             other => Err(other),
         }
     }

@@ -44,7 +44,9 @@ CREATE INDEX runs_by_name  ON runs (source, pipeline, run_id) WHERE run_id IS NO
 CREATE INDEX runs_by_state ON runs (state, position);
 CREATE INDEX runs_by_owner ON runs (owner, position);
 CREATE INDEX runs_of_pipeline ON runs (pipeline, position);
-CREATE INDEX runs_by_end   ON runs (ended, state, duration_ms) WHERE ended IS NOT NULL;
+CREATE INDEX runs_of_source ON runs (source, position);
+CREATE INDEX runs_by_end   ON runs (state, ended, duration_ms) WHERE ended IS NOT NULL;
+CREATE INDEX runs_over     ON runs (ended, position) WHERE ended IS NOT NULL AND open = FALSE;
 CREATE INDEX runs_open     ON runs (position) WHERE open = TRUE;
 
 CREATE TABLE attempts (
@@ -146,10 +148,10 @@ CREATE TABLE outbox (
 -- At most one head per lane: the database itself refuses two messages of one lane at a time.
 CREATE UNIQUE INDEX outbox_head ON outbox (connection, lane) WHERE done_at IS NULL AND due_at IS NOT NULL;
 CREATE INDEX outbox_due      ON outbox (connection, due_at, position) WHERE state = 'pending' AND due_at IS NOT NULL;
-CREATE INDEX outbox_sending  ON outbox (lease_until) WHERE state = 'sending';
 CREATE INDEX outbox_lane     ON outbox (connection, lane, position);
 CREATE INDEX outbox_open     ON outbox (connection, state) WHERE done_at IS NULL;
 CREATE INDEX outbox_by_state ON outbox (state, position);
+CREATE INDEX outbox_of_connection ON outbox (connection, position);
 CREATE INDEX outbox_done     ON outbox (state, done_at) WHERE done_at IS NOT NULL;
 CREATE INDEX outbox_of_incident ON outbox (incident, position) WHERE incident IS NOT NULL;
 
@@ -186,6 +188,7 @@ CREATE INDEX audit_of_incident ON audit (incident, position) WHERE incident IS N
 CREATE INDEX audit_of_event    ON audit (event, position) WHERE event IS NOT NULL;
 CREATE INDEX audit_of_delivery ON audit (delivery, position) WHERE delivery IS NOT NULL;
 CREATE INDEX audit_by_subject  ON audit (subject, position);
+CREATE INDEX audit_by_time     ON audit (at);
 
 CREATE TABLE explanations (
   seq       INTEGER NOT NULL,
@@ -212,12 +215,3 @@ CREATE TABLE tokens (
   revoked     INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX tokens_by_name ON tokens (name) WHERE revoked IS NULL;
-
-CREATE TABLE sessions (
-  hash     BLOB    NOT NULL PRIMARY KEY,
-  subject  TEXT    NOT NULL,
-  role     TEXT    NOT NULL,
-  created  INTEGER NOT NULL,
-  expires  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX sessions_by_expiry ON sessions (expires);

@@ -4,11 +4,11 @@
 //! ends, its [`Input::Outcome`] is appended to the log in the same batch.
 
 use super::{AttemptVerdict, Delivery, lane_of};
+use crate::Store;
 use crate::audit::{self, NewAudit};
 use crate::error::{Error, Result};
 use crate::log::NewEntry;
 use crate::statement::{Batch, Sql, Statement};
-use crate::Store;
 use jiff::Timestamp;
 use trackside_core::caller::Caller;
 use trackside_core::ids::{DeliveryId, derive};
@@ -23,6 +23,8 @@ pub struct AttemptRecord {
     pub took_ms: u32,
     /// What it came to.
     pub verdict: AttemptVerdict,
+    /// Whether the message may be at the far end although no attempt was told so. Stays true until it is settled.
+    pub in_doubt: bool,
     /// HTTP or SMTP status.
     pub status: Option<u16>,
     /// What was sent, redacted and cut.
@@ -82,10 +84,8 @@ static STEP_BACK: Sql = Sql::write(
      WHERE connection = $1 AND lane = $2 AND done_at IS NULL AND due_at IS NOT NULL AND state = 'pending'
        AND position > $3",
 );
-static REVIVE: Sql = Sql::write(
-    "outbox.revive",
-    "UPDATE outbox SET state = 'pending', done_at = NULL WHERE id = $1 AND state = 'dead'",
-);
+static REVIVE: Sql =
+    Sql::write("outbox.revive", "UPDATE outbox SET state = 'pending', done_at = NULL WHERE id = $1 AND state = 'dead'");
 
 #[cfg(test)]
 pub(super) static SQL: &[&Sql] = &[&ATTEMPT, &BACK, &END, &SUPERSEDE, &PROMOTE, &STEP_BACK, &REVIVE];
@@ -97,11 +97,15 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`] when the row is no longer in the attempt that `delivery` was claimed for.
     pub async fn record_attempt(
-        &self, delivery: &Delivery, attempt: &AttemptRecord, next: &Next, now: Timestamp,
+        &self,
+        delivery: &Delivery,
+        attempt: &AttemptRecord,
+        next: &Next,
+        now: Timestamp,
     ) -> Result<()> {
         let effect = &delivery.effect;
         let mut batch = Batch::of(vec![insert_attempt(delivery, attempt)]);
-        let in_doubt = attempt.verdict == AttemptVerdict::Unknown;
+        let in_doubt = attempt.in_doubt;
         const STALE: &str = "the delivery was moved on by somebody else since it was claimed";
         match next {
             Next::Retry { due } => batch.statements.push(

@@ -1,11 +1,11 @@
 //! The outbox as people and the sender look at it: one row, a lane, a listing, counts.
 
 use super::{AttemptVerdict, DELIVERY, Delivery, DeliveryState, LANE_ROWS, delivery};
+use crate::Store;
 use crate::error::Result;
 use crate::page::{Page, bounded};
-use crate::statement::{Listing, Sql};
+use crate::statement::{Listing, Sql, given};
 use crate::value::{Kind, Row};
-use crate::Store;
 use jiff::Timestamp;
 use serde::Serialize;
 use trackside_core::ids::{DeliveryId, IncidentId};
@@ -113,7 +113,7 @@ static LIST: Listing = Listing {
     name: "outbox.list",
     head: "SELECT position, ordinal, state, in_doubt, attempts, due_at, lease_until, far_ref, last_error, done_at, body
            FROM outbox WHERE 1 = 1",
-    clauses: &["state = {}", "connection = {}", "incident = {}", "position < {}"],
+    clauses: &["state = {0}", "connection = {0}", "incident = {0}", "position < {0}"],
     order: "ORDER BY position DESC",
     columns: DELIVERY,
 };
@@ -162,10 +162,10 @@ impl Store {
     pub async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Page<Delivery>> {
         let limit = bounded(filter.limit);
         let filters = vec![
-            filter.state.map(DeliveryState::as_str).into(),
-            filter.connection.as_ref().into(),
-            filter.incident.into(),
-            filter.before.into(),
+            given(filter.state.map(DeliveryState::as_str)),
+            given(filter.connection.as_ref()),
+            given(filter.incident),
+            given(filter.before),
         ];
         let rows = self.rows(LIST.query(filters, limit)).await?;
         let items = rows.into_iter().map(delivery).collect::<Result<Vec<_>>>()?;
@@ -206,7 +206,8 @@ fn attempt(mut row: Row) -> Result<DeliveryAttempt> {
 }
 
 fn verdict(text: &str) -> Result<AttemptVerdict> {
-    AttemptVerdict::ALL.into_iter().find(|verdict| verdict.as_str() == text).ok_or_else(|| {
-        crate::Error::Corrupt { what: "an attempt's verdict".to_owned(), problem: format!("`{text}` is not one") }
+    AttemptVerdict::ALL.into_iter().find(|verdict| verdict.as_str() == text).ok_or_else(|| crate::Error::Corrupt {
+        what: "an attempt's verdict".to_owned(),
+        problem: format!("`{text}` is not one"),
     })
 }

@@ -95,8 +95,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 fn check_application(connection: &Connection, path: &Path) -> Result<()> {
     let open = |error: rusqlite::Error| open_error(path, &error);
     let id: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(open)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(open)?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(open)?;
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         return Ok(());
     }
@@ -157,7 +156,6 @@ impl ToSql for Value {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Null => ValueRef::Null,
             Self::Int(value) => ValueRef::Integer(*value),
-            Self::Real(value) => ValueRef::Real(*value),
             Self::Bool(value) => ValueRef::Integer((*value).into()),
             Self::Text(value) => ValueRef::Text(value.as_bytes()),
             Self::Uuid(value) => ValueRef::Blob(value.as_bytes()),
@@ -174,7 +172,6 @@ pub(super) fn decode(query: &'static str, kind: Kind, value: ValueRef<'_>) -> Re
         (_, ValueRef::Null) => Ok(Value::Null),
         (Kind::Int, ValueRef::Integer(value)) => Ok(Value::Int(value)),
         (Kind::Bool, ValueRef::Integer(value)) => Ok(Value::Bool(value != 0)),
-        (Kind::Real, ValueRef::Real(value)) => Ok(Value::Real(value)),
         (Kind::Text, ValueRef::Text(value)) => {
             std::str::from_utf8(value).map(|text| Value::Text(text.to_owned())).map_err(|_| wrong())
         }

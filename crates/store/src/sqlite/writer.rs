@@ -49,7 +49,9 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        mut connection: Connection, head: watch::Sender<Seq>, metrics: Arc<Metrics>,
+        mut connection: Connection,
+        head: watch::Sender<Seq>,
+        metrics: Arc<Metrics>,
         checkpointer: Option<Checkpointer>,
     ) -> Result<Self> {
         head.send_replace(read_head(&connection)?);
@@ -105,7 +107,10 @@ impl Writer {
 
     /// One transaction. An error here means that nothing of the whole group was kept.
     fn run_group(
-        &mut self, first: Job, more: &mut impl FnMut() -> Option<Job>, waiting: &mut Vec<Waiting>,
+        &mut self,
+        first: Job,
+        more: &mut impl FnMut() -> Option<Job>,
+        waiting: &mut Vec<Waiting>,
     ) -> Result<()> {
         let begun = self.execute("BEGIN IMMEDIATE");
         let mut next = Some(first);
@@ -231,8 +236,7 @@ struct Waiting {
 /// Position of the newest log entry.
 pub(super) fn read_head(connection: &Connection) -> Result<Seq> {
     let failed = |error: rusqlite::Error| translate("log.head", &error);
-    let head: Option<Option<i64>> =
-        connection.query_row(HEAD, [], |row| row.get(0)).optional().map_err(failed)?;
+    let head: Option<Option<i64>> = connection.query_row(HEAD, [], |row| row.get(0)).optional().map_err(failed)?;
     Ok(head.flatten().map_or(0, i64::cast_unsigned))
 }
 
