@@ -9,6 +9,7 @@ use hyper::Method;
 use hyper::header::AUTHORIZATION;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use trackside_core::ids::derive;
 
@@ -23,6 +24,8 @@ pub struct Slack {
     journal: Journal,
     token: String,
     messages: Mutex<Vec<Message>>,
+    /// Messages ever posted; makes each `ts` unique.
+    posted: AtomicU32,
 }
 
 /// A message in Slack.
@@ -50,7 +53,7 @@ const WEBHOOK_CHANNEL: &str = "webhook";
 impl Slack {
     /// `token` is the bot token that the Web API accepts.
     pub(crate) fn new(journal: Journal, token: &str) -> Self {
-        Self { journal, token: token.to_owned(), messages: Mutex::default() }
+        Self { journal, token: token.to_owned(), messages: Mutex::default(), posted: AtomicU32::new(0) }
     }
 
     /// All messages, oldest first, as they read now.
@@ -166,7 +169,7 @@ impl Slack {
             let message = Message {
                 channel: channel.to_owned(),
                 // As in Slack: seconds, and a count that makes it unique.
-                ts: format!("{}.{:06}", now.as_second(), messages.len() + 1),
+                ts: format!("{}.{:06}", now.as_second(), self.posted.fetch_add(1, Ordering::Relaxed) + 1),
                 thread_ts: body["thread_ts"].as_str().map(str::to_owned),
                 text: body["text"].as_str().unwrap_or_default().to_owned(),
                 blocks: body["blocks"].clone(),
