@@ -1,0 +1,3 @@
+//! Whole-program tests that need only Rust.
+
+mod simulation;

@@ -1,0 +1,25 @@
+//! The loops in a simulated world: virtual time, far ends that fail, hang and lose answers, a process that dies between
+//! any two phases. For every seed, in the end: nothing accepted is lost, the outbox and the state are what a replay of the
+//! log gives, everything is delivered or superseded, and no far end that honours keys saw an effect twice.
+
+mod far_ends;
+mod world;
+
+use world::World;
+
+/// Seeds run by the ordinary test; `TRACKSIDE_SEEDS=N` runs more.
+const SEEDS: u64 = 300;
+
+#[test]
+fn whatever_happens_the_outbox_is_what_the_log_says() {
+    let seeds = std::env::var("TRACKSIDE_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut tally = world::Tally::default();
+    for seed in 0..seeds {
+        tally.add(&runtime.block_on(World::new(seed).live()));
+    }
+    // The worst must really have happened, or the test proves nothing.
+    println!("{tally:?}");
+    assert!(tally.crashes > seeds && tally.lost_answers > 0 && tally.failures > seeds && tally.superseded > 0);
+    assert!(tally.crashed_while_sending > 0 && tally.delivered > seeds && tally.duplicates > seeds && tally.ticks > 0);
+}
