@@ -4,7 +4,7 @@
 //! are `$1`, `$2`, … and first appear in that order; comparisons come before `IS NULL` tests of the same parameter;
 //! nothing that only one database knows. A write is a [`Batch`]: all of it or nothing.
 
-use crate::log::NewEntry;
+use crate::log::{Appended, Arrival, NewEntry};
 use crate::value::{Kind, Row, Value};
 use std::borrow::Cow;
 
@@ -130,9 +130,16 @@ impl Batch {
 /// What a batch did, once it is durable.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Receipt {
-    pub appended: Vec<crate::log::Appended>,
+    pub appended: Vec<Appended>,
     /// Rows changed by each statement.
     pub changed: Vec<u64>,
+}
+
+impl Receipt {
+    /// Entries that were not in the log before.
+    pub(crate) fn new_entries(&self) -> impl Iterator<Item = &Appended> {
+        self.appended.iter().filter(|entry| entry.arrival == Arrival::New)
+    }
 }
 
 /// A listing whose filters may each be absent. Each combination is one text, so each can use its own index.

@@ -23,7 +23,7 @@ pub struct AttemptRecord {
     pub took_ms: u32,
     /// What it came to.
     pub verdict: AttemptVerdict,
-    /// Whether the message may be at the far end although no attempt was told so. Stays true until it is settled.
+    /// Whether the message may be at the far end without anybody having been told so. Stays until it is settled.
     pub in_doubt: bool,
     /// HTTP or SMTP status.
     pub status: Option<u16>,

@@ -86,22 +86,19 @@ impl Writer {
             tracing::error!(%error, batches = waiting.len(), "a commit failed; nothing of it was kept");
             self.roll_back();
         }
-        let mut head = 0;
-        for Waiting { queued, reply, result } in waiting {
-            let result = match &outcome {
-                Ok(()) => result,
-                Err(error) => Err(error.clone()),
-            };
-            self.count(&result, &mut head);
-            self.metrics.write.record(queued.elapsed());
+        for waiter in &mut waiting {
+            if let Err(error) = &outcome {
+                waiter.result = Err(error.clone());
+            }
+            self.metrics.write.record(waiter.queued.elapsed());
+            self.count(&waiter.result);
+        }
+        // Before the answers: whoever has one finds the head at or after it.
+        self.publish_head(&waiting);
+        for Waiting { reply, result, .. } in waiting {
             // A caller that went away does not need the answer; what it asked for is done.
             let _ = reply.send(result);
         }
-        self.head.send_if_modified(|known| {
-            let grown = head > *known;
-            *known = head.max(*known);
-            grown
-        });
         self.check_log_length();
     }
 
@@ -200,14 +197,19 @@ impl Writer {
         }
     }
 
-    fn count(&self, result: &Result<Receipt>, head: &mut Seq) {
+    fn count(&self, result: &Result<Receipt>) {
         let Ok(receipt) = result else { return self.metrics.batches_failed.add(1) };
         self.metrics.batches.add(1);
-        let new = receipt.appended.iter().filter(|appended| appended.arrival == Arrival::New);
-        let (count, last) = new.fold((0, *head), |(count, last), appended| (count + 1, last.max(appended.seq)));
-        *head = last;
-        self.metrics.appended.add(count);
-        self.metrics.duplicates.add(receipt.appended.len() as u64 - count);
+        let new = receipt.new_entries().count() as u64;
+        self.metrics.appended.add(new);
+        self.metrics.duplicates.add(receipt.appended.len() as u64 - new);
+    }
+
+    fn publish_head(&self, answered: &[Waiting]) {
+        let receipts = answered.iter().filter_map(|waiting| waiting.result.as_ref().ok());
+        if let Some(head) = receipts.flat_map(Receipt::new_entries).map(|entry| entry.seq).max() {
+            self.head.send_replace(head);
+        }
     }
 
     /// Sees that the write-ahead log is copied away in time.
@@ -282,5 +284,77 @@ impl Drop for WriterThread {
             // A writer that panicked has answered nobody it did not commit for.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::open_memory;
+    use super::*;
+    use crate::statement::Sql;
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    fn entry(number: u128, bytes: usize) -> Batch {
+        let entry = NewEntry {
+            at: Timestamp::UNIX_EPOCH,
+            source: "test".to_owned(),
+            id: Uuid::from_u128(number),
+            name: "test".to_owned(),
+            body: "x".repeat(bytes),
+        };
+        Batch { entries: vec![entry], statements: Vec::new() }
+    }
+
+    fn writer() -> Writer {
+        Writer::new(open_memory().unwrap(), watch::channel(0).0, Arc::default(), None).unwrap()
+    }
+
+    /// Commits batches as one group.
+    fn group(writer: &mut Writer, batches: Vec<Batch>) -> Vec<Result<Vec<u64>>> {
+        let mut answers = Vec::new();
+        let mut jobs = batches.into_iter().map(|batch| {
+            let (reply, answer) = oneshot::channel();
+            answers.push(answer);
+            Job { batch, queued: Instant::now(), reply }
+        });
+        let first = jobs.next().unwrap();
+        writer.write_group(first, || jobs.next());
+        drop(jobs);
+        let seqs = |receipt: Receipt| receipt.appended.iter().map(|entry| entry.seq).collect();
+        answers.into_iter().map(|mut answer| answer.try_recv().unwrap().map(seqs)).collect()
+    }
+
+    #[test]
+    fn a_full_disk_fails_the_group_and_nothing_after_it() {
+        let mut writer = writer();
+        assert_eq!(group(&mut writer, vec![entry(1, 10)]), [Ok(vec![1])]);
+        let pages: i64 = writer.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let limit = |writer: &Writer, pages: i64| {
+            writer
+                .connection
+                .pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        limit(&writer, pages + 2);
+        let full = group(&mut writer, vec![entry(2, 10), entry(3, 1_000_000), entry(4, 10)]);
+        assert_eq!(full[1], Err(Error::Full));
+        let kept = full.iter().filter(|result| result.is_ok()).count() as u64;
+        assert_eq!(*writer.head.borrow(), 1 + kept, "what was answered with success is there, the rest is not");
+        limit(&writer, pages + 1_000);
+        assert_eq!(group(&mut writer, vec![entry(5, 1_000_000)]), [Ok(vec![2 + kept])]);
+        assert_eq!(read_head(&writer.connection), Ok(2 + kept));
+    }
+
+    #[test]
+    fn a_transaction_that_the_database_gives_up_fails_whole() {
+        static GIVE_UP: Sql = Sql::write("give up", "INSERT OR ROLLBACK INTO meta (key, value) VALUES ('cursor', 'x')");
+        let mut writer = writer();
+        let give_up = Batch::of(vec![GIVE_UP.bound().any()]);
+        let answers = group(&mut writer, vec![entry(1, 10), give_up]);
+        assert!(answers.iter().all(Result::is_err), "{answers:?}");
+        assert_eq!(*writer.head.borrow(), 0);
+        assert_eq!(group(&mut writer, vec![entry(1, 10), entry(2, 10)]), [Ok(vec![1]), Ok(vec![2])]);
+        assert_eq!((writer.metrics.commits_failed.get(), writer.metrics.batches_failed.get()), (1, 2));
     }
 }

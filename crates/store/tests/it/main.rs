@@ -1,0 +1,16 @@
+//! What any backend of the store must do, and what the SQLite one must survive.
+//!
+//! `contract*` modules see a [`trackside_store::Store`] and nothing of its backend: [`support::each`] runs them on
+//! every way the store can be opened.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
+
+mod contract_accounts;
+mod contract_log;
+mod contract_outbox;
+mod contract_read;
+mod contract_state;
+mod crash;
+mod files;
+mod lanes;
+mod support;
