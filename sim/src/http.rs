@@ -113,7 +113,7 @@ async fn answer<A: App>(
             let _ = behaviour.changed().await;
             Err(HungUp)
         }
-        Behaviour::SlowBody => Ok(endless(app.reply(&asked))),
+        Behaviour::SlowBody => Ok(endless(&app.reply(&asked))),
         Behaviour::DropAfterAccept => {
             app.reply(&asked);
             Err(HungUp)
@@ -122,23 +122,23 @@ async fn answer<A: App>(
 }
 
 fn response(reply: Reply) -> Response<Body> {
-    with_body(&reply, Full::new(Bytes::from(reply.body.clone())).boxed())
+    with_body(reply.status, reply.content_type, Full::new(Bytes::from(reply.body)).boxed())
 }
 
 /// The first byte of the reply, and then nothing.
-fn endless(reply: Reply) -> Response<Body> {
+fn endless(reply: &Reply) -> Response<Body> {
     let first = Bytes::copy_from_slice(&reply.body.as_bytes()[..reply.body.len().min(1)]);
     let mut first = Some(first);
     let frames = futures_util::stream::poll_fn(move |_| match first.take() {
         Some(byte) => std::task::Poll::Ready(Some(Ok::<_, Infallible>(Frame::data(byte)))),
         None => std::task::Poll::Pending,
     });
-    with_body(&reply, BodyExt::boxed(StreamBody::new(frames)))
+    with_body(reply.status, reply.content_type, BodyExt::boxed(StreamBody::new(frames)))
 }
 
-fn with_body(reply: &Reply, body: Body) -> Response<Body> {
+fn with_body(status: u16, content_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(reply.content_type));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
     response
 }

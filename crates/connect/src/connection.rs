@@ -288,9 +288,12 @@ impl ConnectionConfig {
     pub fn validate(&self) -> Result<(), Vec<InvalidConnection>> {
         let mut problems = Vec::new();
         if let Some(message) = self.message() {
-            problems.extend(message.check(self.kind()).into_iter().map(|(field, problem)| {
-                InvalidConnection { field: format!("message.{field}"), problem }
-            }));
+            problems.extend(
+                message
+                    .check(self.kind())
+                    .into_iter()
+                    .map(|(field, problem)| InvalidConnection { field: format!("message.{field}"), problem }),
+            );
         }
         let mut need = |field: &str, problem: &str| {
             problems.push(InvalidConnection { field: field.to_owned(), problem: problem.to_owned() });
@@ -343,10 +346,9 @@ impl ConnectionConfig {
     /// The first secret that cannot be read.
     pub fn open(&self, name: &str, public_url: Option<&str>) -> Result<Connection, SecretError> {
         let target = match self {
-            Self::Pagerduty(c) => Target::Pagerduty {
-                url: base(c.url.as_ref(), PAGERDUTY_URL),
-                routing_key: c.routing_key.resolve()?,
-            },
+            Self::Pagerduty(c) => {
+                Target::Pagerduty { url: base(c.url.as_ref(), PAGERDUTY_URL), routing_key: c.routing_key.resolve()? }
+            }
             Self::Slack(c) => match &c.access {
                 SlackAccess::IncomingWebhook { webhook_url } => Target::SlackWebhook { url: webhook_url.resolve()? },
                 SlackAccess::WebApi { token, channel, api_url } => Target::SlackApi {
@@ -421,9 +423,7 @@ impl TryFrom<SlackFields> for SlackConfig {
 
     fn try_from(fields: SlackFields) -> Result<Self, &'static str> {
         let access = match (fields.webhook_url, fields.token, fields.channel) {
-            (Some(webhook_url), None, None) if fields.api_url.is_none() => {
-                SlackAccess::IncomingWebhook { webhook_url }
-            }
+            (Some(webhook_url), None, None) if fields.api_url.is_none() => SlackAccess::IncomingWebhook { webhook_url },
             (None, Some(token), Some(channel)) if !channel.is_empty() => {
                 SlackAccess::WebApi { token, channel, api_url: fields.api_url }
             }
@@ -460,9 +460,9 @@ fn recipients<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Mailbox>
 
 fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     match Option::<f64>::deserialize(deserializer)? {
-        Some(rate) if !(rate > 0.0 && rate <= RATE_LIMIT) => Err(serde::de::Error::custom(format!(
-            "must be more than 0 and at most {RATE_LIMIT} requests per second"
-        ))),
+        Some(rate) if !(rate > 0.0 && rate <= RATE_LIMIT) => {
+            Err(serde::de::Error::custom(format!("must be more than 0 and at most {RATE_LIMIT} requests per second")))
+        }
         rate => Ok(rate),
     }
 }

@@ -72,16 +72,10 @@ pub(crate) struct Account<'a> {
 }
 
 /// The mail for `effect`.
-pub(crate) fn request(
-    connection: &Connection,
-    account: &Account<'_>,
-    effect: &Effect,
-) -> Result<Request, CannotSend> {
+pub(crate) fn request(connection: &Connection, account: &Account<'_>, effect: &Effect) -> Result<Request, CannotSend> {
     let rendered = template::render(connection, effect, Markup::Plain);
-    let message = build(account, effect, &rendered).map_err(|problem| CannotSend::Message {
-        connection: connection.name.clone(),
-        problem,
-    })?;
+    let message = build(account, effect, &rendered)
+        .map_err(|problem| CannotSend::Message { connection: connection.name.clone(), problem })?;
     let mail = MailRequest {
         server: account.server.clone(),
         login: account.login.cloned(),

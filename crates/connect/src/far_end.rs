@@ -275,7 +275,11 @@ impl Response<'_> {
     pub(crate) fn reason(&self) -> String {
         let body = self.body.trim();
         let excerpt = crate::template::truncate_bytes(body, EXCERPT_BYTES);
-        if excerpt.is_empty() { format!("answered {}", self.status) } else { format!("answered {}: {excerpt}", self.status) }
+        if excerpt.is_empty() {
+            format!("answered {}", self.status)
+        } else {
+            format!("answered {}: {excerpt}", self.status)
+        }
     }
 
     /// The verdict of a plain HTTP status that is no success: 408, 425, 429 and 5xx may pass, all else will not.
@@ -296,10 +300,9 @@ fn lost(repeat: Repeat, error: &str) -> Verdict {
             not_before: None,
             why: format!("no answer: {error}; sending again is safe, it carries the same key"),
         },
-        Repeat::Duplicates => Verdict::Unknown {
-            not_before: None,
-            why: format!("no answer: {error}; it may have arrived"),
-        },
+        Repeat::Duplicates => {
+            Verdict::Unknown { not_before: None, why: format!("no answer: {error}; it may have arrived") }
+        }
     }
 }
 
@@ -362,4 +365,4 @@ impl fmt::Debug for Request {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -106,11 +106,8 @@ impl NetworkSender {
     }
 
     async fn http(&self, request: &HttpRequest, timeout: Duration) -> Answer {
-        let mut builder = self
-            .client
-            .request(request.method.clone(), &request.url)
-            .timeout(timeout)
-            .body(request.body.clone());
+        let mut builder =
+            self.client.request(request.method.clone(), &request.url).timeout(timeout).body(request.body.clone());
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }

@@ -137,7 +137,7 @@ pub(crate) fn incident_url(connection: &Connection, effect: &Effect) -> Option<S
     Some(format!("{}/incidents/{}", connection.public_url.as_deref()?, effect.incident?))
 }
 
-/// `override_` when it renders, else the default text, else the notice's own words.
+/// The connection's own text when it renders, else the default text, else the notice's own words.
 fn part(
     name: &str,
     custom: Option<&str>,
@@ -146,19 +146,17 @@ fn part(
     markup: Markup,
     notes: &mut Vec<String>,
 ) -> String {
-    let mut failed = |source: &str, error: &minijinja::Error| {
-        notes.push(format!("{source} `{name}` failed ({})", describe(error)));
-    };
     if let Some(custom) = custom {
         match expand(custom, context, markup, UndefinedBehavior::Chainable) {
             Ok(text) if !text.is_empty() => return text,
-            Ok(_) => notes.push(format!("the template `{name}` gave no text, the default was used")),
-            Err(error) => failed("the default text was used: template", &error),
+            Ok(_) => notes.push(format!("the template `{name}` gave no text, so the default was used")),
+            Err(error) => {
+                notes.push(format!("the template `{name}` failed, so the default was used: {}", describe(&error)));
+            }
         }
     }
-    let mut failed = |error: &minijinja::Error| notes.push(format!("the default `{name}` failed ({})", describe(error)));
     expand(default, context, markup, UndefinedBehavior::Chainable).unwrap_or_else(|error| {
-        failed(&error);
+        notes.push(format!("the default `{name}` failed: {}", describe(&error)));
         let plain = if name == "title" { &context.notice.title } else { &context.notice.summary };
         match markup {
             Markup::Plain => plain.clone(),
@@ -179,7 +177,8 @@ fn expand(
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     filters::install(&mut environment, markup);
     let text = environment.render_str(template, Serde(context))?;
-    Ok(truncate_bytes(text.trim(), OUTPUT_BYTES))
+    let text: Vec<&str> = text.trim().lines().map(str::trim_end).collect();
+    Ok(truncate_bytes(&text.join("\n"), OUTPUT_BYTES))
 }
 
 fn one_line(text: &str) -> String {
@@ -188,7 +187,8 @@ fn one_line(text: &str) -> String {
 
 /// One line of what is wrong, with the line number in the template.
 fn describe(error: &minijinja::Error) -> String {
-    let detail = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
+    let detail =
+        error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
     error.line().map_or(detail.clone(), |line| format!("line {line}: {detail}"))
 }
 
@@ -207,7 +207,7 @@ impl MessageTemplates {
             ConnectionKind::Slack => Markup::Slack,
             _ => Markup::Plain,
         };
-        let sample = sample_effect(Action::Trigger, Timestamp::UNIX_EPOCH);
+        let sample = sample::complete_effect(Action::Trigger, Timestamp::UNIX_EPOCH);
         let places = [Link { text: "Log".to_owned(), href: "https://example.net/log".to_owned() }];
         let context = Context {
             notice: &sample.notice,

@@ -70,10 +70,8 @@ pub(crate) fn request(
     })
     .to_string();
     let id = effect.id.to_string();
-    let signature = sign(secrets, &id, now.as_second(), body.as_bytes()).map_err(|error| CannotSend::Credential {
-        connection: connection.name.clone(),
-        problem: error.to_string(),
-    })?;
+    let signature = sign(secrets, &id, now.as_second(), body.as_bytes())
+        .map_err(|error| CannotSend::Credential { connection: connection.name.clone(), problem: error.to_string() })?;
     let http = HttpRequest {
         method: http::Method::POST,
         url: url.as_str().to_owned(),

@@ -32,9 +32,8 @@ impl TryFrom<String> for HttpUrl {
 
     fn try_from(text: String) -> Result<Self, String> {
         // The text is not repeated: it may carry credentials.
-        let url = Url::parse(&text).map_err(|error| {
-            format!("is not an address: {error}; write for example https://example.net/in")
-        })?;
+        let url = Url::parse(&text)
+            .map_err(|error| format!("is not an address: {error}; write for example https://example.net/in"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("has scheme `{}`; only http and https are spoken", url.scheme()));
         }

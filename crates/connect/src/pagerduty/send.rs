@@ -43,9 +43,9 @@ pub(crate) fn classify(response: &Response<'_>) -> Verdict {
     let accepted = response.status == 202 || (response.status == 200 && reply["status"] == "success");
     match response.status {
         _ if accepted => Verdict::Done { far_ref: reply["dedup_key"].as_str().map(str::to_owned) },
-        200..=299 => Verdict::Refused {
-            why: format!("{}; PagerDuty answers 202, so this is another server", response.reason()),
-        },
+        200..=299 => {
+            Verdict::Refused { why: format!("{}; PagerDuty answers 202, so this is another server", response.reason()) }
+        }
         _ => response.failure(),
     }
 }
@@ -154,7 +154,8 @@ fn fit(mut event: Value) -> String {
     if text.len() <= BODY_BYTES {
         return text;
     }
-    event["payload"]["custom_details"] = json!({ "note": "details left out: more than PagerDuty takes; see the links" });
+    event["payload"]["custom_details"] =
+        json!({ "note": "details left out: more than PagerDuty takes; see the links" });
     let text = event.to_string();
     if text.len() > BODY_BYTES {
         event["links"] = json!([]);
@@ -173,5 +174,4 @@ fn dedup_key(key: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

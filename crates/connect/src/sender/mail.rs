@@ -10,27 +10,29 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::ExposeSecret;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
+
+/// Longest wait for the server's goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Hands the mail to the server. Everything before `MAIL FROM` is `NotSent`, everything after without a reply is `Lost`.
 pub(super) async fn send(mail: &MailRequest, limit: Duration) -> Answer {
-    let started = timeout(limit, open(mail)).await;
-    let mut connection = match started {
+    let deadline = Instant::now() + limit;
+    let mut connection = match timeout_at(deadline, open(mail)).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(answer)) => return answer,
         Err(_) => return Answer::NotSent { error: "timed out while connecting".to_owned() },
     };
-    match timeout(limit, connection.send(&mail.envelope, &mail.message)).await {
+    match timeout_at(deadline, connection.send(&mail.envelope, &mail.message)).await {
         Ok(Ok(reply)) => {
             // Best effort: the mail is accepted, whatever becomes of the farewell.
-            let _ = timeout(Duration::from_secs(1), connection.quit()).await;
+            let _ = timeout_at(deadline.min(Instant::now() + FAREWELL), connection.quit()).await;
             let text = reply.message().collect::<Vec<_>>().join("\n");
             Answer::Response { status: reply.code().into(), headers: Vec::new(), body: text }
         }
-        Ok(Err(error)) => replied(&error).unwrap_or_else(|| match error.is_client() {
-            true => Answer::NotSent { error: error.to_string() },
-            false => Answer::Lost { error: error.to_string() },
-        }),
+        // lettre's "client" errors are its own refusals to begin.
+        Ok(Err(error)) if error.is_client() => Answer::NotSent { error: error.to_string() },
+        Ok(Err(error)) => replied(&error).unwrap_or_else(|| Answer::Lost { error: error.to_string() }),
         Err(_) => Answer::Lost { error: "timed out".to_owned() },
     }
 }
@@ -63,8 +65,7 @@ async fn open(mail: &MailRequest) -> Result<AsyncSmtpConnection, Answer> {
                     .to_owned(),
             });
         }
-        let login =
-            Credentials::new(username.expose_secret().to_owned(), password.expose_secret().to_owned());
+        let login = Credentials::new(username.expose_secret().to_owned(), password.expose_secret().to_owned());
         connection.auth(DEFAULT_MECHANISMS, &login).await.map_err(not_sent)?;
     }
     Ok(connection)

@@ -210,6 +210,10 @@ pub(crate) fn classify(response: &Response<'_>, repeat: Repeat) -> Verdict {
             (200..=299, _) => Verdict::Refused {
                 why: format!("{}; Slack answers `ok`, so this is another server", response.reason()),
             },
+            // A gateway gave up waiting; what stands behind it may have posted.
+            (502 | 504, _) if repeat == Repeat::Duplicates => {
+                Verdict::Unknown { not_before: response.not_before, why: response.reason() }
+            }
             _ => response.failure(),
         };
     };
@@ -222,7 +226,11 @@ pub(crate) fn classify(response: &Response<'_>, repeat: Repeat) -> Verdict {
         response.now.checked_add(SignedDuration::from_secs(seconds)).ok()
     });
     match error {
-        "ratelimited" | "rate_limited" | "message_limit_exceeded" | "service_unavailable" | "team_added_to_org"
+        "ratelimited"
+        | "rate_limited"
+        | "message_limit_exceeded"
+        | "service_unavailable"
+        | "team_added_to_org"
         | "accesslimited" => Verdict::Retry { not_before, why: format!("Slack answered `{error}`") },
         // Slack: "it's possible some aspect of the operation succeeded before the error was raised".
         "fatal_error" | "internal_error" | "request_timeout" => match repeat {
@@ -245,5 +253,4 @@ pub(crate) fn far_ref(channel: &Value, ts: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

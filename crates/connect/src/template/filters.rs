@@ -1,7 +1,7 @@
 //! What templates can call, and how values are escaped.
 //!
 //! Filters: `local(zone)` writes a time in a zone, `duration` writes seconds in words, `truncate(bytes)` cuts,
-//! `slack_escape` escapes. Functions: `span(from, to)` the time between in words, `label(text)`, `links(places)` and
+//! `slack_escape` escapes. Functions: `span(from, to)` the time between in words, `label(text)`, `link_list(places)` and
 //! `code(text)` in the markup of the far end. A missing value gives an empty text, so that a template for all messages
 //! need not ask for every field.
 
@@ -25,7 +25,7 @@ pub(super) fn install(environment: &mut Environment<'_>, markup: Markup) {
             environment.set_auto_escape_callback(|_| AutoEscape::None);
             environment.add_function("label", |text: &str| format!("{text}: "));
             environment.add_function("code", |text: &str| text.to_owned());
-            environment.add_function("links", plain_links);
+            environment.add_function("link_list", plain_links);
         }
         Markup::Slack => {
             environment.set_auto_escape_callback(|_| AutoEscape::Custom("slack".into()));
@@ -39,7 +39,7 @@ pub(super) fn install(environment: &mut Environment<'_>, markup: Markup) {
             });
             environment.add_function("label", |text: &str| safe(&format!("*{}:* ", slack_escape(text))));
             environment.add_function("code", |text: &str| safe(&code_block(text)));
-            environment.add_function("links", slack_links);
+            environment.add_function("link_list", slack_links);
         }
     }
 }
@@ -62,9 +62,8 @@ fn local(value: &Value, zone: &str) -> Result<String, Error> {
     if absent(value) {
         return Ok(String::new());
     }
-    let zone = TimeZone::get(zone).map_err(|_| {
-        Error::new(ErrorKind::InvalidOperation, format!("`{zone}` is not an IANA time zone"))
-    })?;
+    let zone = TimeZone::get(zone)
+        .map_err(|_| Error::new(ErrorKind::InvalidOperation, format!("`{zone}` is not an IANA time zone")))?;
     Ok(time(value)?.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S %Z").to_string())
 }
 

@@ -1,4 +1,4 @@
-//! A made-up effect in which every field is present: what templates are checked with and test messages are made of.
+//! Made-up effects: what templates are checked with and tests are made of.
 
 use jiff::{SignedDuration, Timestamp};
 use trackside_core::effect::{Action, Effect, delivery_id};
@@ -6,9 +6,28 @@ use trackside_core::event::{Link, Message, Severity};
 use trackside_core::ids::{IncidentId, derive};
 use trackside_core::notice::{AlertView, IncidentView, Notice, OwnerView, PipelineView, RunView};
 
-/// A complete example as of `now`.
+/// An example of a failed run with its incident, as of `now`, in the state that fits `action`.
 #[must_use]
 pub fn sample_effect(action: Action, now: Timestamp) -> Effect {
+    let mut effect = complete_effect(action, now);
+    if let Some(incident) = &mut effect.notice.incident {
+        incident.state = match action {
+            Action::Acknowledge => "acknowledged",
+            Action::Resolve => "resolved",
+            Action::Trigger | Action::Update | Action::Message | Action::Test => "triggered",
+        }
+        .to_owned();
+        incident.resolved = incident.resolved.filter(|_| action == Action::Resolve);
+        incident.acknowledged_by = incident.acknowledged_by.take().filter(|_| action == Action::Acknowledge);
+    }
+    if action != Action::Message {
+        effect.notice.passthrough = None;
+    }
+    effect
+}
+
+/// An example in which every field is present, whether they fit each other or not.
+pub(super) fn complete_effect(action: Action, now: Timestamp) -> Effect {
     let incident = IncidentId(derive("sample", &["incident"]));
     Effect {
         id: delivery_id("sample", 1, "sample", 0),

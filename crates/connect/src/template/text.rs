@@ -9,9 +9,10 @@ pub fn truncate_bytes(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
-    let room = limit.saturating_sub(ELLIPSIS.len());
-    let kept = &text[..text.floor_char_boundary(room)];
-    if limit < ELLIPSIS.len() { kept.to_owned() } else { format!("{kept}{ELLIPSIS}") }
+    match limit.checked_sub(ELLIPSIS.len()) {
+        Some(room) => format!("{}{ELLIPSIS}", &text[..text.floor_char_boundary(room)]),
+        None => text[..text.floor_char_boundary(limit)].to_owned(),
+    }
 }
 
 /// `text` cut to at most `limit` UTF-16 units, the strictest way to count characters.
