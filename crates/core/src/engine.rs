@@ -8,12 +8,14 @@
 //! - [`report`]: other systems' alerts and messages
 //! - [`clock`]: timers and rules about time
 //! - [`command`]: people, rule changes, outcomes of deliveries
+//! - [`lag`]: Trackside's own trouble
 //! - [`incident`]: open, collect, resolve, tell
 
 mod clock;
 mod command;
 mod failure;
 mod incident;
+mod lag;
 mod report;
 mod turn;
 

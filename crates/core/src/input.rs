@@ -27,6 +27,13 @@ pub enum Input {
         /// What.
         command: Command,
     },
+    /// Trackside noticed that a connection falls behind, or has caught up.
+    Lag {
+        /// Which connection.
+        connection: String,
+        /// How it stands.
+        lag: Lag,
+    },
     /// The rules changed.
     Ruleset {
         /// Who.
@@ -34,6 +41,19 @@ pub enum Input {
         /// The rules from now on.
         ruleset: Box<Ruleset>,
     },
+}
+
+/// How a connection stands with what is due.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "lag", rename_all = "snake_case")]
+pub enum Lag {
+    /// Something has waited longer than it may.
+    Behind {
+        /// Since when it waits.
+        since: Timestamp,
+    },
+    /// Nothing waits any more.
+    CaughtUp,
 }
 
 /// What a caller may ask for.

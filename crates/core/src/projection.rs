@@ -54,7 +54,7 @@ fn find_or_create(state: &State, source: &Name, update: &RunUpdate, at: Timestam
     if let Some(run) = state.find_run(source, update).and_then(|key| state.run(key)) {
         return run.clone();
     }
-    let mut key = first_key(source, update);
+    let mut key = first_key(source, update, at);
     let pipeline = crate::run::PipelineKey { source: key.source.clone(), name: key.pipeline.clone() };
     if let Some(known) = state.pipeline(&pipeline) {
         key.source = known.key.source.clone();

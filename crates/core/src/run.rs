@@ -19,7 +19,9 @@ pub struct RunUpdate {
     /// The far end's name for the run, if the event carries it (Airflow `run_id`, Prefect flow run id).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
-    /// Opaque ids of the run (OpenLineage `runId` of the DAG run). At least one of `run_id`, `run_aliases` is present.
+    /// Opaque ids of the run (OpenLineage `runId` of the DAG run). When neither `run_id` nor `run_aliases` is present,
+    /// the sender does not name its runs (a plain ping): the report is about the pipeline's unnamed run that is open,
+    /// else about a new one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub run_aliases: Vec<String>,
     /// Present when the event is about one attempt of one task, absent when about the run.

@@ -212,7 +212,7 @@ impl State {
                 Input::Outcome(outcome) => {
                     needed.incidents.extend(outcome.incident.filter(|id| !self.incidents.contains_key(id)));
                 }
-                Input::Ruleset { .. } => {}
+                Input::Ruleset { .. } | Input::Lag { .. } => {}
             }
         }
         needed
@@ -247,6 +247,9 @@ impl State {
     #[must_use]
     pub fn find_run(&self, source: &str, update: &RunUpdate) -> Option<&RunKey> {
         let source: Name = source.into();
+        if update.run_id.is_none() && update.run_aliases.is_empty() {
+            return self.open_unnamed_run(source, &update.pipeline);
+        }
         let by_alias = |alias: Name| {
             let found = self.aliases.get(&(source.clone(), alias))?;
             self.runs.get_key_value(&found.run).map(|(key, _)| key)
@@ -265,6 +268,18 @@ impl State {
             }
         }
         update.run_aliases.iter().find_map(|alias| by_alias(alias.as_str().into()))
+    }
+
+    /// The run of a pipeline whose sender names none. There is at most one: while it is open, a start without a name
+    /// means it again. Open runs are always in memory, so nothing has to be loaded to know.
+    fn open_unnamed_run(&self, source: Name, pipeline: &str) -> Option<&RunKey> {
+        let first = RunKey { source, pipeline: pipeline.into(), run: "".into() };
+        self.runs
+            .range(&first..)
+            .take_while(|(key, _)| key.source == first.source && key.pipeline == first.pipeline)
+            .filter(|(key, run)| run.run_id.is_none() && !self.names.contains_key(*key) && !run.state.is_terminal())
+            .map(|(key, _)| key)
+            .last()
     }
 
     /// A further name, when it is known.
@@ -355,10 +370,11 @@ impl State {
     }
 }
 
-/// The key under which an update's run is kept when it is new.
-pub(crate) fn first_key(source: &Name, update: &RunUpdate) -> RunKey {
-    let run = update.run_id.as_deref().or_else(|| update.run_aliases.first().map(String::as_str));
-    RunKey { source: source.clone(), pipeline: update.pipeline.as_str().into(), run: run.unwrap_or("unnamed").into() }
+/// The key under which an update's run is kept when it is new: its own name, else when it was first heard of.
+pub(crate) fn first_key(source: &Name, update: &RunUpdate, at: Timestamp) -> RunKey {
+    let named = update.run_id.as_deref().or_else(|| update.run_aliases.first().map(String::as_str));
+    let run = named.map_or_else(|| at.to_string().into(), Name::from);
+    RunKey { source: source.clone(), pipeline: update.pipeline.as_str().into(), run }
 }
 
 /// Pipelines, alerts, incidents.

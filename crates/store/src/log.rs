@@ -25,6 +25,7 @@ const TICK: &str = "trackside.tick";
 const OUTCOME: &str = "trackside.outcome";
 const COMMAND: &str = "trackside.command";
 const RULESET: &str = "trackside.ruleset";
+const LAG: &str = "trackside.lag";
 
 /// An entry to be appended.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +69,7 @@ impl NewEntry {
             Input::Outcome(outcome) => (OUTCOME, outcome_name(&outcome.result)),
             Input::Command { command, .. } => (COMMAND, command_name(command)),
             Input::Ruleset { .. } => (RULESET, RULESET),
+            Input::Lag { .. } => (LAG, LAG),
         };
         let body = json("an input", input)?;
         Ok(Self { at: stored_time(at), source: source.to_owned(), id, name: name.to_owned(), body })

@@ -43,6 +43,8 @@ pub(super) struct Context {
     pub(super) run: Option<RunView>,
     pub(super) links: Vec<Link>,
     pub(super) details: BTreeMap<String, String>,
+    /// A connection that must not be used, because it is the trouble.
+    pub(super) avoid: Option<String>,
 }
 
 /// How far an alert got.
@@ -158,7 +160,7 @@ impl Turn<'_> {
     /// Tells new connections of the problem, and those told before of the change where that makes sense.
     fn tell_open(&mut self, rules: &Rules, mut incident: Incident, firing: &Firing, raised: bool) {
         let notice = self.notice(rules, &incident, firing.summary.clone(), firing.occurred, firing.context.clone());
-        for (connection, because) in whom(rules, &incident) {
+        for (connection, because) in whom(rules, &incident, firing.context.avoid.as_deref()) {
             let told = incident.told.iter().any(|told| **told == *connection);
             let updates = rules.connection(&connection).map(|info| info.updates);
             let action = match (told, updates) {
@@ -301,14 +303,15 @@ fn alert_view(alert: &Alert) -> AlertView {
 }
 
 /// Connections to tell, each once, with the reason.
-fn whom(rules: &Rules, incident: &Incident) -> Vec<(String, String)> {
+fn whom(rules: &Rules, incident: &Incident, avoid: Option<&str>) -> Vec<(String, String)> {
     let mut list: Vec<(String, String)> = Vec::new();
     let mut team: &str = &incident.owner;
     if rules.notify(team).is_empty() {
         team = &rules.source().owners.default;
     }
     for notify in rules.notify(team) {
-        if incident.severity < notify.min_severity || list.iter().any(|(via, _)| *via == notify.via) {
+        let known = list.iter().any(|(via, _)| *via == notify.via);
+        if incident.severity < notify.min_severity || known || Some(notify.via.as_str()) == avoid {
             continue;
         }
         let because = if *team == *incident.owner {
@@ -318,7 +321,17 @@ fn whom(rules: &Rules, incident: &Incident) -> Vec<(String, String)> {
         };
         list.push((notify.via.clone(), because));
     }
+    if let (Some(avoid), true) = (avoid, list.is_empty()) {
+        list.extend(another_way(rules, avoid));
+    }
     list
+}
+
+/// Any connection that can be told through, when the usual one is the trouble.
+fn another_way(rules: &Rules, avoid: &str) -> Option<(String, String)> {
+    let names = rules.source().connections.iter();
+    let (name, _) = names.filter(|(name, info)| info.kind.can_tell() && *name != avoid).next()?;
+    Some((name.clone(), format!("{avoid} is the trouble, and nothing else reaches the team")))
 }
 
 /// At most `limits::EXCERPT_BYTES`, cut at a character.

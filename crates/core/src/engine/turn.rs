@@ -76,6 +76,7 @@ impl<'a> Turn<'a> {
                 self.caller = caller.clone();
                 self.on_command(command);
             }
+            Input::Lag { connection, lag } => self.on_lag(connection, lag),
             Input::Ruleset { caller, ruleset } => {
                 self.caller = caller.clone();
                 self.on_ruleset(ruleset);

@@ -157,6 +157,7 @@ impl Story {
     }
 
     /// `run("etl/r1 failed")`, `run("etl/r1/load#2 failed_maybe_retry")`: pipeline/run[/task#try] and a report.
+    /// The run `-` is one that its sender does not name.
     pub(crate) fn run(&mut self, text: &str) -> &mut Self {
         let update = update(text);
         self.fact(Fact::Run(Box::new(update)))
@@ -251,7 +252,7 @@ fn update(text: &str) -> RunUpdate {
     let mut update = RunUpdate {
         system: System::Airflow,
         pipeline: pipeline.into(),
-        run_id: Some(run.into()),
+        run_id: Some(run.to_owned()).filter(|run| run != "-"),
         run_aliases: Vec::new(),
         attempt,
         report: serde_json::from_value::<RunReport>(report.into()).unwrap(),

@@ -230,3 +230,25 @@ fn every_decision_says_why() {
       => incident #1 opened for team payments
     ");
 }
+
+#[test]
+fn runs_without_a_name_are_paired_with_their_start() {
+    let mut story = Story::new(json!({"rules": [
+        {"name": "slow", "when": {"runs_longer_than": "5m"}},
+        {"name": "beat", "when": {"missing": {"every": "1h"}}},
+    ]}));
+    // Plain pings: each is a run of its own.
+    story.at(0).run("nightly/- succeeded").at(60).run("nightly/- succeeded");
+    // A start is ended by the next ping, so it is not taken for one that runs on.
+    story.at(100).run("nightly/- started").at(160).run("nightly/- succeeded").at(1_000).expect("");
+    // A start that nothing follows, though it is repeated, is one run that takes too long.
+    story.at(2_000).run("nightly/- started").at(2_100).run("nightly/- started");
+    story
+        .at(2_400)
+        .expect("2300 pd trigger: nightly takes longer than 5m\n2300 slack trigger: nightly takes longer than 5m");
+    story.run("nightly/- succeeded");
+    story.expect("2400 pd resolve: nightly takes longer than 5m\n2400 slack resolve: nightly takes longer than 5m\n2400 #1 resolved");
+    let pipeline = story.state.pipelines().next().unwrap();
+    assert_eq!((pipeline.succeeded, pipeline.durations_ms.as_slice()), (4, &[60_000, 400_000][..]));
+    story.at(6_000).expect("6000 pd trigger: nightly is missing\n6000 slack trigger: nightly is missing");
+}
