@@ -4,10 +4,12 @@
 //! `classify(...) -> Verdict` ([`far_end`]). One shared sender does the I/O ([`sender`]); nothing else here does.
 
 pub mod alertmanager;
+pub mod cloudevents;
 pub mod connection;
 pub mod door;
 pub mod email;
 pub mod far_end;
+pub mod heartbeat;
 pub mod native;
 pub mod openlineage;
 pub mod pagerduty;

@@ -1,6 +1,8 @@
 //! Integration tests of the connectors: doors on recorded traffic, far ends on what they would receive.
 
 mod alertmanager;
+mod cloudevents;
+mod heartbeat;
 mod native;
 mod openlineage;
 mod pagerduty;
