@@ -2,8 +2,10 @@
 
 use crate::support::{World, effect, now, world};
 use jiff::SignedDuration;
+use secrecy::SecretString;
 use std::time::Duration;
-use trackside_connect::connection::Connection;
+use trackside_connect::connection::{Connection, Target};
+use trackside_connect::email::Tls;
 use trackside_connect::far_end::{Answer, Verdict};
 use trackside_core::effect::Action;
 use trackside_sim::behaviour::Behaviour;
@@ -142,4 +144,32 @@ async fn no_secret_shows_in_what_is_kept_of_an_attempt() {
             assert!(!kept.contains(secret), "{kind}: {kept}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_fails_before_anything_is_said_is_not_sent() {
+    let world = world().await;
+    let mut wrong = Vec::new();
+    // A far end without TLS, and a host that cannot be (RFC 6761 §6.4).
+    for url in [world.ends.pagerduty.url().replace("http:", "https:"), "http://pagerduty.invalid".to_owned()] {
+        let mut connection = world.pagerduty();
+        if let Target::Pagerduty { url: target, .. } = &mut connection.target {
+            *target = url;
+        }
+        wrong.push((connection, ""));
+    }
+    let (mut starttls, mut login) = (world.mail(), world.mail());
+    if let Target::Email { server, .. } = &mut starttls.target {
+        server.tls = Tls::Required;
+    }
+    if let Target::Email { login, .. } = &mut login.target {
+        *login = Some((SecretString::from("user"), SecretString::from("pass")));
+    }
+    wrong.extend([(starttls, "STARTTLS"), (login, "are not sent to it")]);
+    for (connection, says) in wrong {
+        let attempt = world.try_once(&connection, &effect(Action::Trigger), None).await;
+        let answer = &attempt.exchanges[0].answer;
+        assert!(matches!(answer, Answer::NotSent { error } if error.contains(says)), "{answer:?}");
+    }
+    assert!(world.ends.journal.arrivals().is_empty());
 }

@@ -230,6 +230,6 @@ fn secrets_are_hidden_wherever_a_request_shows() {
     }
     let request = request(&slack_webhook(), &effect, None, now()).unwrap();
     assert_eq!(request.redact("no such path services/T0/B0/s3cret"), "no such path [redacted]");
-    let quoted = Request::new(request.wire.clone(), Repeat::Harmless, vec![SecretString::from("a\"b")]);
+    let quoted = Request::new(request.wire, Repeat::Harmless, vec![SecretString::from("a\"b")]);
     assert_eq!(quoted.redact(r#"{"key":"a\"b"} a"b"#), r#"{"key":"[redacted]"} [redacted]"#);
 }

@@ -93,7 +93,6 @@ fn in_words(seconds: f64) -> String {
         return format!("{seconds:.1} s");
     }
     // Beyond the largest whole number of a u64 the cast saturates.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above; saturation is right")]
     let seconds = seconds.round() as u64;
     let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let mut words = Vec::new();
