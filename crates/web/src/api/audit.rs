@@ -1,0 +1,57 @@
+//! The audit trail in the API.
+
+use crate::api::model::{AuditOut, PageOut};
+use crate::api::{PAGE_DEFAULT, Params, filled, id};
+use crate::problem::Problem;
+use crate::state::AppState;
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use trackside_store::audit::AuditFilter;
+use utoipa::IntoParams;
+
+/// Which rows.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AuditQuery {
+    /// Only what this caller did.
+    pub(crate) subject: Option<String>,
+    /// Only actions that begin with this, for example `incident.`.
+    pub(crate) action: Option<String>,
+    /// Only this incident.
+    pub(crate) incident: Option<String>,
+    /// Only what this event caused.
+    pub(crate) event: Option<String>,
+    /// Only this delivery.
+    pub(crate) delivery: Option<String>,
+    /// Only older than this position (`next` of the page before).
+    pub(crate) before: Option<u64>,
+    /// Most items, at most 500.
+    pub(crate) limit: Option<usize>,
+}
+
+impl AuditQuery {
+    /// The store's filter.
+    pub(crate) fn filter(&self) -> Result<AuditFilter, Problem> {
+        let given = |text: &Option<String>| filled(text.clone());
+        Ok(AuditFilter {
+            subject: given(&self.subject),
+            action_prefix: given(&self.action),
+            incident: given(&self.incident).map(|text| id("an incident", &text)).transpose()?,
+            event: given(&self.event).map(|text| id("an event", &text)).transpose()?,
+            delivery: given(&self.delivery).map(|text| id("a delivery", &text)).transpose()?,
+            before: self.before,
+            limit: self.limit.unwrap_or(PAGE_DEFAULT),
+        })
+    }
+}
+
+/// Who did what and why, newest first.
+#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditQuery),
+    responses((status = 200, body = PageOut<AuditOut>), (status = 400, body = Problem)))]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Params(query): Params<AuditQuery>,
+) -> Result<Json<PageOut<AuditOut>>, Problem> {
+    Ok(Json(PageOut::of(&state.store.audit(&query.filter()?).await?)))
+}

@@ -1,0 +1,118 @@
+//! Connections in the API: what is configured, how it does, and a test that shows request and answer.
+
+use crate::api::Segments;
+use crate::api::model::DeliveryDetailOut;
+use crate::auth::Who;
+use crate::problem::Problem;
+use crate::state::{AppState, ConnectionInfo, Sends, stopped};
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::Serialize;
+use std::time::Duration;
+use tokio::time::Instant;
+use trackside_core::caller::Caller;
+use trackside_core::ids::Seq;
+use trackside_core::input::Command;
+use trackside_store::outbox::{DeliveryDetail, DeliveryFilter, DeliveryState};
+use utoipa::ToSchema;
+
+/// Longest wait for the first attempt of a test.
+const TEST_TIME: Duration = Duration::from_secs(15);
+/// How often the attempt is looked for while it is being made.
+const TEST_LOOK: Duration = Duration::from_millis(50);
+
+/// A connection.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Connection)]
+pub(crate) struct ConnectionOut {
+    /// Name.
+    pub(crate) name: String,
+    /// Kind.
+    pub(crate) kind: String,
+    /// Where it leads, without secrets.
+    pub(crate) address: String,
+    /// Whether messages go out through it.
+    pub(crate) sends: bool,
+    /// Messages that wait or are being sent.
+    pub(crate) waiting: u64,
+    /// Messages that were given up.
+    pub(crate) dead: u64,
+}
+
+/// Connections by name.
+#[utoipa::path(get, path = "/api/v1/connections", tag = "connections",
+    responses((status = 200, body = Vec<ConnectionOut>)))]
+pub(crate) async fn list(State(state): State<AppState>) -> Result<Json<Vec<ConnectionOut>>, Problem> {
+    Ok(Json(all(&state).await?))
+}
+
+/// Sends a test message and waits for the first attempt; the answer shows what was sent and what came back.
+#[utoipa::path(post, path = "/api/v1/connections/{name}/test", tag = "connections",
+    params(("name" = String, Path, description = "Name of the connection")),
+    responses((status = 200, body = DeliveryDetailOut), (status = 202, body = DeliveryDetailOut, description = "Not tried yet"),
+        (status = 404, body = Problem), (status = 409, body = Problem, description = "Nothing can be sent there")))]
+pub(crate) async fn test(
+    State(state): State<AppState>,
+    who: Who,
+    Segments(name): Segments<String>,
+) -> Result<(StatusCode, Json<DeliveryDetailOut>), Problem> {
+    let detail = send_test(&state, &who.caller, &name).await?;
+    let status = if detail.attempts.is_empty() { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(DeliveryDetailOut::from(&detail))))
+}
+
+/// Every connection with its figures.
+pub(crate) async fn all(state: &AppState) -> Result<Vec<ConnectionOut>, Problem> {
+    let counts = state.store.delivery_counts().await?;
+    let count = |name: &str, states: &[DeliveryState]| {
+        let of = counts.iter().filter(|count| count.connection == name && states.contains(&count.state));
+        of.map(|count| count.count).sum()
+    };
+    let configured = state.configured();
+    let out = |(name, info): (&String, &ConnectionInfo)| ConnectionOut {
+        name: name.clone(),
+        kind: info.kind.clone(),
+        address: info.address.clone(),
+        sends: info.sends == Sends::Messages,
+        waiting: count(name, &[DeliveryState::Pending, DeliveryState::Sending]),
+        dead: count(name, &[DeliveryState::Dead]),
+    };
+    Ok(configured.connections.iter().map(out).collect())
+}
+
+/// Sends a test message and waits for its first attempt, but not for ever.
+pub(crate) async fn send_test(state: &AppState, caller: &Caller, name: &str) -> Result<DeliveryDetail, Problem> {
+    let configured = state.configured();
+    let info = configured.connections.get(name).ok_or_else(|| Problem::missing("connection", name))?;
+    if info.sends == Sends::Nothing {
+        let detail = format!("`{name}` is a connection that is only read from; nothing can be sent there");
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    let command = Command::SendTest { connection: name.to_owned() };
+    let seq = state.command(caller.clone(), command).await?.seq;
+    let until = Instant::now() + TEST_TIME;
+    let mut stopping = state.stopping.clone();
+    loop {
+        let found = caused_by(state, name, seq).await?;
+        let tried = found.as_ref().is_some_and(|detail| !detail.attempts.is_empty());
+        if tried || Instant::now() >= until {
+            let late =
+                || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the test was not decided yet; look again later");
+            return found.ok_or_else(late);
+        }
+        if tokio::time::timeout(TEST_LOOK, stopped(&mut stopping)).await.is_ok() {
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"));
+        }
+    }
+}
+
+/// The delivery through a connection that a log entry caused.
+async fn caused_by(state: &AppState, connection: &str, seq: Seq) -> Result<Option<DeliveryDetail>, Problem> {
+    let filter = DeliveryFilter { connection: Some(connection.to_owned()), limit: 20, ..DeliveryFilter::default() };
+    let page = state.store.deliveries(&filter).await?;
+    match page.items.iter().find(|row| row.effect.cause == seq) {
+        Some(row) => Ok(state.store.delivery(row.effect.id).await?),
+        None => Ok(None),
+    }
+}

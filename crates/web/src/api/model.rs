@@ -1,0 +1,36 @@
+//! What the API says: one type per thing, made from the core's and the store's values.
+//!
+//! Pure. These types are the published contract; the core may change its own without breaking a client.
+
+mod delivery;
+mod event;
+mod incident;
+mod run;
+
+pub(crate) use delivery::{DeliveryDetailOut, DeliveryOut};
+pub(crate) use event::{AuditOut, EventOut, ExplanationOut};
+pub(crate) use incident::{IncidentDetailOut, IncidentOut};
+pub(crate) use run::{PipelineOut, RunDetailOut, RunOut};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A page of a listing, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PageOut<T> {
+    /// The items.
+    pub(crate) items: Vec<T>,
+    /// Pass as `before` to get the next page; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<u64>,
+}
+
+impl<T> PageOut<T> {
+    /// A page of the store, each item turned into what the API says.
+    pub(crate) fn of<S>(page: &trackside_store::Page<S>) -> Self
+    where
+        T: for<'a> From<&'a S>,
+    {
+        Self { items: page.items.iter().map(T::from).collect(), next: page.next }
+    }
+}

@@ -1,0 +1,102 @@
+//! Who calls the API and the pages: token or session, and whether their role is enough.
+//!
+//! Invariants: a request that brings an `Authorization` header is judged by it alone; a write that only a cookie
+//! authenticates must come from our own page; an API caller is never redirected.
+
+use crate::problem::Problem;
+use crate::state::AppState;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::header::ACCEPT;
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use std::ops::Deref;
+use std::sync::Arc;
+use trackside_identity::credential::{self, Presented};
+use trackside_identity::csrf;
+use trackside_identity::directory::Identity;
+use trackside_identity::role::Role;
+
+/// The caller of a route that needs a role.
+#[derive(Clone, Debug)]
+pub(crate) struct Who(Arc<Identity>);
+
+impl Deref for Who {
+    type Target = Identity;
+    fn deref(&self) -> &Identity {
+        &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Who {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Missing only when a route that needs no role asks who calls: our mistake, not the caller's.
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this route does not say who may use it"))
+    }
+}
+
+/// Middleware: lets callers with `needed` pass and tells the handler who they are.
+pub(crate) async fn require(
+    State((state, needed)): State<(AppState, Role)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let found = authenticate(&state, request.method(), request.headers());
+    let refused = match found {
+        Ok(Some(identity)) if identity.role.allows(needed) => {
+            request.extensions_mut().insert(Who(identity));
+            return next.run(request).await;
+        }
+        Ok(Some(identity)) => {
+            let role = identity.role;
+            Problem::new(StatusCode::FORBIDDEN, format!("this needs the role `{needed}`; you have `{role}`"))
+        }
+        Ok(None) if wants_page(request.method(), request.headers()) => {
+            return Redirect::to(&sign_in_address(&request)).into_response();
+        }
+        Ok(None) => Problem::unauthenticated("send an API token as `Authorization: Bearer TOKEN`, or sign in"),
+        Err(problem) => problem,
+    };
+    if is_browser(request.headers()) { crate::page::error(&refused) } else { refused.into_response() }
+}
+
+/// Who calls; `None` when the request says nothing about it.
+pub(crate) fn authenticate(
+    state: &AppState,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Option<Arc<Identity>>, Problem> {
+    let presented = credential::presented(headers).map_err(|bad| Problem::unauthenticated(bad.to_string()))?;
+    if presented != Presented::Nothing {
+        let directory = state.directory();
+        let found = directory.find_any(presented.candidates(), state.now()).cloned();
+        return found.map(Some).ok_or_else(|| Problem::unauthenticated("this token is not known here"));
+    }
+    let Some(identity) = crate::session::identity(state, headers) else { return Ok(None) };
+    if !method.is_safe() {
+        csrf::same_origin(headers, &state.configured().public_origin())
+            .map_err(|foreign| Problem::new(StatusCode::FORBIDDEN, foreign.to_string()))?;
+    }
+    Ok(Some(identity))
+}
+
+/// Whether an answer should be a page.
+pub(crate) fn is_browser(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
+}
+
+fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::GET && is_browser(headers)
+}
+
+/// The sign-in page, with the way back.
+fn sign_in_address(request: &Request) -> String {
+    let back = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    crate::page::ui::address("/sign-in", &[("next", back)], None)
+}

@@ -1,0 +1,219 @@
+//! Prefect's event socket: `GET /api/events/in`, upgraded to a websocket with the subprotocol `prefect`.
+//!
+//! The client sends an `auth` frame, then one event per text frame without any answer. Its only acknowledgement is the
+//! pong to a ping that it sends every 700 events or 30 seconds; on reconnect it sends everything since the last pong
+//! again. So the pong, and the answer to a close, are the durable acknowledgement: neither leaves before every frame
+//! read before it is committed. This needs no timer and no queue: the websocket library sends a pong only when it is
+//! polled again after it handed over the ping (tungstenite, `WebSocketContext::read`), and nothing polls it while a
+//! commit is awaited. While nothing is read, the TCP window slows the client down.
+//!
+//! A frame that is not a valid event is counted, logged and passed over: refusing it would make the client send it,
+//! and everything after it, for ever.
+
+use crate::door::prefect::words;
+use crate::door::refusal::Refusal;
+use crate::door::{Door, Visit};
+use crate::state::{AppState, stopped};
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use secrecy::ExposeSecret as _;
+use std::sync::Arc;
+use std::time::Duration;
+use trackside_connect::door::BODY_BYTES;
+use trackside_connect::prefect::door::Origin;
+use trackside_connect::prefect::socket::{AUTH_SUCCESS, CLOSE_POLICY, SUBPROTOCOL, read_auth, read_event};
+use trackside_core::event::Event;
+use trackside_identity::directory::Identity;
+
+/// Longest wait for the `auth` frame.
+const AUTH_TIME: Duration = Duration::from_secs(10);
+/// Longest silence: a client pings every 30 seconds when it has something to say, and some say nothing for long.
+const SILENCE: Duration = Duration::from_secs(3_600);
+/// Most events committed together.
+const BATCH: usize = 500;
+/// Most bytes of events read before they are committed.
+const BATCH_BYTES: usize = BODY_BYTES;
+
+/// Upgrades to the event socket. The credential comes in the first frame.
+pub(crate) async fn connect(
+    State(state): State<AppState>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) => upgrade
+            .protocols([SUBPROTOCOL])
+            .max_message_size(BODY_BYTES)
+            .max_frame_size(BODY_BYTES)
+            .on_upgrade(move |socket| attend(state, socket)),
+        Err(refused) => {
+            let visit = Visit::new(&state, Door::PrefectSocket);
+            visit.end(Err(Refusal::new(refused.status(), refused.body_text())), words)
+        }
+    }
+}
+
+/// Attends to one client until it leaves or the server stops.
+async fn attend(state: AppState, mut socket: WebSocket) {
+    state.metrics.sockets.inc();
+    let mut stopping = state.stopping.clone();
+    let farewell = tokio::select! {
+        farewell = converse(&state, &mut socket) => farewell,
+        _ = stopped(&mut stopping) => Some(Farewell { code: close_code::AWAY, why: "the server stops" }),
+    };
+    if let Some(Farewell { code, why }) = farewell {
+        let close = CloseFrame { code, reason: why.into() };
+        // The client may be gone already; there is nobody left to tell.
+        let _ = socket.send(Message::Close(Some(close))).await;
+    }
+    state.metrics.sockets.dec();
+}
+
+/// Why the server ends the conversation.
+struct Farewell {
+    code: u16,
+    why: &'static str,
+}
+
+impl Farewell {
+    fn new(code: u16, why: &'static str) -> Self {
+        Self { code, why }
+    }
+}
+
+/// Greets, then takes events. `None` when the client ended it.
+async fn converse(state: &AppState, socket: &mut WebSocket) -> Option<Farewell> {
+    let identity = match greet(state, socket).await {
+        Ok(identity) => identity,
+        Err(farewell) => return farewell,
+    };
+    let mut batch = Batch::new(identity);
+    loop {
+        // Take what has arrived; when nothing more has, commit, and only then wait.
+        let next = match socket.recv().now_or_never() {
+            Some(next) => next,
+            None => {
+                if let Err(farewell) = batch.commit(state).await {
+                    return Some(farewell);
+                }
+                match tokio::time::timeout(SILENCE, socket.recv()).await {
+                    Ok(next) => next,
+                    Err(_) => return Some(Farewell::new(close_code::AWAY, "nothing was said for an hour")),
+                }
+            }
+        };
+        let holds_an_answer_back = match next {
+            Some(Ok(Message::Text(frame))) => {
+                batch.read(state, frame.as_str());
+                batch.is_full()
+            }
+            Some(Ok(Message::Ping(_) | Message::Close(_))) => true,
+            Some(Ok(Message::Pong(_))) => false,
+            Some(Ok(Message::Binary(_))) => {
+                return Some(Farewell::new(close_code::UNSUPPORTED, "events are text frames"));
+            }
+            // Gone. What it sent before is kept; it will send it again, and it is recognised by its id.
+            Some(Err(_)) | None => {
+                let _ = batch.commit(state).await;
+                return None;
+            }
+        };
+        if holds_an_answer_back {
+            if let Err(farewell) = batch.commit(state).await {
+                return Some(farewell);
+            }
+        }
+    }
+}
+
+/// Reads the `auth` frame and answers it. Pings before it are answered by the library.
+async fn greet(state: &AppState, socket: &mut WebSocket) -> Result<Arc<Identity>, Option<Farewell>> {
+    let first = tokio::time::timeout(AUTH_TIME, async {
+        loop {
+            match socket.recv().await {
+                Some(Ok(Message::Text(frame))) => return Some(frame),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                _ => return None,
+            }
+        }
+    });
+    let policy = |why| Some(Farewell::new(CLOSE_POLICY, why));
+    let frame = first.await.map_err(|_| policy("no auth frame came"))?.ok_or(None)?;
+    let visit = Visit::new(state, Door::PrefectSocket);
+    let token = read_auth(frame.as_str()).map_err(|_| policy("the first frame must be an auth frame"))?;
+    let token = token.ok_or_else(|| policy("an API token is needed"))?;
+    // `user:password`, or the token in the password, as with Basic authentication.
+    let whole = token.expose_secret();
+    let password = whole.split_once(':').map(|(_, password)| password);
+    let identity = visit.admit_any(std::iter::once(whole).chain(password)).map_err(|refusal| {
+        state.metrics.refused(Door::PrefectSocket, refusal.status);
+        policy("the token is unknown or may not send events")
+    })?;
+    socket.send(Message::text(AUTH_SUCCESS)).await.map_err(|_| None)?;
+    Ok(identity)
+}
+
+/// Events that were read and are not committed yet.
+struct Batch {
+    identity: Arc<Identity>,
+    events: Vec<Event>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn new(identity: Arc<Identity>) -> Self {
+        Self { identity, events: Vec::new(), bytes: 0 }
+    }
+
+    fn is_full(&self) -> bool {
+        self.events.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
+
+    /// Reads one frame.
+    fn read(&mut self, state: &AppState, frame: &str) {
+        let origin = Origin {
+            source: &self.identity.token_name,
+            team: self.identity.team.as_deref(),
+            pages: None,
+            received: state.now(),
+        };
+        match read_event(frame, &origin) {
+            Ok(event) => {
+                self.bytes += frame.len();
+                self.events.push(event);
+            }
+            Err(reject) => {
+                let refusal = Refusal::from(reject);
+                state.metrics.refused(Door::PrefectSocket, refusal.status);
+                tracing::warn!(
+                    token = self.identity.token_name,
+                    at = refusal.at,
+                    "a frame of the Prefect socket is no event and was passed over: {}",
+                    refusal.problem
+                );
+            }
+        }
+    }
+
+    /// Commits what was read. When that fails the connection ends without the pong, and the client sends again.
+    async fn commit(&mut self, state: &AppState) -> Result<(), Farewell> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        let visit = Visit::new(state, Door::PrefectSocket);
+        match visit.append(&self.events).await {
+            Ok(_) => {
+                self.events.clear();
+                self.bytes = 0;
+                Ok(())
+            }
+            Err(refusal) if refusal.status.is_client_error() => {
+                tracing::warn!(token = self.identity.token_name, "events were refused: {}", refusal.problem);
+                Err(Farewell::new(close_code::POLICY, "the events cannot be stored"))
+            }
+            Err(_) => Err(Farewell::new(close_code::AGAIN, "the events were not stored; send them again")),
+        }
+    }
+}

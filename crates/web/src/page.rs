@@ -1,0 +1,134 @@
+//! The pages: server-rendered HTML that works without script, with the keyboard and on a phone.
+//!
+//! A page handler asks the store and hands values to a pure function that renders them. Invariant: a page shows
+//! nothing that its caller may not do; every write is a form that posts and redirects.
+
+pub(crate) mod audit;
+pub(crate) mod chart;
+pub(crate) mod connections;
+pub(crate) mod deliveries;
+pub(crate) mod delivery;
+pub(crate) mod docs;
+pub(crate) mod event;
+pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod incident;
+pub(crate) mod incidents;
+pub(crate) mod layout;
+pub(crate) mod overview;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod sign_in;
+pub(crate) mod timeline;
+pub(crate) mod ui;
+pub(crate) mod words;
+
+use crate::auth::Who;
+use crate::problem::Problem;
+use crate::state::AppState;
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::COOKIE;
+use http::request::Parts;
+use layout::{Frame, Section, Theme};
+use maud::{Markup, html};
+use trackside_identity::role::Role;
+use trackside_store::Error as StoreError;
+use trackside_store::incidents::{IncidentFilter, IncidentStates};
+use trackside_store::outbox::DeliveryState;
+
+/// Most open incidents that the side bar counts; it says "99+" from there.
+const COUNTED: usize = 100;
+
+/// Who looks at a page, and how they like it.
+pub(crate) struct Visitor {
+    /// Who.
+    pub(crate) who: Who,
+    theme: Theme,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Failed;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failed> {
+        let who = Who::from_request_parts(parts, state).await?;
+        Ok(Self { who, theme: theme(&parts.headers) })
+    }
+}
+
+impl Visitor {
+    /// The content in its frame.
+    pub(crate) async fn page(
+        &self,
+        state: &AppState,
+        title: &str,
+        section: Option<Section>,
+        content: &Markup,
+    ) -> Result<Markup, Failed> {
+        let counts = state.store.delivery_counts().await?;
+        let dead: u64 = counts.iter().filter(|count| count.state == DeliveryState::Dead).map(|count| count.count).sum();
+        let frame = Frame {
+            title,
+            section,
+            identity: &self.who,
+            open_incidents: open_incidents(state).await?,
+            dead_deliveries: usize::try_from(dead).unwrap_or(usize::MAX),
+            theme: self.theme,
+        };
+        Ok(layout::page(&frame, content))
+    }
+
+    /// Whether the visitor may do what needs this role; forms they may not use are not shown.
+    pub(crate) fn may(&self, needed: Role) -> bool {
+        self.who.role.allows(needed)
+    }
+}
+
+/// Incidents that are not resolved, as far as [`COUNTED`].
+async fn open_incidents(state: &AppState) -> Result<usize, Failed> {
+    let filter = IncidentFilter { states: Some(IncidentStates::Open), limit: COUNTED, ..IncidentFilter::default() };
+    Ok(state.store.incidents(&filter).await?.items.len())
+}
+
+/// The palette that the visitor chose.
+pub(crate) fn theme(headers: &HeaderMap) -> Theme {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let choice = cookies.flat_map(|cookie| cookie.split(';')).find_map(|pair| pair.trim().strip_prefix("theme="));
+    match choice {
+        Some("light") => Theme::Light,
+        Some("dark") => Theme::Dark,
+        _ => Theme::System,
+    }
+}
+
+/// A page that could not be made; answers with a page that says why.
+#[derive(Debug)]
+pub(crate) struct Failed(Problem);
+
+impl From<Problem> for Failed {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        error(&self.0)
+    }
+}
+
+/// A problem as a page.
+pub(crate) fn error(problem: &Problem) -> Response {
+    let content = html! {
+        h1 { (problem.title) }
+        p.note.bad { (problem.detail) }
+        p { a href="/" { "Go to the overview" } " or " a href="/sign-in" { "sign in as somebody else" } "." }
+    };
+    (problem.status, layout::alone(problem.title, Theme::System, &content)).into_response()
+}

@@ -1,0 +1,86 @@
+//! The connections page: what is configured, how it does, and a test that shows request and answer.
+
+use crate::api::Segments;
+use crate::api::connections::{ConnectionOut, all, send_test};
+use crate::page::layout::{Section, card, head, lamp, nothing};
+use crate::page::ui::{Tone, column, empty, number, segment, state as tone_word, table, wide};
+use crate::page::{Failed, Visitor};
+use crate::state::AppState;
+use axum::extract::State;
+use axum::response::Redirect;
+use maud::{Markup, html};
+use trackside_identity::role::Role;
+
+/// `GET /connections`
+pub(crate) async fn list(State(state): State<AppState>, visitor: Visitor) -> Result<Markup, Failed> {
+    let content = render(&all(&state).await?, visitor.may(Role::Operator));
+    visitor.page(&state, "Connections", Some(Section::Connections), &content).await
+}
+
+/// `POST /connections/{name}/test`: sends a test and shows the delivery, with request and answer.
+pub(crate) async fn test(
+    State(state): State<AppState>,
+    visitor: Visitor,
+    Segments(name): Segments<String>,
+) -> Result<Redirect, Failed> {
+    let detail = send_test(&state, &visitor.who.caller, &name).await?;
+    Ok(Redirect::to(&format!("/deliveries/{}", detail.delivery.effect.id)))
+}
+
+fn render(connections: &[ConnectionOut], may_test: bool) -> Markup {
+    html! {
+        (head("Connections", &nothing(), &lamp()))
+        div id="connections" data-live {
+            (card("Outside systems", &html! { span.small.soft { "a test shows the request and the answer" } }, &html! {
+                @if connections.is_empty() { (none()) } @else { (rows(connections, may_test)) }
+            }))
+        }
+    }
+}
+
+fn none() -> Markup {
+    empty(
+        "No connection is configured.",
+        &html! {
+            "Add one to a file of the configuration folder, then reload:"
+            pre { "connections:\n  pd-payments: {kind: pagerduty, routing_key: {env: PD_KEY}}\n  slack-data:  {kind: slack, webhook_url: {env: SLACK_URL}}\n" }
+        },
+    )
+}
+
+fn rows(connections: &[ConnectionOut], may_test: bool) -> Markup {
+    let columns = [column("Name"), column("Kind"), wide("Leads to"), column("Stands"), number("Waiting"), column("")];
+    table(
+        &columns,
+        &html! {
+            @for connection in connections {
+                tr data-key=(connection.name) {
+                    td.title { a href={ "/deliveries?connection=" (segment(&connection.name)) } { (connection.name) } }
+                    td { (connection.kind) }
+                    td.wide.soft { (connection.address) }
+                    td { (standing(connection)) }
+                    td.num { (connection.waiting) }
+                    td.num {
+                        @if connection.sends && may_test {
+                            form method="post" action={ "/connections/" (segment(&connection.name)) "/test" } {
+                                button type="submit" aria-label={ "Send a test through " (connection.name) } { "Send test" }
+                            }
+                        }
+                    }
+                }
+            }
+        },
+    )
+}
+
+fn standing(connection: &ConnectionOut) -> Markup {
+    html! {
+        @if connection.dead > 0 {
+            a href={ "/deliveries?state=dead&connection=" (segment(&connection.name)) } {
+                (tone_word(Tone::Bad, &format!("{} given up", connection.dead)))
+            }
+        } @else if !connection.sends { (tone_word(Tone::Info, "Reads events")) }
+        @else if connection.waiting > 0 { (tone_word(Tone::Warn, "Waiting")) }
+        @else { (tone_word(Tone::Good, "Nothing waits")) }
+    }
+}

@@ -1,0 +1,52 @@
+//! "Why": explanations as people read them; the same values that the API and the command line show.
+
+use crate::page::ui::{Tone, state};
+use maud::{Markup, html};
+use trackside_core::decision::{Explanation, OwnerTrail, Verdict};
+
+/// One explanation: what the entry meant, who owns it, what each rule said, what followed.
+pub(crate) fn one(why: &Explanation) -> Markup {
+    html! {
+        p { b { (why.meaning) } }
+        p.soft { "→ " (why.outcome) }
+        @if let Some(owner) = &why.owner { (trail(owner)) }
+        @if !why.rules.is_empty() { (rules(why)) }
+    }
+}
+
+fn trail(owner: &OwnerTrail) -> Markup {
+    html! {
+        details open {
+            summary { "Owner: " (owner.team) " (" (owner.because) ")" }
+            @if !owner.passed_over.is_empty() {
+                ul.small.soft { @for step in &owner.passed_over { li { (step) } } }
+            }
+        }
+    }
+}
+
+fn rules(why: &Explanation) -> Markup {
+    let (acted, passed): (Vec<_>, Vec<_>) = why.rules.iter().partition(|rule| rule.verdict != Verdict::Passes);
+    html! {
+        @if !acted.is_empty() {
+            dl.facts {
+                @for rule in acted { dt { (verdict(rule.verdict)) } dd { b { (rule.rule) } " " span.soft { (rule.because) } } }
+            }
+        }
+        @if !passed.is_empty() {
+            details {
+                summary { (passed.len()) " rules did not apply" }
+                dl.facts.small { @for rule in passed { dt { (rule.rule) } dd { (rule.because) } } }
+            }
+        }
+    }
+}
+
+fn verdict(verdict: Verdict) -> Markup {
+    match verdict {
+        Verdict::Fires => state(Tone::Bad, "Fires"),
+        Verdict::Counting => state(Tone::Warn, "Counting"),
+        Verdict::Clears => state(Tone::Good, "Clears"),
+        Verdict::Passes => state(Tone::Idle, "Passes"),
+    }
+}

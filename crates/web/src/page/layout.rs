@@ -1,0 +1,211 @@
+//! The frame around every page: side bar, title, help for keys.
+//!
+//! Pure. The parts marked `data-live` are replaced by the script when something changed; their ids are unique.
+
+use crate::assets::{ICON, SCRIPT, STYLE};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use trackside_identity::directory::Identity;
+
+/// What the side bar leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Section {
+    Overview,
+    Runs,
+    Incidents,
+    Deliveries,
+    Events,
+    Connections,
+    Audit,
+}
+
+impl Section {
+    const ALL: [Self; 7] =
+        [Self::Overview, Self::Runs, Self::Incidents, Self::Deliveries, Self::Events, Self::Connections, Self::Audit];
+
+    /// Title, address, and the key that goes there after `g`.
+    fn link(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Overview => ("Overview", "/", "o"),
+            Self::Runs => ("Runs", "/runs", "r"),
+            Self::Incidents => ("Incidents", "/incidents", "i"),
+            Self::Deliveries => ("Deliveries", "/deliveries", "d"),
+            Self::Events => ("Events", "/events", "e"),
+            Self::Connections => ("Connections", "/connections", "c"),
+            Self::Audit => ("Audit", "/audit", "a"),
+        }
+    }
+}
+
+/// The viewer's choice of palette, from a cookie, so that the first paint is right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Theme {
+    /// As the system says.
+    #[default]
+    System,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    fn attribute(self) -> Option<&'static str> {
+        match self {
+            Self::System => None,
+            Self::Light => Some("light"),
+            Self::Dark => Some("dark"),
+        }
+    }
+}
+
+/// What surrounds a page.
+pub(crate) struct Frame<'a> {
+    /// Title of the document.
+    pub(crate) title: &'a str,
+    /// Where in the side bar; none for pages that it does not list.
+    pub(crate) section: Option<Section>,
+    /// Who looks.
+    pub(crate) identity: &'a Identity,
+    /// Incidents that are not resolved, counted up to 100.
+    pub(crate) open_incidents: usize,
+    /// Deliveries that were given up.
+    pub(crate) dead_deliveries: usize,
+    /// The viewer's choice.
+    pub(crate) theme: Theme,
+}
+
+/// A whole page.
+pub(crate) fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" data-theme=[frame.theme.attribute()] {
+            (document_head(frame.title))
+            body {
+                a.skip href="#content" { "Skip to content" }
+                (side(frame))
+                main id="content" { (content) }
+                (keys())
+            }
+        }
+    }
+}
+
+/// A page for somebody who is not signed in.
+pub(crate) fn alone(title: &str, theme: Theme, content: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" data-theme=[theme.attribute()] {
+            (document_head(title))
+            body.alone { main id="content" { (content) } }
+        }
+    }
+}
+
+fn document_head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            title { (title) " · Trackside" }
+            link rel="icon" type="image/svg+xml" href=(ICON.path);
+            link rel="stylesheet" href=(STYLE.path);
+            script type="module" src=(SCRIPT.path) {}
+        }
+    }
+}
+
+fn side(frame: &Frame<'_>) -> Markup {
+    html! {
+        header.side {
+            a.brand href="/" { "◈ Trackside" }
+            nav id="nav" data-live aria-label="Main" {
+                @for section in Section::ALL {
+                    @let (title, href, key) = section.link();
+                    a href=(href) data-key=(key) aria-current=[(frame.section == Some(section)).then_some("page")] {
+                        (title)
+                        (badge(section, frame))
+                    }
+                }
+            }
+            div.foot {
+                a.who.small.soft href="/api" { "API" }
+                span.who.small.soft title=(frame.identity.caller.subject) {
+                    (frame.identity.caller.subject) " · " (frame.identity.role)
+                }
+                button type="button" data-script data-act="theme" hidden { "Theme" }
+                form method="post" action="/sign-out" { button type="submit" { "Sign out" } }
+            }
+        }
+    }
+}
+
+fn badge(section: Section, frame: &Frame<'_>) -> Markup {
+    let (number, told) = match section {
+        Section::Incidents => (frame.open_incidents, "open"),
+        Section::Deliveries => (frame.dead_deliveries, "given up"),
+        _ => (0, ""),
+    };
+    let shown = if number < 100 { number.to_string() } else { "99+".to_owned() };
+    html! { @if number > 0 { span.count { (shown) span.visually-hidden { " " (told) } } } }
+}
+
+fn keys() -> Markup {
+    let rows = [
+        ("g o", "overview"),
+        ("g r", "runs"),
+        ("g i", "incidents"),
+        ("g d", "deliveries"),
+        ("g e", "events"),
+        ("g c", "connections"),
+        ("g a", "audit"),
+        ("j k", "next, previous row; Enter opens it"),
+        ("/", "filter"),
+        ("t", "light or dark"),
+        ("?", "this help"),
+    ];
+    html! {
+        dialog id="keys" aria-label="Keys" {
+            form.plain method="dialog" {
+                h2 { "Keys" }
+                dl.facts {
+                    @for (keys, what) in rows {
+                        dt { @for key in keys.split(' ') { kbd { (key) } " " } }
+                        dd { (what) }
+                    }
+                }
+                button type="submit" { "Close" }
+            }
+        }
+    }
+}
+
+/// The head of a page: title, what stands above it, and what can be done.
+pub(crate) fn head(title: &str, above: &Markup, acts: &Markup) -> Markup {
+    html! {
+        div.head {
+            div {
+                @if !above.0.is_empty() { div.crumb { (above) } }
+                h1 { (title) }
+            }
+            div.acts { (acts) }
+        }
+    }
+}
+
+/// The lamp that says whether the page follows changes.
+pub(crate) fn lamp() -> Markup {
+    html! { span.live data-script hidden { "connecting" } }
+}
+
+/// A card with a title.
+pub(crate) fn card(title: &str, aside: &Markup, content: &Markup) -> Markup {
+    html! {
+        section.card {
+            div.title { h2 { (title) } (aside) }
+            (content)
+        }
+    }
+}
+
+/// Nothing.
+pub(crate) fn nothing() -> Markup {
+    PreEscaped(String::new())
+}

@@ -1,0 +1,248 @@
+//! The one table of routes: every address, who may use it, what answers.
+//!
+//! Invariants: a route that is not here does not exist; the role in the table is the role that is enforced (a test
+//! sends every request with every role); doors carry no layer but panic containment, because they are the hot path.
+
+use crate::door::Door;
+use crate::problem::Problem;
+use crate::state::AppState;
+use crate::{api, assets, auth, door, page};
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use std::any::Any;
+use std::time::Instant;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use trackside_identity::role::Role;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Anybody.
+    Public,
+    /// Senders with the role `ingest`; the door itself finds the credential where its protocol puts it.
+    Door(Door),
+    /// Callers with this role.
+    Needs(Role),
+}
+
+/// One route.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    handler: MethodRouter<AppState>,
+}
+
+fn route<H, T>(method: &Method, path: &'static str, access: Access, handler: H) -> Route
+where
+    H: Handler<T, AppState>,
+    T: 'static,
+{
+    let filter = if method == Method::GET {
+        MethodFilter::GET
+    } else if method == Method::POST {
+        MethodFilter::POST
+    } else {
+        MethodFilter::DELETE
+    };
+    Route { method: method.clone(), path, access, handler: on(filter, handler) }
+}
+
+/// Every route.
+pub(crate) fn table() -> Vec<Route> {
+    let mut routes = doors();
+    routes.extend(api());
+    routes.extend(pages());
+    routes
+}
+
+fn doors() -> Vec<Route> {
+    use Access::Door as At;
+    use door::{alertmanager, native, openlineage, pagerduty, ping, prefect, prefect_socket, slack};
+    let (get, post) = (Method::GET, Method::POST);
+    vec![
+        route(&post, "/api/v1/events", At(Door::Native), native::events),
+        route(&post, "/api/v1/cloudevents", At(Door::CloudEvents), native::cloudevents),
+        route(&post, "/api/v1/lineage", At(Door::OpenLineage), openlineage::one),
+        route(&post, "/api/v1/lineage/batch", At(Door::OpenLineageBatch), openlineage::batch),
+        route(&post, "/api/events", At(Door::Prefect), prefect::events),
+        route(&get, "/api/events/in", At(Door::PrefectSocket), prefect_socket::connect),
+        route(&get, "/api/admin/version", Access::Public, prefect::version),
+        route(&get, "/api/csrf-token", Access::Public, prefect::csrf_token),
+        route(&get, "/api/health", Access::Public, prefect::health),
+        route(&post, "/v2/enqueue", At(Door::Pagerduty), pagerduty::enqueue),
+        route(&post, "/v2/change/enqueue", At(Door::PagerdutyChange), pagerduty::change),
+        route(&post, "/services/{a}/{b}/{token}", At(Door::SlackWebhook), slack::webhook),
+        route(&post, "/slack/api/chat.postMessage", At(Door::SlackApi), slack::post_message),
+        route(&post, "/api/v2/alerts", At(Door::Alertmanager), alertmanager::alerts),
+        route(&post, "/api/v1/alertmanager", At(Door::AlertmanagerWebhook), alertmanager::webhook),
+        route(&get, "/ping/{slug}", At(Door::Ping), ping::plain),
+        route(&post, "/ping/{slug}", At(Door::Ping), ping::plain),
+        route(&get, "/ping/{slug}/{signal}", At(Door::Ping), ping::signal),
+        route(&post, "/ping/{slug}/{signal}", At(Door::Ping), ping::signal),
+    ]
+}
+
+fn api() -> Vec<Route> {
+    use Access::{Needs, Public};
+    let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
+    let (viewer, responder) = (Needs(Role::Viewer), Needs(Role::Responder));
+    let (operator, admin) = (Needs(Role::Operator), Needs(Role::Admin));
+    vec![
+        route(&get, "/api/v1/overview", viewer, api::overview::overview),
+        route(&get, "/api/v1/events", viewer, api::events::list),
+        route(&get, "/api/v1/events/{id}", viewer, api::events::get),
+        route(&get, "/api/v1/explain/{id}", viewer, api::explain::explain),
+        route(&get, "/api/v1/pipelines", viewer, api::runs::pipelines),
+        route(&get, "/api/v1/runs", viewer, api::runs::list),
+        route(&get, "/api/v1/runs/{source}/{pipeline}/{run}", viewer, api::runs::get),
+        route(&get, "/api/v1/incidents", viewer, api::incidents::list),
+        route(&get, "/api/v1/incidents/{id}", viewer, api::incidents::get),
+        route(&post, "/api/v1/incidents/{id}/acknowledge", responder, api::incidents::acknowledge),
+        route(&post, "/api/v1/incidents/{id}/resolve", responder, api::incidents::resolve),
+        route(&post, "/api/v1/incidents/{id}/note", responder, api::incidents::note),
+        route(&get, "/api/v1/deliveries", viewer, api::deliveries::list),
+        route(&get, "/api/v1/deliveries/{id}", viewer, api::deliveries::get),
+        route(&post, "/api/v1/deliveries/{id}/retry", operator, api::deliveries::retry),
+        route(&get, "/api/v1/connections", viewer, api::connections::list),
+        route(&post, "/api/v1/connections/{name}/test", operator, api::connections::test),
+        route(&get, "/api/v1/audit", viewer, api::audit::list),
+        route(&get, "/api/v1/tokens", admin, api::tokens::list),
+        route(&post, "/api/v1/tokens", admin, api::tokens::create),
+        route(&delete, "/api/v1/tokens/{name}", admin, api::tokens::revoke),
+        route(&post, "/api/v1/sign-in-links", admin, api::tokens::sign_in_link),
+        route(&get, "/api/v1/stream", viewer, api::stream::stream),
+        route(&get, "/api/openapi.json", Public, api::docs::openapi),
+        route(&get, "/metrics", viewer, api::health::metrics),
+        route(&get, "/healthz", Public, api::health::alive),
+        route(&get, "/readyz", Public, api::health::ready),
+        route(&get, "/version", Public, api::health::version),
+    ]
+}
+
+fn pages() -> Vec<Route> {
+    use Access::{Needs, Public};
+    let (get, post) = (Method::GET, Method::POST);
+    let (viewer, responder, operator) = (Needs(Role::Viewer), Needs(Role::Responder), Needs(Role::Operator));
+    vec![
+        route(&get, "/", viewer, page::overview::show),
+        route(&get, "/runs", viewer, page::runs::list),
+        route(&get, "/runs/{source}/{pipeline}/{run}", viewer, page::run::show),
+        route(&get, "/incidents", viewer, page::incidents::list),
+        route(&get, "/incidents/{id}", viewer, page::incident::show),
+        route(&post, "/incidents/{id}/acknowledge", responder, page::incident::acknowledge),
+        route(&post, "/incidents/{id}/resolve", responder, page::incident::resolve),
+        route(&post, "/incidents/{id}/note", responder, page::incident::note),
+        route(&get, "/deliveries", viewer, page::deliveries::list),
+        route(&get, "/deliveries/{id}", viewer, page::delivery::show),
+        route(&post, "/deliveries/{id}/retry", operator, page::delivery::retry),
+        route(&get, "/events", viewer, page::events::list),
+        route(&get, "/events/{id}", viewer, page::event::show),
+        route(&get, "/connections", viewer, page::connections::list),
+        route(&post, "/connections/{name}/test", operator, page::connections::test),
+        route(&get, "/audit", viewer, page::audit::list),
+        route(&get, "/api", Public, page::docs::show),
+        route(&get, "/sign-in", Public, page::sign_in::show),
+        route(&post, "/sign-in", Public, page::sign_in::sign_in),
+        route(&post, "/sign-out", Public, page::sign_in::sign_out),
+        route(&get, "/assets/{name}", Public, assets::serve),
+    ]
+}
+
+/// The whole server as an axum router.
+pub fn router(state: AppState) -> Router {
+    let (mut doors, mut rest) = (Router::new(), Router::new());
+    for Route { path, access, handler, .. } in table() {
+        match access {
+            Access::Door(_) => doors = doors.route(path, handler),
+            Access::Public => rest = rest.route(path, handler),
+            Access::Needs(role) => {
+                let guard = from_fn_with_state((state.clone(), role), auth::require);
+                rest = rest.route(path, handler.layer(guard));
+            }
+        }
+    }
+    let rest = rest.fallback(unknown).layer(from_fn_with_state(state.clone(), surround)).layer(CompressionLayer::new());
+    rest.merge(doors)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(state)
+}
+
+/// What every page and API answer gets: an id that the log repeats, and the headers that tell browsers to be careful.
+async fn surround(
+    axum::extract::State(state): axum::extract::State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let id = state.new_id().simple().to_string();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let began = Instant::now();
+    let mut response = next.run(request).await;
+    let (status, took_ms) = (response.status(), began.elapsed().as_millis());
+    if status.is_server_error() {
+        tracing::warn!(request = id, %method, path, status = status.as_u16(), took_ms, "failed");
+    } else if method == Method::GET {
+        tracing::debug!(request = id, %method, path, status = status.as_u16(), took_ms, "answered");
+    } else {
+        tracing::info!(request = id, %method, path, status = status.as_u16(), took_ms, "answered");
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    secure(headers, state.configured().public_url.scheme());
+    response
+}
+
+fn secure(headers: &mut HeaderMap, scheme: &str) {
+    const POLICY: &str =
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    let fixed = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if scheme == "https" {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+async fn unknown(request: Request) -> Response {
+    let problem = Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {}", request.uri().path()));
+    if auth::is_browser(request.headers()) { page::error(&problem) } else { problem.into_response() }
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    let detail = format!("{} is not possible at {}", request.method(), request.uri().path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}
+
+/// A panic in a handler ends its request, not the server.
+#[allow(clippy::needless_pass_by_value, reason = "the layer hands over the box")]
+fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
+    let cause = cause
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| cause.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(cause, "a handler panicked");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this should not have happened; the log of the server says more")
+        .into_response()
+}

@@ -1,0 +1,307 @@
+//! What the handlers work with. The shell (crate `trackside`) provides it: the store, time, randomness, the position
+//! of the decider, the configuration in force.
+//!
+//! Invariant: nothing here reads a clock or makes a random number by itself.
+
+use crate::door::body::Budget;
+use crate::metrics::Metrics;
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::watch;
+use trackside_core::caller::Caller;
+use trackside_core::ids::Seq;
+use trackside_core::input::{Command, Input};
+use trackside_core::ruleset::Ruleset;
+use trackside_identity::directory::{Conflict, Directory, Grant, Origin};
+use trackside_identity::link::{Links, Redeemed};
+use trackside_identity::role::{Role, UnknownRole};
+use trackside_identity::session::{SessionKey, Transport};
+use trackside_identity::token::TokenHash;
+use trackside_store::Store;
+use trackside_store::accounts::TokenRecord;
+use trackside_store::log::NewEntry;
+use url::Url;
+use uuid::Uuid;
+
+/// Longest time a write waits for its decision before it answers "accepted, not yet in effect".
+const DECIDED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Reads the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// Makes 32 random bytes.
+pub type Random = Arc<dyn Fn() -> [u8; 32] + Send + Sync>;
+/// Tells a loop that there is something to do.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// What the shell provides.
+pub struct Shell {
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness for tokens and ids.
+    pub random: Random,
+    /// Key that browser sessions are signed with; kept beside the database, so that sessions survive a restart.
+    pub session_key: SessionKey,
+    /// Wakes the loop that sends, after a delivery was put back.
+    pub wake_sender: Wake,
+    /// Position up to which the log is decided and committed.
+    pub decided: watch::Receiver<Seq>,
+    /// Becomes true when the server stops; long answers (streams, sockets) end then.
+    pub stopping: watch::Receiver<bool>,
+    /// Every metric of the process, with those of [`Metrics`] registered.
+    pub registry: Arc<Registry>,
+    /// Metrics of this crate.
+    pub metrics: Metrics,
+    /// The configuration in force.
+    pub configured: Configured,
+    /// What `/version` says.
+    pub version: Version,
+}
+
+/// What the program says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Version {
+    /// Version of the program.
+    pub version: String,
+    /// Commit it was built from, when known.
+    pub commit: Option<String>,
+}
+
+/// The part of the configuration that this crate needs. Replaced as a whole on reload.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// Address under which people and far ends reach the server. Its scheme decides the cookie's form.
+    pub public_url: Url,
+    /// Workspace of this server, for ids.
+    pub workspace: String,
+    /// Tokens of the configuration.
+    pub tokens: Vec<Grant>,
+    /// Connections, without their secrets.
+    pub connections: BTreeMap<String, ConnectionInfo>,
+    /// The rules in force.
+    pub ruleset: Arc<Ruleset>,
+}
+
+/// A connection as pages and the API show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionInfo {
+    /// Kind, as in the configuration.
+    pub kind: String,
+    /// Where it leads, without secrets (`https://events.pagerduty.com`).
+    pub address: String,
+    /// Whether a test can be sent; a Prefect connection is only read from.
+    pub sends: Sends,
+}
+
+/// Whether something can be sent through a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sends {
+    /// Messages go out here.
+    Messages,
+    /// Events come in here.
+    Nothing,
+}
+
+/// The handle that every handler gets; clones share it.
+#[derive(Clone)]
+pub struct AppState(Arc<Inner>);
+
+/// What [`AppState`] shares.
+pub struct Inner {
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) session_key: SessionKey,
+    pub(crate) wake_sender: Wake,
+    pub(crate) decided: watch::Receiver<Seq>,
+    pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) metrics: Metrics,
+    pub(crate) version: Version,
+    pub(crate) budget: Budget,
+    configured: RwLock<Arc<Configured>>,
+    directory: RwLock<Arc<Directory>>,
+    links: Mutex<Links>,
+}
+
+impl Deref for AppState {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for AppState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppState").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// Whether a command is in effect when its answer leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// The decision is committed.
+    Decided,
+    /// It is in the log and will be decided; the decider is behind.
+    Accepted,
+}
+
+/// A command that is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Commanded {
+    /// Its position.
+    pub(crate) seq: Seq,
+    /// Whether it is in effect.
+    pub(crate) effect: Effect,
+}
+
+impl AppState {
+    /// The state of a server that is about to serve.
+    ///
+    /// # Errors
+    /// When the tokens cannot be read, or two of them conflict.
+    pub async fn new(shell: Shell) -> Result<Self, ConfigureError> {
+        let state = Self(Arc::new(Inner {
+            store: shell.store,
+            clock: shell.clock,
+            random: shell.random,
+            session_key: shell.session_key,
+            wake_sender: shell.wake_sender,
+            decided: shell.decided,
+            stopping: shell.stopping,
+            registry: shell.registry,
+            metrics: shell.metrics,
+            version: shell.version,
+            budget: Budget::new(),
+            configured: RwLock::new(Arc::new(shell.configured.clone())),
+            directory: RwLock::default(),
+            links: Mutex::default(),
+        }));
+        state.reconfigure(shell.configured).await?;
+        Ok(state)
+    }
+
+    /// Puts another configuration in force.
+    ///
+    /// # Errors
+    /// When its tokens conflict with each other or with tokens made through the API; the old one then stays.
+    pub async fn reconfigure(&self, configured: Configured) -> Result<(), ConfigureError> {
+        let directory = self.read_directory(&configured.tokens).await?;
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configured);
+        Ok(())
+    }
+
+    /// Reads the tokens again, after one was made or revoked.
+    pub(crate) async fn reload_tokens(&self) -> Result<(), ConfigureError> {
+        let directory = self.read_directory(&self.configured().tokens).await?;
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+        Ok(())
+    }
+
+    async fn read_directory(&self, configured: &[Grant]) -> Result<Directory, ConfigureError> {
+        let made = self.store.tokens().await?;
+        let made = made.iter().filter(|token| token.revoked.is_none()).map(grant);
+        let grants = configured.iter().cloned().map(Ok).chain(made).collect::<Result<Vec<_>, _>>()?;
+        Ok(Directory::new(grants)?)
+    }
+
+    /// Uses a one-time link up.
+    pub(crate) fn redeem_link(&self, presented: &str) -> Option<Redeemed> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).redeem(presented, self.now())
+    }
+
+    /// A one-time sign-in address for `person`, to be printed where only they see it.
+    pub fn sign_in_link(&self, person: &str, role: Role) -> Url {
+        let token = {
+            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            links.offer((self.random)(), person, role, self.now())
+        };
+        let mut url = self.configured().public_url.clone();
+        url.set_path("/sign-in");
+        url.set_query(Some(&format!("link={}", token.expose())));
+        url
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(crate) fn configured(&self) -> Arc<Configured> {
+        Arc::clone(&self.configured.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// An id that sorts by time (UUID version 7).
+    pub(crate) fn new_id(&self) -> Uuid {
+        let random = (self.random)();
+        let mut bits = [0u8; 10];
+        bits.copy_from_slice(&random[..10]);
+        let millis = u64::try_from(self.now().as_millisecond()).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(millis, &bits).into_uuid()
+    }
+
+    /// Puts a command into the log and waits until it is decided, but not for ever.
+    pub(crate) async fn command(&self, caller: Caller, command: Command) -> Result<Commanded, trackside_store::Error> {
+        let input = Input::Command { caller, command };
+        let entry = NewEntry::input(self.now(), &input, self.new_id())?;
+        let appended = self.store.append(vec![entry]).await?;
+        let seq = appended.first().map_or(0, |appended| appended.seq);
+        let mut decided = self.decided.clone();
+        let waited = tokio::time::timeout(DECIDED_WITHIN, decided.wait_for(|position| *position >= seq)).await;
+        let effect = if matches!(waited, Ok(Ok(_))) { Effect::Decided } else { Effect::Accepted };
+        Ok(Commanded { seq, effect })
+    }
+}
+
+/// A token of the database as a grant.
+fn grant(token: &TokenRecord) -> Result<Grant, UnknownRole> {
+    Ok(Grant {
+        name: token.name.clone(),
+        role: token.role.parse()?,
+        team: token.team.clone(),
+        origin: Origin::Api,
+        expires: token.expires,
+        hash: TokenHash::from_bytes(token.hash),
+    })
+}
+
+impl Configured {
+    /// The origin browsers see, without a trailing slash.
+    pub(crate) fn public_origin(&self) -> String {
+        self.public_url.origin().ascii_serialization()
+    }
+
+    /// How browsers reach the server.
+    pub(crate) fn transport(&self) -> Transport {
+        if self.public_url.scheme() == "https" { Transport::Tls } else { Transport::Plain }
+    }
+}
+
+/// Why a configuration cannot be put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigureError {
+    /// Two tokens conflict.
+    #[error(transparent)]
+    Tokens(#[from] Conflict),
+    /// A token of the database has a role of another version of the program.
+    #[error(transparent)]
+    Role(#[from] UnknownRole),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] trackside_store::Error),
+}
+
+/// Completes when the server is to stop.
+pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that the shell is gone, which is a stop as well.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
