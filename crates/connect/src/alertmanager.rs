@@ -56,14 +56,14 @@ pub fn parse_api(delivered: &Delivered<'_>) -> Result<Vec<Event>, Reject> {
 /// 400 for what is not such a body.
 pub fn parse_webhook(delivered: &Delivered<'_>) -> Result<Vec<Event>, Reject> {
     let notification: Notification = decode(delivered.body).map_err(as_bad_request)?;
-    let external = notification.external_url.as_deref().and_then(web_address);
+    let external = notification.external_url.as_deref();
     let read = |(index, alert): (usize, Alert)| {
         let place = format!("/alerts/{index}");
         let status = alert.status.or(notification.status).unwrap_or(Status::Firing);
         let ends = real(alert.ends_at);
         let starts = real(alert.starts_at).unwrap_or(delivered.received);
         let when = When { status, starts, ends };
-        event(alert, &when, external.clone(), delivered, &place)
+        event(alert, &when, external, delivered, &place)
     };
     notification.alerts.into_iter().enumerate().map(read).collect()
 }
@@ -141,7 +141,7 @@ fn real(time: Option<Timestamp>) -> Option<Timestamp> {
 fn event(
     mut alert: Alert,
     when: &When,
-    external: Option<String>,
+    external: Option<&str>,
     delivered: &Delivered<'_>,
     place: &str,
 ) -> Result<Event, Reject> {
@@ -225,7 +225,7 @@ fn owners(team: Option<&str>, labels: &Labels) -> Vec<String> {
     team.into_iter().chain(named).map(name).collect()
 }
 
-fn links(alert: &Alert, external: Option<String>) -> Vec<Link> {
+fn links(alert: &Alert, external: Option<&str>) -> Vec<Link> {
     let annotation = |name: &str| alert.annotations.get(name).map(String::as_str);
     let dashboard =
         ["dashboard", "dashboard_url", "dashboardURL", "grafana_url"].iter().find_map(|name| annotation(name));
@@ -233,7 +233,7 @@ fn links(alert: &Alert, external: Option<String>) -> Vec<Link> {
         ("Runbook", annotation("runbook_url").or(annotation("runbook"))),
         ("Dashboard", dashboard),
         ("Graph", alert.generator_url.as_deref()),
-        ("Alertmanager", external.as_deref()),
+        ("Alertmanager", external),
     ];
     let link = |(text, href): (&str, Option<&str>)| Some(Link { text: text.to_owned(), href: web_address(href?)? });
     given.into_iter().filter_map(link).collect()

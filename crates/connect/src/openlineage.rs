@@ -120,7 +120,7 @@ fn other_update(run: &RunEvent<'_>) -> Option<RunUpdate> {
         // "Additional information", also after the end: it says nothing about the state.
         Phase::Other => return None,
     };
-    Some(RunUpdate { run_id: Some(name(run.run_id)), ..run.update(System::Openlineage, run.job.to_owned(), report) })
+    Some(RunUpdate { run_id: Some(name(run.run_id)), ..run.update(System::Openlineage, run.job, report) })
 }
 
 fn other_resource(run: &RunEvent<'_>) -> Labels {

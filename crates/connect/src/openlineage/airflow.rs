@@ -92,7 +92,7 @@ fn dag_run(run: &RunEvent<'_>, facet: &Value) -> Option<RunUpdate> {
         Phase::Other => return None,
     };
     let dag = text_at(facet, &["dag", "dag_id"]).unwrap_or(run.job);
-    let mut update = run.update(System::Airflow, dag.to_owned(), report);
+    let mut update = run.update(System::Airflow, dag, report);
     update.run_aliases = vec![name(run.run_id)];
     update.started = text_at(facet, &["dagRun", "start_date"]).and_then(parse_time).or(update.started);
     if run.phase.is_end() {
@@ -139,7 +139,7 @@ fn task_run(run: &RunEvent<'_>, facet: &Value) -> Option<RunUpdate> {
         Phase::Abort => RunReport::Cancelled,
         Phase::Other => return None,
     };
-    let mut update = run.update(System::Airflow, dag.to_owned(), report);
+    let mut update = run.update(System::Airflow, dag, report);
     update.run_aliases = parent.map(|parent| name(parent.run_id)).into_iter().collect();
     update.log_url = text_at(facet, &["taskInstance", "log_url"]).map(str::to_owned);
     update.url = update.log_url.as_deref().and_then(run_page);

@@ -133,10 +133,10 @@ impl<'a> RunEvent<'a> {
     }
 
     /// What every run update takes from standard facets.
-    pub(super) fn update(&self, system: System, pipeline: String, report: RunReport) -> RunUpdate {
+    pub(super) fn update(&self, system: System, pipeline: &str, report: RunReport) -> RunUpdate {
         RunUpdate {
             system,
-            pipeline: name(&pipeline),
+            pipeline: name(pipeline),
             run_id: None,
             run_aliases: Vec::new(),
             attempt: None,

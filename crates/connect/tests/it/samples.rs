@@ -12,12 +12,12 @@ use uuid::Uuid;
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
 
 /// A file below `testdata/`.
-pub fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(name)
 }
 
 /// The bytes of a file below `testdata/`, inflated when its name ends in `.gz`.
-pub fn read(name: &str) -> Vec<u8> {
+pub(crate) fn read(name: &str) -> Vec<u8> {
     let bytes = std::fs::read(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     if !name.ends_with(".gz") {
         return bytes;
@@ -28,21 +28,21 @@ pub fn read(name: &str) -> Vec<u8> {
 }
 
 /// The lines of a recording.
-pub fn lines(name: &str) -> Vec<String> {
+pub(crate) fn lines(name: &str) -> Vec<String> {
     String::from_utf8(read(name)).unwrap().lines().map(str::to_owned).collect()
 }
 
 /// A delivery with the token `tok`, no team, no headers, at [`now`].
-pub fn delivered(body: &[u8]) -> Delivered<'_> {
+pub(crate) fn delivered(body: &[u8]) -> Delivered<'_> {
     Delivered { headers: &NO_HEADERS, body, token: "tok", team: None, received: now() }
 }
 
 /// The moment all test deliveries arrive at.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-20T18:00:00Z".parse().unwrap()
 }
 
 /// An id from the shell.
-pub fn fresh() -> Uuid {
+pub(crate) fn fresh() -> Uuid {
     Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001)
 }
