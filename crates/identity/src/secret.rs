@@ -85,14 +85,11 @@ impl SecretRef {
         let file = std::fs::File::open(path).map_err(|error| unreadable(&error))?;
         let mut bytes = zeroize::Zeroizing::new(Vec::new());
         // Two bytes more than the limit: the line break, and one that shows it is too long.
-        file.take(SECRET_BYTES as u64 + 3)
-            .read_to_end(&mut bytes)
-            .map_err(|error| unreadable(&error))?;
+        file.take(SECRET_BYTES as u64 + 3).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
         if bytes.len() > SECRET_BYTES + 2 {
             return Err(SecretError::TooLong(self.clone()));
         }
-        let text =
-            std::str::from_utf8(&bytes).map_err(|_| SecretError::FileNotText(path.clone()))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::FileNotText(path.clone()))?;
         let text = text.strip_suffix('\n').unwrap_or(text);
         let text = text.strip_suffix('\r').unwrap_or(text);
         Ok(SecretString::from(text))
@@ -128,9 +125,7 @@ struct RefVisitor;
 
 /// What to say about a literal: the value must not be repeated.
 fn literal<E: de::Error>() -> E {
-    E::custom(format!(
-        "a literal secret is refused here; put it into the environment or a file and write {EXPECTED}"
-    ))
+    E::custom(format!("a literal secret is refused here; put it into the environment or a file and write {EXPECTED}"))
 }
 
 impl<'de> Visitor<'de> for RefVisitor {
@@ -158,23 +153,17 @@ impl<'de> Visitor<'de> for RefVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretRef, A::Error> {
         let Some(source) = map.next_key::<String>()? else {
-            return Err(de::Error::custom(format!(
-                "expected {EXPECTED}, found an empty mapping"
-            )));
+            return Err(de::Error::custom(format!("expected {EXPECTED}, found an empty mapping")));
         };
         let place: String = match source.as_str() {
             "env" | "file" => map.next_value()?,
             // The key may be a secret itself (`{s3cret}` in YAML is a mapping), so it is not repeated.
             _ => {
-                return Err(de::Error::custom(format!(
-                    "unknown secret source; expected {EXPECTED}"
-                )));
+                return Err(de::Error::custom(format!("unknown secret source; expected {EXPECTED}")));
             }
         };
         if map.next_key::<de::IgnoredAny>()?.is_some() {
-            return Err(de::Error::custom(format!(
-                "more than one source; expected {EXPECTED}"
-            )));
+            return Err(de::Error::custom(format!("more than one source; expected {EXPECTED}")));
         }
         let reference = match source.as_str() {
             "env" => SecretRef::Env(env_name(place)?),
@@ -192,9 +181,7 @@ fn env_name<E: de::Error>(name: String) -> Result<String, E> {
     if fits {
         Ok(name)
     } else {
-        Err(E::custom(
-            "`env` takes the name of an environment variable: letters, digits and `_`",
-        ))
+        Err(E::custom("`env` takes the name of an environment variable: letters, digits and `_`"))
     }
 }
 
