@@ -19,7 +19,7 @@ mod state;
 
 pub use metrics::Metrics;
 pub use problem::Problem;
-pub use route::router;
+pub use route::{RouteInfo, router, routes};
 pub use serve::{CONNECTIONS, Listener, TlsError, serve, tls_from_files};
 pub use state::{
     AppState, Clock, ConfigureError, Configured, ConnectionInfo, Inner, Random, Sends, Shell, Version, Wake,

@@ -3,7 +3,6 @@
 //! Invariants: a route that is not here does not exist; the role in the table is the role that is enforced (a test
 //! sends every request with every role); doors carry no layer but panic containment, because they are the hot path.
 
-use crate::door::Door;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::{api, assets, auth, door, page};
@@ -25,20 +24,20 @@ use trackside_identity::role::Role;
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
+enum Access {
     /// Anybody.
     Public,
     /// Senders with the role `ingest`; the door itself finds the credential where its protocol puts it.
-    Door(Door),
+    Door,
     /// Callers with this role.
     Needs(Role),
 }
 
 /// One route.
-pub(crate) struct Route {
-    pub(crate) method: Method,
-    pub(crate) path: &'static str,
-    pub(crate) access: Access,
+struct Route {
+    method: Method,
+    path: &'static str,
+    access: Access,
     handler: MethodRouter<AppState>,
 }
 
@@ -57,8 +56,31 @@ where
     Route { method: method.clone(), path, access, handler: on(filter, handler) }
 }
 
+/// A route as documentation shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteInfo {
+    /// Method.
+    pub method: Method,
+    /// Path, with `{parameters}`.
+    pub path: &'static str,
+    /// Role that is needed, or `anybody`.
+    pub needs: String,
+}
+
+/// Every route with who may use it.
+#[must_use]
+pub fn routes() -> Vec<RouteInfo> {
+    let needs = |access| match access {
+        Access::Public => "anybody".to_owned(),
+        Access::Door => Role::Ingest.to_string(),
+        Access::Needs(role) => role.to_string(),
+    };
+    let info = |route: Route| RouteInfo { needs: needs(route.access), method: route.method, path: route.path };
+    table().into_iter().map(info).collect()
+}
+
 /// Every route.
-pub(crate) fn table() -> Vec<Route> {
+fn table() -> Vec<Route> {
     let mut routes = doors();
     routes.extend(api());
     routes.extend(pages());
@@ -66,29 +88,29 @@ pub(crate) fn table() -> Vec<Route> {
 }
 
 fn doors() -> Vec<Route> {
-    use Access::Door as At;
+    use Access::{Door, Public};
     use door::{alertmanager, native, openlineage, pagerduty, ping, prefect, prefect_socket, slack};
     let (get, post) = (Method::GET, Method::POST);
     vec![
-        route(&post, "/api/v1/events", At(Door::Native), native::events),
-        route(&post, "/api/v1/cloudevents", At(Door::CloudEvents), native::cloudevents),
-        route(&post, "/api/v1/lineage", At(Door::OpenLineage), openlineage::one),
-        route(&post, "/api/v1/lineage/batch", At(Door::OpenLineageBatch), openlineage::batch),
-        route(&post, "/api/events", At(Door::Prefect), prefect::events),
-        route(&get, "/api/events/in", At(Door::PrefectSocket), prefect_socket::connect),
-        route(&get, "/api/admin/version", Access::Public, prefect::version),
-        route(&get, "/api/csrf-token", Access::Public, prefect::csrf_token),
-        route(&get, "/api/health", Access::Public, prefect::health),
-        route(&post, "/v2/enqueue", At(Door::Pagerduty), pagerduty::enqueue),
-        route(&post, "/v2/change/enqueue", At(Door::PagerdutyChange), pagerduty::change),
-        route(&post, "/services/{a}/{b}/{token}", At(Door::SlackWebhook), slack::webhook),
-        route(&post, "/slack/api/chat.postMessage", At(Door::SlackApi), slack::post_message),
-        route(&post, "/api/v2/alerts", At(Door::Alertmanager), alertmanager::alerts),
-        route(&post, "/api/v1/alertmanager", At(Door::AlertmanagerWebhook), alertmanager::webhook),
-        route(&get, "/ping/{slug}", At(Door::Ping), ping::plain),
-        route(&post, "/ping/{slug}", At(Door::Ping), ping::plain),
-        route(&get, "/ping/{slug}/{signal}", At(Door::Ping), ping::signal),
-        route(&post, "/ping/{slug}/{signal}", At(Door::Ping), ping::signal),
+        route(&post, "/api/v1/events", Door, native::events),
+        route(&post, "/api/v1/cloudevents", Door, native::cloudevents),
+        route(&post, "/api/v1/lineage", Door, openlineage::one),
+        route(&post, "/api/v1/lineage/batch", Door, openlineage::batch),
+        route(&post, "/api/events", Door, prefect::events),
+        route(&get, "/api/events/in", Door, prefect_socket::connect),
+        route(&get, "/api/admin/version", Public, prefect::version),
+        route(&get, "/api/csrf-token", Public, prefect::csrf_token),
+        route(&get, "/api/health", Public, prefect::health),
+        route(&post, "/v2/enqueue", Door, pagerduty::enqueue),
+        route(&post, "/v2/change/enqueue", Door, pagerduty::change),
+        route(&post, "/services/{a}/{b}/{token}", Door, slack::webhook),
+        route(&post, "/slack/api/chat.postMessage", Door, slack::post_message),
+        route(&post, "/api/v2/alerts", Door, alertmanager::alerts),
+        route(&post, "/api/v1/alertmanager", Door, alertmanager::webhook),
+        route(&get, "/ping/{slug}", Door, ping::plain),
+        route(&post, "/ping/{slug}", Door, ping::plain),
+        route(&get, "/ping/{slug}/{signal}", Door, ping::signal),
+        route(&post, "/ping/{slug}/{signal}", Door, ping::signal),
     ]
 }
 
@@ -163,7 +185,7 @@ pub fn router(state: AppState) -> Router {
     let (mut doors, mut rest) = (Router::new(), Router::new());
     for Route { path, access, handler, .. } in table() {
         match access {
-            Access::Door(_) => doors = doors.route(path, handler),
+            Access::Door => doors = doors.route(path, handler),
             Access::Public => rest = rest.route(path, handler),
             Access::Needs(role) => {
                 let guard = from_fn_with_state((state.clone(), role), auth::require);
