@@ -76,6 +76,12 @@ impl Decider {
         self.effects.subscribe()
     }
 
+    /// Wakes whoever watches [`Decider::effects`], for rows that were put back by hand.
+    #[must_use]
+    pub fn waker(&self) -> watch::Sender<u64> {
+        self.effects.clone()
+    }
+
     /// The state as decided so far.
     #[must_use]
     pub fn state(&self) -> &State {

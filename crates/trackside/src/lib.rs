@@ -3,8 +3,11 @@
 //! This crate is the shell: it reads the configuration, runs the loops around `once(now)`, and serves. The decisions are
 //! in `trackside-core`, the durable memory in `trackside-store`, the wire formats in `trackside-connect`.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decide;
 pub mod deliver;
 pub mod prefect;
+pub mod server;
+pub mod watchdog;

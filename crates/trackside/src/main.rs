@@ -1,1 +1,5 @@
-fn main() {}
+//! The `trackside` command.
+
+fn main() -> std::process::ExitCode {
+    trackside::cli::main()
+}

@@ -329,8 +329,8 @@ fn whom(rules: &Rules, incident: &Incident, avoid: Option<&str>) -> Vec<(String,
 
 /// Any connection that can be told through, when the usual one is the trouble.
 fn another_way(rules: &Rules, avoid: &str) -> Option<(String, String)> {
-    let names = rules.source().connections.iter();
-    let (name, _) = names.filter(|(name, info)| info.kind.can_tell() && *name != avoid).next()?;
+    let mut names = rules.source().connections.iter();
+    let (name, _) = names.find(|(name, info)| info.kind.can_tell() && *name != avoid)?;
     Some((name.clone(), format!("{avoid} is the trouble, and nothing else reaches the team")))
 }
 

@@ -49,7 +49,9 @@ impl Turn<'_> {
             severity: Severity::Critical,
             threshold: 1,
             title: format!("Messages through {connection} do not get out"),
-            summary: format!("The oldest message through {connection} has waited since {since}; see its attempts under Deliveries"),
+            summary: format!(
+                "The oldest message through {connection} has waited since {since}; see its attempts under Deliveries"
+            ),
             occurred: since,
             owner: OwnerTrail { team, because, passed_over: Vec::new() },
             run_name: None,

@@ -1,4 +1,6 @@
 //! The engine as its users see it: inputs in, incidents and messages out, on virtual time.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
+
 mod scenario;
 mod stories;

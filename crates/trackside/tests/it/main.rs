@@ -1,3 +1,5 @@
 //! Whole-program tests that need only Rust.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
+
 mod simulation;

@@ -1,0 +1,248 @@
+//! The command line: `demo`, `serve` and `check` work here, everything else asks a running server over HTTP.
+//!
+//! Invariants: standard output holds the answer (a table, or JSON with `--json`), standard error the rest; an error says
+//! what to do; exit code 0 success, 1 refused or failed, 2 wrong usage.
+
+mod client;
+mod commands;
+mod demo;
+mod serve;
+mod show;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Run events in, one owner told, a record of why.
+#[derive(Debug, Parser)]
+#[command(name = "trackside", version, max_term_width = 110, propagate_version = true)]
+#[command(after_help = "Start with `trackside demo`: real recorded failures, a page to look at, nothing to set up.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what Trackside does: replay recorded Airflow and Prefect traffic against built-in far ends
+    Demo(demo::DemoArgs),
+    /// Run the server
+    Serve(serve::ServeArgs),
+    /// Check a configuration folder: file, line, column and a suggestion for every mistake
+    Check {
+        /// Folder with the configuration
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Why an event or incident led to what it led to: rules, owner, messages, attempts
+    Explain {
+        /// Id of an event or incident, or an incident's number
+        id: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Events as they were accepted
+    Events {
+        #[command(subcommand)]
+        action: EventsAction,
+    },
+    /// Runs of pipelines
+    Runs {
+        /// Only runs in this state (running, failed, succeeded …)
+        #[arg(long)]
+        state: Option<String>,
+        /// Only runs of this pipeline
+        #[arg(long)]
+        pipeline: Option<String>,
+        /// Only runs that this team owns
+        #[arg(long)]
+        owner: Option<String>,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Incidents
+    Incidents {
+        /// Only incidents in this state (triggered, acknowledged, resolved)
+        #[arg(long)]
+        state: Option<String>,
+        /// Only incidents of this team
+        #[arg(long)]
+        owner: Option<String>,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Messages to the outside, and what became of them
+    Deliveries {
+        #[command(subcommand)]
+        action: Option<DeliveriesAction>,
+        /// Only those that were given up
+        #[arg(long)]
+        dead: bool,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// API tokens
+    Token {
+        #[command(subcommand)]
+        action: TokenAction,
+    },
+    /// Send a test message through a connection
+    SendTest {
+        /// Name of the connection
+        connection: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Print a one-time sign-in address for the browser
+    SignIn {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Print the JSON Schema of the configuration files, for editors
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum EventsAction {
+    /// Follow events as they arrive
+    Tail {
+        /// Begin with this many past events
+        #[arg(long, short = 'n', default_value_t = 10)]
+        lines: usize,
+        /// Print the past events and stop
+        #[arg(long)]
+        no_follow: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DeliveriesAction {
+    /// Put a delivery that was given up back into the queue
+    Retry {
+        /// Id of the delivery
+        id: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenAction {
+    /// Make a token; it is printed once
+    Create {
+        /// Unique name; appears in the audit, and as the source of events that name none
+        name: String,
+        /// What it may do: ingest, viewer, responder, operator or admin
+        #[arg(long, default_value = "ingest")]
+        role: String,
+        /// Team that what it sends belongs to
+        #[arg(long)]
+        team: Option<String>,
+        /// 32 characters, for tools that insist on a PagerDuty routing key
+        #[arg(long)]
+        routing_key: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List tokens
+    List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Make a token useless at once
+    Revoke {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// Which server to ask, and as whom.
+#[derive(Clone, Debug, Args)]
+struct ServerArgs {
+    /// Address of the server
+    #[arg(long, env = "TRACKSIDE_URL", default_value = "http://127.0.0.1:4180")]
+    url: String,
+    /// API token; default: that of the local administrator, from the data folder
+    #[arg(long, env = "TRACKSIDE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Data folder of a server on this machine, for its administrator's token
+    #[arg(long, env = "TRACKSIDE_DATA", default_value = "data", value_name = "DIR")]
+    data: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A list with a bound.
+#[derive(Clone, Debug, Args)]
+struct ListArgs {
+    /// Most lines
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Installed once for every TLS connection of the process; a second installation is refused and harmless.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return show::failed(&anyhow::Error::new(error)),
+    };
+    let ended = runtime.block_on(run(cli.command));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match ended {
+        Ok(code) => code,
+        Err(error) => show::failed(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(args).await?,
+        Command::Serve(args) => serve::run(args).await?,
+        Command::Check { folder, json } => return commands::check(&folder, json),
+        Command::Explain { id, server } => commands::explain(&server, &id).await?,
+        Command::Events { action: EventsAction::Tail { lines, no_follow, server } } => {
+            commands::tail(&server, lines, no_follow).await?;
+        }
+        Command::Runs { state, pipeline, owner, list } => {
+            let query = [("state", state), ("pipeline", pipeline), ("owner", owner)];
+            commands::list(&list, "runs", &query, &show::RUNS).await?;
+        }
+        Command::Incidents { state, owner, list } => {
+            commands::list(&list, "incidents", &[("state", state), ("owner", owner)], &show::INCIDENTS).await?;
+        }
+        Command::Deliveries { action: Some(DeliveriesAction::Retry { id, server }), .. } => {
+            commands::retry(&server, &id).await?;
+        }
+        Command::Deliveries { action: None, dead, list } => {
+            let state = dead.then(|| "dead".to_owned());
+            commands::list(&list, "deliveries", &[("state", state)], &show::DELIVERIES).await?;
+        }
+        Command::Token { action } => commands::token(action).await?,
+        Command::SendTest { connection, server } => return commands::send_test(&server, &connection).await,
+        Command::SignIn { server } => commands::sign_in(&server).await?,
+        Command::Schema => show::line(&serde_json::to_string_pretty(&schemars::schema_for!(crate::config::Sections))?),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "trackside", &mut std::io::stdout());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

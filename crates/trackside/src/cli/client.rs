@@ -1,0 +1,80 @@
+//! The API client of the command line.
+
+use super::ServerArgs;
+use anyhow::{Context, Result, bail};
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A server and a token.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Client {
+    /// A client for the server that the arguments name.
+    pub(super) fn new(args: &ServerArgs) -> Result<Self> {
+        let token = match &args.token {
+            Some(token) => token.clone(),
+            None => local_token(args)?,
+        };
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        Ok(Self { http, url: args.url.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// Asks for JSON.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
+        self.answer(self.request(Method::GET, path).query(query)).await
+    }
+
+    /// Posts JSON (or nothing) and reads JSON (or nothing).
+    pub(super) async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value> {
+        let request = self.request(Method::POST, path);
+        self.answer(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
+    }
+
+    /// Deletes.
+    pub(super) async fn delete(&self, path: &str) -> Result<Value> {
+        self.answer(self.request(Method::DELETE, path)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}/api/v1/{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Value> {
+        let response = request.send().await.map_err(reqwest::Error::without_url).with_context(|| {
+            format!("no answer from {}; is the server running? (`trackside serve`, or name it with --url)", self.url)
+        })?;
+        let status = response.status();
+        let body = response.text().await?;
+        let value: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(value);
+        }
+        let said = ["detail", "message", "error", "title"].iter().find_map(|field| value[*field].as_str());
+        bail!("the server answered {status}: {}", said.unwrap_or(body.trim()))
+    }
+}
+
+/// The token that a server on this machine keeps in its data folder.
+fn local_token(args: &ServerArgs) -> Result<String> {
+    let path = args.data.join(crate::server::ADMIN_TOKEN_FILE);
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!(
+            "no token: give --token or TRACKSIDE_TOKEN, or --data with the data folder of a server on this machine (looked for {})",
+            path.display()
+        )
+    })?;
+    Ok(text.trim().to_owned())
+}

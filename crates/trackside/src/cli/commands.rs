@@ -1,0 +1,264 @@
+//! The commands that ask a running server, and `check`.
+
+use super::client::Client;
+use super::show::{self, Columns};
+use super::{ListArgs, ServerArgs, TokenAction};
+use crate::clock::{Clock, sleep_until};
+use crate::config;
+use anyhow::{Result, bail};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// How often `events tail` and `send-test` ask again.
+const ASK_EVERY: SignedDuration = SignedDuration::from_millis(500);
+/// How long `send-test` waits for the far end.
+const TEST_WITHIN: SignedDuration = SignedDuration::from_secs(20);
+/// Most events asked for at a time by `events tail`.
+const TAIL: usize = 200;
+
+/// `trackside check DIR`.
+pub(super) fn check(folder: &Path, json: bool) -> Result<ExitCode> {
+    let (errors, warnings) = match config::load(folder) {
+        Ok(config) => (Vec::new(), config.warnings),
+        Err(problems) => (problems.0, Vec::new()),
+    };
+    if json {
+        show::json(&json!({"errors": errors, "warnings": warnings}));
+    } else {
+        for problem in &errors {
+            show::line(&format!("error: {problem}"));
+        }
+        for problem in &warnings {
+            show::line(&format!("warning: {problem}"));
+        }
+        let verdict = if errors.is_empty() { "can be used" } else { "cannot be used" };
+        show::line(&format!("{} {verdict}: {} errors, {} warnings", folder.display(), errors.len(), warnings.len()));
+    }
+    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `runs`, `incidents`, `deliveries`.
+pub(super) async fn list(
+    args: &ListArgs,
+    path: &str,
+    query: &[(&str, Option<String>)],
+    columns: &Columns,
+) -> Result<()> {
+    let mut query: Vec<(&str, String)> =
+        query.iter().filter_map(|(name, value)| value.clone().map(|value| (*name, value))).collect();
+    query.push(("limit", args.limit.to_string()));
+    let page = Client::new(&args.server)?.get(path, &query).await?;
+    if args.server.json {
+        show::json(&page);
+    } else {
+        show::table(items(&page), columns);
+    }
+    Ok(())
+}
+
+fn items(page: &Value) -> &[Value] {
+    page["items"].as_array().or_else(|| page.as_array()).map_or(&[], Vec::as_slice)
+}
+
+/// `trackside explain ID`.
+pub(super) async fn explain(server: &ServerArgs, id: &str) -> Result<()> {
+    let answer = Client::new(server)?.get(&format!("explain/{id}"), &[]).await?;
+    if server.json {
+        show::json(&answer);
+        return Ok(());
+    }
+    if let Some(event) = answer.get("event").filter(|event| event.is_object()) {
+        show::line(&format!(
+            "event {} {} from {}",
+            event["id"].as_str().unwrap_or(id),
+            text(&event["event"]),
+            text(&event["source"])
+        ));
+        show::line(&format!(
+            "  occurred {}, received {}",
+            show::cell(&event["occurred"]),
+            show::cell(&event["received"])
+        ));
+    }
+    if let Some(incident) = answer.get("incident").filter(|incident| incident.is_object()) {
+        show::line(&format!(
+            "incident #{} {} ({}, {})",
+            incident["number"],
+            text(&incident["title"]),
+            text(&incident["state"]),
+            text(&incident["severity"])
+        ));
+        show::line(&format!("  owner {}: {}", text(&incident["owner"]), text(&incident["owner_because"])));
+    }
+    for why in array(&answer["explanations"]) {
+        explanation(why);
+    }
+    for delivery in array(&answer["deliveries"]) {
+        told(delivery);
+    }
+    Ok(())
+}
+
+fn explanation(why: &Value) {
+    show::line(&format!("\nlog entry {}: {}", why["seq"], text(&why["meaning"])));
+    let owner = &why["owner"];
+    if owner.is_object() {
+        show::line(&format!("  owner {}: {}", text(&owner["team"]), text(&owner["because"])));
+        for passed in array(&owner["passed_over"]) {
+            show::line(&format!("    passed over: {}", text(passed)));
+        }
+    }
+    for rule in array(&why["rules"]) {
+        show::line(&format!("  rule {} {}: {}", text(&rule["rule"]), text(&rule["verdict"]), text(&rule["because"])));
+    }
+    show::line(&format!("  so: {}", text(&why["outcome"])));
+}
+
+fn told(delivery: &Value) {
+    show::line(&format!(
+        "\n{} via {}: {} after {} attempts",
+        text(&delivery["action"]),
+        text(&delivery["connection"]),
+        text(&delivery["state"]),
+        delivery["attempts"]
+    ));
+    for attempt in array(&delivery["log"]) {
+        let answer =
+            attempt["status"].as_u64().map_or_else(|| text(&attempt["error"]).to_owned(), |status| status.to_string());
+        show::line(&format!(
+            "  {} attempt {}: {} ({answer}) in {} ms",
+            show::cell(&attempt["at"]),
+            attempt["n"],
+            text(&attempt["verdict"]),
+            attempt["took_ms"]
+        ));
+    }
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// `trackside events tail`.
+pub(super) async fn tail(server: &ServerArgs, lines: usize, no_follow: bool) -> Result<()> {
+    let client = Client::new(server)?;
+    let mut seen = 0;
+    let mut limit = lines.min(TAIL);
+    loop {
+        let page = client.get("events", &[("limit", limit.max(1).to_string())]).await?;
+        let mut events: Vec<&Value> = items(&page).iter().filter(|event| event["seq"].as_u64() > Some(seen)).collect();
+        events.reverse();
+        if limit == 0 {
+            seen = events.last().and_then(|event| event["seq"].as_u64()).unwrap_or(0);
+            events.clear();
+        }
+        for event in events {
+            seen = event["seq"].as_u64().unwrap_or(seen);
+            print_event(server, event);
+        }
+        if no_follow {
+            return Ok(());
+        }
+        limit = TAIL;
+        let clock = Clock::system();
+        sleep_until(&clock, clock.now() + ASK_EVERY).await;
+    }
+}
+
+fn print_event(server: &ServerArgs, event: &Value) {
+    if server.json {
+        show::line(&event.to_string());
+    } else {
+        let resource = &event["resource"];
+        let name = resource["prefect.resource.name"].as_str().or_else(|| resource["prefect.resource.id"].as_str());
+        let (seq, received) = (event["seq"].as_u64().unwrap_or(0), show::cell(&event["received"]));
+        let (source, kind) = (text(&event["source"]), text(&event["event"]));
+        show::line(&format!(
+            "{seq:>8} {received} {source:<16} {kind:<32} {} {}",
+            name.unwrap_or(""),
+            text(&event["id"])
+        ));
+    }
+}
+
+/// `trackside deliveries retry ID`.
+pub(super) async fn retry(server: &ServerArgs, id: &str) -> Result<()> {
+    let answer = Client::new(server)?.post(&format!("deliveries/{id}/retry"), None).await?;
+    if server.json {
+        show::json(&answer);
+    } else {
+        show::line(&format!("delivery {id} is in the queue again"));
+    }
+    Ok(())
+}
+
+/// `trackside token …`.
+pub(super) async fn token(action: TokenAction) -> Result<()> {
+    match action {
+        TokenAction::Create { name, role, team, routing_key, server } => {
+            let form = if routing_key { "routing-key" } else { "bearer" };
+            let body = json!({"name": name, "role": role, "team": team, "form": form});
+            let made = Client::new(&server)?.post("tokens", Some(&body)).await?;
+            if server.json {
+                show::json(&made);
+            } else {
+                show::remark(&format!("token `{name}` ({role}); it is shown only now:"));
+                show::line(text(&made["token"]));
+            }
+        }
+        TokenAction::List { server } => {
+            let tokens = Client::new(&server)?.get("tokens", &[]).await?;
+            if server.json { show::json(&tokens) } else { show::table(items(&tokens), &show::TOKENS) }
+        }
+        TokenAction::Revoke { name, server } => {
+            let answer = Client::new(&server)?.delete(&format!("tokens/{name}")).await?;
+            if server.json { show::json(&answer) } else { show::line(&format!("token `{name}` is revoked")) }
+        }
+    }
+    Ok(())
+}
+
+/// `trackside send-test CONNECTION`: asks for the test and waits for what the far end says.
+pub(super) async fn send_test(server: &ServerArgs, connection: &str) -> Result<ExitCode> {
+    let client = Client::new(server)?;
+    let clock = Clock::system();
+    let asked = client.post(&format!("connections/{connection}/test"), None).await?;
+    let Some(id) =
+        asked["delivery"]["id"].as_str().or_else(|| asked["id"].as_str()).or_else(|| asked["delivery"].as_str())
+    else {
+        bail!("the server accepted the test but named no delivery: {asked}");
+    };
+    let give_up = clock.now() + TEST_WITHIN;
+    loop {
+        let delivery = client.get(&format!("deliveries/{id}"), &[]).await?;
+        let state = text(&delivery["state"]).to_owned();
+        let over = matches!(state.as_str(), "delivered" | "dead" | "superseded");
+        if over || clock.now() >= give_up {
+            if server.json {
+                show::json(&delivery);
+            } else {
+                told(&delivery);
+            }
+            return Ok(if state == "delivered" { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        sleep_until(&clock, clock.now() + ASK_EVERY).await;
+    }
+}
+
+/// `trackside sign-in`.
+pub(super) async fn sign_in(server: &ServerArgs) -> Result<()> {
+    let body = json!({"person": "local-admin", "role": "admin"});
+    let made = Client::new(server)?.post("sign-in-links", Some(&body)).await?;
+    if server.json {
+        show::json(&made);
+    } else {
+        show::line(text(&made["url"]));
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! `trackside serve`: the real server, until Ctrl-C or SIGTERM; SIGHUP reads the configuration again.
+
+use super::show;
+use crate::clock::Clock;
+use crate::config::{self, Config, LogFormat};
+use crate::server::Server;
+use anyhow::{Context, Result};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use trackside_connect::sender::NetworkSender;
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Folder with the configuration
+    #[arg(long, env = "TRACKSIDE_CONFIG", value_name = "DIR")]
+    config: PathBuf,
+}
+
+/// Serves until told to stop.
+pub(super) async fn run(args: ServeArgs) -> Result<()> {
+    let config = read(&args.config)?;
+    log(config.server.log);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut server = Server::start(&config, Clock::system(), NetworkSender::new()?).await?;
+    show::remark(&format!("Trackside is at {}", server.public_url()));
+    show::remark(&format!("Sign in (once, within 10 minutes): {}", server.sign_in_link()));
+    tracing::info!(address = %server.address(), data = %config.server.data.display(), "serving");
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => reload(&mut server, &args.config).await,
+        }
+    }
+    tracing::info!("stopping");
+    server.stop().await;
+    Ok(())
+}
+
+/// Reads the configuration again. A bad one is refused, and the one in force stays.
+async fn reload(server: &mut Server, folder: &Path) {
+    let result = match read(folder) {
+        Ok(config) => server.reconfigure(&config).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => tracing::info!("the configuration was read again and is in force"),
+        Err(error) => tracing::error!("the configuration was not changed: {error:#}"),
+    }
+}
+
+fn read(folder: &Path) -> Result<Config> {
+    let mut config = config::load(folder).with_context(|| format!("{} cannot be used", folder.display()))?;
+    config.server = config.server.resolve(|name| std::env::var(name).ok());
+    Ok(config)
+}
+
+/// Logs to standard error; `RUST_LOG` chooses what (default `info`).
+pub(super) fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second initialisation (a test that serves twice) keeps the first.
+    let _ = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
