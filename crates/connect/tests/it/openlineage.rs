@@ -122,6 +122,19 @@ fn dag_ends_carry_the_truth_about_their_tasks() {
 }
 
 #[test]
+fn a_skipped_task_says_complete_and_its_dag_says_skipped() {
+    let lines = lines("airflow/openlineage/airflow-3.3.2.jsonl.gz");
+    let events: Vec<Event> = lines.iter().map(|line| one(line.as_bytes())).collect();
+    let of_dag = |update: &&RunUpdate| update.pipeline == "lab_skip";
+    let updates: Vec<&RunUpdate> = events.iter().map(run).filter(of_dag).collect();
+    let task = |update: &&&RunUpdate| update.attempt.as_ref().is_some_and(|attempt| attempt.task == "self_skip");
+    let reports: Vec<RunReport> = updates.iter().filter(task).map(|update| update.report).collect();
+    assert_eq!(reports, [RunReport::Started, RunReport::Succeeded]);
+    let end = updates.iter().find(|update| !update.task_states.is_empty()).unwrap();
+    assert_eq!(end.task_states["self_skip"], "skipped");
+}
+
+#[test]
 fn a_deferrable_start_is_one_event_and_a_repeated_post_too() {
     let body = read("airflow/openlineage/samples/task_start_deferrable_first.json");
     let first = one(&body);
