@@ -97,7 +97,8 @@ impl Store {
         Ok(Self { backend: Arc::new(sqlite::Backend::memory()?) })
     }
 
-    /// Position of the newest log entry, 0 before the first. Changes after the commit.
+    /// Position of the newest log entry, 0 before the first. Changes after each commit, before its answers; in a store
+    /// opened for reading it stays what it was at opening.
     #[must_use]
     pub fn head(&self) -> watch::Receiver<Seq> {
         self.backend.head()

@@ -26,7 +26,8 @@ use writer::{Writer, WriterThread};
 
 /// An open database.
 pub(crate) struct Backend {
-    // Dropped in this order: the writer ends first, then the checkpointer, then the readers; the lock goes last.
+    // Dropped in this order. The readers end first, so that the writer is the last to close the file, which empties
+    // and removes the write-ahead log; the lock goes last.
     runner: Runner,
     head: watch::Receiver<Seq>,
     metrics: Arc<Metrics>,
@@ -34,7 +35,7 @@ pub(crate) struct Backend {
 }
 
 enum Runner {
-    Threads { writer: Option<WriterThread>, readers: Readers },
+    Threads { readers: Readers, writer: Option<WriterThread> },
     Inline(Mutex<Inline>),
 }
 

@@ -78,6 +78,11 @@ pub struct DeliveryCount {
     pub count: u64,
 }
 
+static WAITING: Sql = Sql::read(
+    "outbox.waiting",
+    "SELECT connection, min(created) FROM outbox WHERE done_at IS NULL GROUP BY connection ORDER BY connection",
+    &[Kind::Text, Kind::Time],
+);
 static LANE: Sql = Sql::read(
     "outbox.lane",
     "SELECT position, ordinal, state, in_doubt, attempts, due_at, lease_until, far_ref, last_error, done_at, body
@@ -119,7 +124,7 @@ static LIST: Listing = Listing {
 };
 
 #[cfg(test)]
-pub(super) static SQL: &[&Sql] = &[&LANE, &FAR_REF, &GET, &ATTEMPTS, &COUNTS];
+pub(super) static SQL: &[&Sql] = &[&WAITING, &LANE, &FAR_REF, &GET, &ATTEMPTS, &COUNTS];
 #[cfg(test)]
 pub(crate) static LISTINGS: &[&Listing] = &[&LIST];
 
@@ -170,6 +175,15 @@ impl Store {
         let rows = self.rows(LIST.query(filters, limit)).await?;
         let items = rows.into_iter().map(delivery).collect::<Result<Vec<_>>>()?;
         Ok(Page::new(items, limit, |row| row.position))
+    }
+
+    /// Since when the oldest unfinished row of each connection waits.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn waiting_since(&self) -> Result<Vec<(String, Timestamp)>> {
+        let read = |mut row: Row| Ok((row.next()?, row.next()?));
+        self.rows(WAITING.bound().query()).await?.into_iter().map(read).collect()
     }
 
     /// Unfinished and dead deliveries by connection and state. Finished ones are not counted: they are many.

@@ -109,42 +109,50 @@ impl Writer {
         more: &mut impl FnMut() -> Option<Job>,
         waiting: &mut Vec<Waiting>,
     ) -> Result<()> {
-        let begun = self.execute("BEGIN IMMEDIATE");
+        let mut transaction = self.execute("BEGIN IMMEDIATE");
         let mut next = Some(first);
         while let Some(Job { batch, queued, reply }) = next {
-            let result = match &begun {
-                Ok(()) => self.run_batch(&batch),
-                Err(error) => Err(error.clone()),
-            };
-            let lost = begun.is_ok() && self.connection.is_autocommit();
-            let error = result.as_ref().err().cloned();
+            let result = transaction.clone().and_then(|()| self.run_batch(&batch));
+            let result = result.unwrap_or_else(|fatal| {
+                transaction = Err(fatal.clone());
+                Err(fatal)
+            });
             waiting.push(Waiting { queued, reply, result });
-            if let (true, Some(error)) = (lost, error) {
-                // The database gave up the whole transaction (disk full, I/O error).
-                return Err(error);
-            }
-            next = if waiting.len() < GROUP { more() } else { None };
+            next = if transaction.is_ok() && waiting.len() < GROUP { more() } else { None };
         }
-        begun?;
+        transaction?;
         let commit = Instant::now();
         self.execute("COMMIT")?;
         self.metrics.commit.record(commit.elapsed());
         Ok(())
     }
 
-    fn run_batch(&self, batch: &Batch) -> Result<Receipt> {
+    /// One batch: what it did, or why nothing of it was done.
+    ///
+    /// # Errors
+    /// When the transaction cannot go on: the database gave it up (disk full, I/O error), or the batch could not be
+    /// taken back.
+    fn run_batch(&self, batch: &Batch) -> Result<Result<Receipt>> {
         if let ([entry], []) = (batch.entries.as_slice(), batch.statements.as_slice()) {
-            return Ok(Receipt { appended: vec![self.append(entry)?], changed: Vec::new() });
+            let appended = self.append(entry).map(|appended| vec![appended]);
+            self.still_in_transaction(appended.as_ref().err())?;
+            return Ok(appended.map(|appended| Receipt { appended, changed: Vec::new() }));
         }
         self.execute("SAVEPOINT batch")?;
         let result = self.run_steps(batch);
-        if result.is_err() && !self.connection.is_autocommit() {
+        self.still_in_transaction(result.as_ref().err())?;
+        if result.is_err() {
             self.execute("ROLLBACK TO batch")?;
         }
-        if !self.connection.is_autocommit() {
-            self.execute("RELEASE batch")?;
+        self.execute("RELEASE batch")?;
+        Ok(result)
+    }
+
+    fn still_in_transaction(&self, error: Option<&Error>) -> Result<()> {
+        match error {
+            Some(error) if self.connection.is_autocommit() => Err(error.clone()),
+            _ => Ok(()),
         }
-        result
     }
 
     fn run_steps(&self, batch: &Batch) -> Result<Receipt> {

@@ -1,9 +1,10 @@
 //! Opening files: one server at a time, readers beside it, foreign and newer databases.
 
-use crate::support::{entry, run};
-use std::path::Path;
+use crate::support::{entry, event, run};
+use std::path::{Path, PathBuf};
 use trackside_core::decision::{Change, Decision};
 use trackside_core::run::RunState;
+use trackside_store::log::NewEntry;
 use trackside_store::{Access, Error, Options, Store, Threading};
 
 const SERVE: Options = Options { access: Access::Serve, threading: Threading::Threads };
@@ -30,8 +31,33 @@ fn one_process_serves_and_others_may_read() {
         assert_eq!(reader.append(vec![entry(2)]).await, Err(Error::ReadOnly));
     });
     drop(store);
+    assert!(!log_file(&path).exists(), "closing empties the write-ahead log");
     let store = Store::open(&path, SERVE).unwrap();
     assert_eq!(*store.head().borrow(), 1, "what was stored is there again");
+}
+
+fn log_file(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+#[test]
+fn the_write_ahead_log_stays_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trackside.sqlite");
+    let store = Store::open(&path, Options { access: Access::Serve, threading: Threading::Inline }).unwrap();
+    block_on(async {
+        for number in 0..48 {
+            let mut big = event("airflow", "big", number, 0);
+            big.payload = "x".repeat(1024 * 1024).into();
+            store.append(vec![NewEntry::event(&big).unwrap()]).await.unwrap();
+        }
+    });
+    let metrics = store.metrics();
+    assert_eq!((metrics.checkpoint.count(), metrics.checkpoints_failed.get()), (3, 0), "one for each 16 MiB");
+    let length = log_file(&path).metadata().unwrap().len();
+    assert!(length < 20 * 1024 * 1024, "{length} bytes");
 }
 
 fn check_open(prepare: impl Fn(&rusqlite::Connection), options: Options, expect: &str) {
