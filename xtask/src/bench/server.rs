@@ -1,0 +1,90 @@
+//! The release binary as a child process, with a configuration written for one measurement.
+
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// The ingest token of every measurement.
+pub(super) const TOKEN: &str = "bench-token-that-nobody-else-knows-0001";
+
+/// A server that is killed when it is dropped.
+pub(super) struct Server {
+    child: Child,
+    pub(super) address: SocketAddr,
+    /// Held until the server is gone.
+    _folder: tempfile::TempDir,
+}
+
+/// Builds the release binary.
+pub(super) fn build() -> Result<()> {
+    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--release", "--package", "trackside"]).status()?;
+    if built.success() { Ok(()) } else { bail!("the release build failed") }
+}
+
+impl Server {
+    /// Starts a server with this configuration (sections beside `server` and `tokens`), its data beside the clone's target
+    /// folder, so that the disk is the one the project lies on.
+    pub(super) fn start(configuration: &str) -> Result<Self> {
+        let target = Path::new("target");
+        std::fs::create_dir_all(target)?;
+        let folder = tempfile::TempDir::new_in(target)?;
+        let config = folder.path().join("config");
+        std::fs::create_dir(&config)?;
+        std::fs::write(folder.path().join("token"), TOKEN)?;
+        let data = folder.path().join("data");
+        let head = format!(
+            "server: {{listen: '127.0.0.1:0', data: '{}'}}\ntokens: [{{name: bench, role: ingest, secret: {{file: '{}'}}}}]\n",
+            data.display(),
+            folder.path().join("token").display(),
+        );
+        std::fs::write(config.join("trackside.yaml"), head + configuration)?;
+        let mut child = Command::new("target/release/trackside")
+            .args(["serve", "--config"])
+            .arg(&config)
+            .env("RUST_LOG", "warn")
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start target/release/trackside")?;
+        let stderr = child.stderr.take().context("no standard error")?;
+        let mut lines = BufReader::new(stderr).lines();
+        let address = loop {
+            let line = lines.next().context("the server ended before it listened")??;
+            if let Some(url) = line.strip_prefix("Trackside is at http://") {
+                break url.parse()?;
+            }
+        };
+        // Whatever it says later is passed on, so that the pipe never fills.
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok).filter(|line| !line.contains("Sign in")) {
+                eprintln!("{line}");
+            }
+        });
+        Ok(Self { child, address, _folder: folder })
+    }
+
+    /// Resident memory in bytes.
+    pub(super) fn resident(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+        Ok(kilobytes * 1024)
+    }
+
+    /// CPU time used so far, in seconds.
+    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).context("no CPU time");
+        // Linux counts these in hundredths of a second.
+        Ok((ticks(11)? + ticks(12)?) / 100.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
