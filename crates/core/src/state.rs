@@ -4,14 +4,15 @@
 //! [`State::take_changes`] and committed whole. Runs and attempts are a cache of the store: [`State::needed`] says what
 //! must be loaded before a batch is decided, [`State::forget_settled`] drops what is over. No decision is made here.
 
+mod needed;
+
+pub use needed::{Loaded, Needed};
+
 use crate::decision::{Alias, Change, Counters};
-use crate::event::Fact;
 use crate::ids::{IncidentId, Seq};
 use crate::incident::{Alert, AlertKey, Incident, IncidentState};
-use crate::input::{Entry, Input};
 use crate::pipeline::Pipeline;
 use crate::rules::{BadRuleset, Rules};
-use crate::ruleset::Ruleset;
 use crate::run::{Attempt, AttemptKey, Name, PipelineKey, Run, RunKey, RunState, RunUpdate};
 use crate::timer::{Timer, TimerKey};
 use jiff::Timestamp;
@@ -53,48 +54,6 @@ enum Dirty {
     Incident(IncidentId),
     Alert(AlertKey),
     Timer(TimerKey),
-}
-
-/// What the store gives back at start or for [`Needed`].
-#[derive(Clone, Debug, Default)]
-pub struct Loaded {
-    /// Last log entry decided.
-    pub cursor: Seq,
-    /// Rules in force.
-    pub ruleset: Option<Ruleset>,
-    /// Counters.
-    pub counters: Counters,
-    /// Runs.
-    pub runs: Vec<Run>,
-    /// Attempts of those runs.
-    pub attempts: Vec<Attempt>,
-    /// Further names.
-    pub aliases: Vec<Alias>,
-    /// All pipelines.
-    pub pipelines: Vec<Pipeline>,
-    /// All alerts.
-    pub alerts: Vec<Alert>,
-    /// Open incidents.
-    pub incidents: Vec<Incident>,
-    /// All timers.
-    pub timers: Vec<Timer>,
-}
-
-/// What must be loaded before some inputs can be decided.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needed {
-    /// Runs by any of their names: (source, pipeline, run id or alias).
-    pub runs: BTreeSet<(Name, Name, Name)>,
-    /// Incidents that are not open in memory.
-    pub incidents: BTreeSet<IncidentId>,
-}
-
-impl Needed {
-    /// True when nothing is missing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.incidents.is_empty()
-    }
 }
 
 /// The alias under which a run's far-end id is found when the run was first seen under another name.
@@ -190,59 +149,6 @@ impl State {
 
 /// Runs and attempts.
 impl State {
-    /// What these inputs refer to that is not in memory.
-    #[must_use]
-    pub fn needed(&self, entries: &[Entry]) -> Needed {
-        let mut needed = Needed::default();
-        for entry in entries {
-            match &entry.input {
-                Input::Event(event) => {
-                    if let Some(Fact::Run(update)) = &event.fact {
-                        self.needed_for(&event.source, update, &mut needed);
-                    }
-                }
-                Input::Command { command, .. } => {
-                    if let Some(id) = command.incident()
-                        && !self.incidents.contains_key(&id)
-                    {
-                        needed.incidents.insert(id);
-                    }
-                }
-                Input::Tick { due } => self.needed_at(*due, &mut needed),
-                Input::Outcome(outcome) => {
-                    needed.incidents.extend(outcome.incident.filter(|id| !self.incidents.contains_key(id)));
-                }
-                Input::Ruleset { .. } | Input::Lag { .. } => {}
-            }
-        }
-        needed
-    }
-
-    fn needed_at(&self, due: Timestamp, needed: &mut Needed) {
-        for (_, key) in self.due.iter().take_while(|(at, _)| *at <= due) {
-            let run = match key {
-                TimerKey::Hold { attempt } => &attempt.run,
-                TimerKey::RunLimit { run, .. } => run,
-                TimerKey::Missing { .. } | TimerKey::Fresh { .. } | TimerKey::ReportEnds { .. } => {
-                    continue;
-                }
-            };
-            if !self.runs.contains_key(run) {
-                needed.runs.insert((run.source.clone(), run.pipeline.clone(), run.run.clone()));
-            }
-        }
-    }
-
-    fn needed_for(&self, source: &str, update: &RunUpdate, needed: &mut Needed) {
-        if self.find_run(source, update).is_some() {
-            return;
-        }
-        let (source, pipeline): (Name, Name) = (source.into(), update.pipeline.as_str().into());
-        for name in update.run_id.iter().chain(&update.run_aliases) {
-            needed.runs.insert((source.clone(), pipeline.clone(), name.as_str().into()));
-        }
-    }
-
     /// The run an update is about, by any of its names.
     #[must_use]
     pub fn find_run(&self, source: &str, update: &RunUpdate) -> Option<&RunKey> {

@@ -75,6 +75,7 @@ pub(crate) fn start() -> Timestamp {
 
 impl Story {
     /// A story under rules given as JSON. Two teams and three connections are there already.
+    #[allow(clippy::needless_pass_by_value, reason = "stories read better with `json!` in place")]
     pub(crate) fn new(rules: serde_json::Value) -> Self {
         let mut ruleset = serde_json::json!({
             "teams": {
@@ -186,7 +187,7 @@ impl Story {
     /// The latest message through a connection is given up.
     pub(crate) fn dead(&mut self, connection: &str) -> &mut Self {
         let effects = self.decisions.iter().flat_map(|decision| &decision.effects);
-        let effect = effects.filter(|effect| effect.connection == connection).last().unwrap().clone();
+        let effect = effects.filter(|effect| effect.connection == connection).next_back().unwrap().clone();
         self.input(Input::Outcome(Box::new(Outcome {
             delivery: effect.id,
             connection: effect.connection,
