@@ -105,16 +105,9 @@ fn basic(encoded: &str) -> Result<Zeroizing<String>, BadCredential> {
         ALPHABET,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
-    let bytes = STANDARD
-        .decode(encoded)
-        .or_else(|_| LENIENT.decode(encoded))
-        .map_err(|_| BadCredential::Basic)?;
+    let bytes = STANDARD.decode(encoded).or_else(|_| LENIENT.decode(encoded)).map_err(|_| BadCredential::Basic)?;
     let pair = String::from_utf8(bytes).map_err(|_| BadCredential::Basic)?;
-    if pair.contains(':') {
-        Ok(Zeroizing::new(pair))
-    } else {
-        Err(BadCredential::Basic)
-    }
+    if pair.contains(':') { Ok(Zeroizing::new(pair)) } else { Err(BadCredential::Basic) }
 }
 
 #[cfg(test)]
@@ -131,10 +124,8 @@ mod tests {
             );
         }
         let found = presented(&map);
-        let candidates: Result<Vec<&str>, BadCredential> = found
-            .as_ref()
-            .map(|p| p.candidates().collect())
-            .map_err(|e| *e);
+        let candidates: Result<Vec<&str>, BadCredential> =
+            found.as_ref().map(|p| p.candidates().collect()).map_err(|e| *e);
         assert_eq!(candidates, expect.map(<[&str]>::to_vec), "{headers:?}");
     }
 
@@ -145,10 +136,7 @@ mod tests {
         check(&[("authorization", "bearer   ts_x ")], Ok(&["ts_x"]));
         check(&[("x-api-key", "ts_x")], Ok(&["ts_x"]));
         // Prefect: `user:pass` is the secret; curl -u x:TOKEN and curl -u TOKEN: put it on either side.
-        check(
-            &[("authorization", "Basic dXNlcjpwYXNz")],
-            Ok(&["pass", "user:pass"]),
-        );
+        check(&[("authorization", "Basic dXNlcjpwYXNz")], Ok(&["pass", "user:pass"]));
         check(&[("authorization", "Basic dHNfeDo=")], Ok(&["ts_x"]));
         check(&[("authorization", "Basic dHNfeDo")], Ok(&["ts_x"]));
     }
@@ -156,22 +144,13 @@ mod tests {
     #[test]
     fn what_is_refused() {
         use BadCredential as Bad;
-        check(
-            &[("authorization", "Bearer a"), ("authorization", "Bearer b")],
-            Err(Bad::Several),
-        );
-        check(
-            &[("authorization", "Bearer a"), ("x-api-key", "a")],
-            Err(Bad::Several),
-        );
+        check(&[("authorization", "Bearer a"), ("authorization", "Bearer b")], Err(Bad::Several));
+        check(&[("authorization", "Bearer a"), ("x-api-key", "a")], Err(Bad::Several));
         check(&[("authorization", "ts_x")], Err(Bad::Scheme));
         check(&[("authorization", "Digest username=a")], Err(Bad::Scheme));
         check(&[("authorization", "Basic !!")], Err(Bad::Basic));
         check(&[("authorization", "Basic dXNlcg==")], Err(Bad::Basic));
         check(&[("authorization", "Bearer \u{e9}")], Err(Bad::NotText));
-        check(
-            &[("authorization", &format!("Bearer {}", "a".repeat(9000)))],
-            Err(Bad::TooLong),
-        );
+        check(&[("authorization", &format!("Bearer {}", "a".repeat(9000)))], Err(Bad::TooLong));
     }
 }

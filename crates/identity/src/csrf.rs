@@ -20,24 +20,13 @@ pub struct ForeignOrigin;
 /// When the browser says that another site sent it, or says nothing.
 pub fn same_origin(headers: &HeaderMap, public_origin: &str) -> Result<(), ForeignOrigin> {
     if let Some(site) = headers.get("sec-fetch-site") {
-        return if site == "same-origin" {
-            Ok(())
-        } else {
-            Err(ForeignOrigin)
-        };
+        return if site == "same-origin" { Ok(()) } else { Err(ForeignOrigin) };
     }
-    let origin = headers
-        .get(ORIGIN)
-        .and_then(|value| value.to_str().ok())
-        .ok_or(ForeignOrigin)?;
+    let origin = headers.get(ORIGIN).and_then(|value| value.to_str().ok()).ok_or(ForeignOrigin)?;
     let host = headers.get(HOST).and_then(|value| value.to_str().ok());
-    let authority = origin
-        .strip_prefix("https://")
-        .or_else(|| origin.strip_prefix("http://"));
+    let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     let ours = origin.eq_ignore_ascii_case(public_origin)
-        || authority
-            .zip(host)
-            .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host));
+        || authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host));
     if ours { Ok(()) } else { Err(ForeignOrigin) }
 }
 
@@ -49,18 +38,9 @@ mod tests {
     fn check(headers: &[(&'static str, &'static str)], accepted: &str) {
         let map: HeaderMap = headers
             .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        let verdict = if same_origin(&map, "https://ts.example.net").is_ok() {
-            "accepted"
-        } else {
-            "refused"
-        };
+        let verdict = if same_origin(&map, "https://ts.example.net").is_ok() { "accepted" } else { "refused" };
         assert_eq!(verdict, accepted, "{headers:?}");
     }
 
@@ -68,35 +48,11 @@ mod tests {
     fn who_may_write() {
         check(&[("sec-fetch-site", "same-origin")], "accepted");
         check(&[("sec-fetch-site", "same-site")], "refused");
-        check(
-            &[
-                ("sec-fetch-site", "cross-site"),
-                ("origin", "https://ts.example.net"),
-            ],
-            "refused",
-        );
+        check(&[("sec-fetch-site", "cross-site"), ("origin", "https://ts.example.net")], "refused");
         check(&[("sec-fetch-site", "none")], "refused");
-        check(
-            &[
-                ("origin", "https://ts.example.net"),
-                ("host", "backend:4180"),
-            ],
-            "accepted",
-        );
-        check(
-            &[
-                ("origin", "http://127.0.0.1:4180"),
-                ("host", "127.0.0.1:4180"),
-            ],
-            "accepted",
-        );
-        check(
-            &[
-                ("origin", "https://evil.example"),
-                ("host", "ts.example.net"),
-            ],
-            "refused",
-        );
+        check(&[("origin", "https://ts.example.net"), ("host", "backend:4180")], "accepted");
+        check(&[("origin", "http://127.0.0.1:4180"), ("host", "127.0.0.1:4180")], "accepted");
+        check(&[("origin", "https://evil.example"), ("host", "ts.example.net")], "refused");
         check(&[("origin", "null"), ("host", "ts.example.net")], "refused");
         check(&[("host", "ts.example.net")], "refused");
     }

@@ -43,12 +43,7 @@ impl Links {
         }
         let token = Token::new(TokenForm::Bearer, random);
         let expires = now.saturating_add(LINK_LIFETIME).unwrap_or(now);
-        self.0.push_back(Offer {
-            hash: token.hash(),
-            person: person.to_owned(),
-            role,
-            expires,
-        });
+        self.0.push_back(Offer { hash: token.hash(), person: person.to_owned(), role, expires });
         token
     }
 
@@ -57,10 +52,7 @@ impl Links {
         self.purge(now);
         let hash = TokenHash::of(presented);
         let position = self.0.iter().position(|offer| offer.hash == hash)?;
-        self.0.remove(position).map(|offer| Redeemed {
-            person: offer.person,
-            role: offer.role,
-        })
+        self.0.remove(position).map(|offer| Redeemed { person: offer.person, role: offer.role })
     }
 
     fn purge(&mut self, now: Timestamp) {
@@ -83,13 +75,7 @@ mod tests {
         let second = links.offer([2; 32], "console", Role::Viewer, at(0));
         assert_eq!(links.redeem("ts_unknown", at(1)), None);
         let got = links.redeem(first.expose(), at(9));
-        assert_eq!(
-            got,
-            Some(Redeemed {
-                person: "console".to_owned(),
-                role: Role::Admin
-            })
-        );
+        assert_eq!(got, Some(Redeemed { person: "console".to_owned(), role: Role::Admin }));
         assert_eq!(links.redeem(first.expose(), at(9)), None, "used");
         assert_eq!(links.redeem(second.expose(), at(10)), None, "too late");
     }

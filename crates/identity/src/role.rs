@@ -9,9 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A role. Ordered as a ladder from `Viewer` to `Admin`; `Ingest` stands apart.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Send events through the doors. Includes nothing else and is included in nothing.
@@ -28,13 +26,7 @@ pub enum Role {
 
 impl Role {
     /// Every role, lowest first.
-    pub const ALL: [Self; 5] = [
-        Self::Ingest,
-        Self::Viewer,
-        Self::Responder,
-        Self::Operator,
-        Self::Admin,
-    ];
+    pub const ALL: [Self; 5] = [Self::Ingest, Self::Viewer, Self::Responder, Self::Operator, Self::Admin];
 
     /// Whether a caller with this role may do what needs `needed`.
     #[must_use]
@@ -67,10 +59,7 @@ impl fmt::Display for Role {
 impl FromStr for Role {
     type Err = UnknownRole;
     fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| UnknownRole(text.to_owned()))
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| UnknownRole(text.to_owned()))
     }
 }
 
@@ -88,11 +77,8 @@ mod tests {
         let table: Vec<String> = Role::ALL
             .into_iter()
             .map(|role| {
-                let may: Vec<&str> = Role::ALL
-                    .into_iter()
-                    .filter(|needed| role.allows(*needed))
-                    .map(Role::as_str)
-                    .collect();
+                let may: Vec<&str> =
+                    Role::ALL.into_iter().filter(|needed| role.allows(*needed)).map(Role::as_str).collect();
                 format!("{role}: {}", may.join(" "))
             })
             .collect();
@@ -113,9 +99,6 @@ mod tests {
         for role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
-        assert_eq!(
-            "Admin".parse::<Role>(),
-            Err(UnknownRole("Admin".to_owned()))
-        );
+        assert_eq!("Admin".parse::<Role>(), Err(UnknownRole("Admin".to_owned())));
     }
 }

@@ -62,11 +62,8 @@ impl SessionKey {
             Subject::Token(name) => ("token", name),
             Subject::Link { person, role } => (role.as_str(), person),
         };
-        let signed = format!(
-            "v1.{}.{kind}.{}",
-            session.expires.as_second(),
-            URL_SAFE_NO_PAD.encode(subject.as_bytes())
-        );
+        let signed =
+            format!("v1.{}.{kind}.{}", session.expires.as_second(), URL_SAFE_NO_PAD.encode(subject.as_bytes()));
         let mac = URL_SAFE_NO_PAD.encode(self.mac(&signed).finalize().into_bytes());
         format!("{signed}.{mac}")
     }
@@ -78,19 +75,14 @@ impl SessionKey {
             return None;
         }
         let (signed, mac) = value.rsplit_once('.')?;
-        self.mac(signed)
-            .verify_slice(&URL_SAFE_NO_PAD.decode(mac).ok()?)
-            .ok()?;
+        self.mac(signed).verify_slice(&URL_SAFE_NO_PAD.decode(mac).ok()?).ok()?;
         let mut parts = signed.strip_prefix("v1.")?.splitn(3, '.');
         let expires = Timestamp::from_second(parts.next()?.parse().ok()?).ok()?;
         let kind = parts.next()?;
         let name = String::from_utf8(URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok()?;
         let subject = match kind {
             "token" => Subject::Token(name),
-            role => Subject::Link {
-                person: name,
-                role: role.parse().ok()?,
-            },
+            role => Subject::Link { person: name, role: role.parse().ok()? },
         };
         (now < expires).then_some(Session { subject, expires })
     }
@@ -154,10 +146,7 @@ impl Transport {
             Self::Tls => "; Secure",
             Self::Plain => "",
         };
-        format!(
-            "{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}",
-            self.cookie_name()
-        )
+        format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", self.cookie_name())
     }
 }
 
@@ -171,15 +160,9 @@ mod tests {
 
     fn sessions() -> [Session; 2] {
         [
+            Session { subject: Subject::Token("alice".to_owned()), expires: at(2_000) },
             Session {
-                subject: Subject::Token("alice".to_owned()),
-                expires: at(2_000),
-            },
-            Session {
-                subject: Subject::Link {
-                    person: "console.v1".to_owned(),
-                    role: Role::Admin,
-                },
+                subject: Subject::Link { person: "console.v1".to_owned(), role: Role::Admin },
                 expires: at(2_000),
             },
         ]
@@ -200,11 +183,7 @@ mod tests {
         let key = SessionKey::new([7; 32]);
         let [session, _] = sessions();
         let value = key.seal(&session);
-        assert_eq!(
-            SessionKey::new([8; 32]).open(&value, at(0)),
-            None,
-            "another key"
-        );
+        assert_eq!(SessionKey::new([8; 32]).open(&value, at(0)), None, "another key");
         for position in 0..value.len() {
             let mut forged = value.clone().into_bytes();
             forged[position] = if forged[position] == b'A' { b'B' } else { b'A' };
@@ -227,9 +206,6 @@ mod tests {
             Transport::Tls.begin("x"),
             "__Host-trackside=x; Path=/; Max-Age=604800; HttpOnly; SameSite=Lax; Secure"
         );
-        assert_eq!(
-            Transport::Plain.end(),
-            "trackside=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
-        );
+        assert_eq!(Transport::Plain.end(), "trackside=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
     }
 }

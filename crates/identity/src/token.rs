@@ -139,12 +139,7 @@ fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()
-        .flat_map(|byte| {
-            [
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]
-        })
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
         .map(char::from)
         .collect()
 }
@@ -156,10 +151,7 @@ mod tests {
     #[test]
     fn forms() {
         let bearer = Token::new(TokenForm::Bearer, [0xff; 32]);
-        assert_eq!(
-            bearer.expose(),
-            "ts___________________________________________8"
-        );
+        assert_eq!(bearer.expose(), "ts___________________________________________8");
         assert_eq!(bearer.expose().len(), PREFIX.len() + 43);
         let key = Token::new(TokenForm::RoutingKey, [0xa5; 32]);
         assert_eq!(key.expose(), "a5".repeat(16));

@@ -16,10 +16,7 @@ fn references_are_read_and_everything_else_is_refused_without_repeating_it() {
     for (pairs, says) in [
         (&[][..], "empty mapping"),
         (&[("hunter2", "")][..], "unknown secret source"),
-        (
-            &[("env", "A"), ("file", "hunter2")][..],
-            "more than one source",
-        ),
+        (&[("env", "A"), ("file", "hunter2")][..], "more than one source"),
         (&[("env", "hunter2-is-here")][..], "letters, digits"),
     ] {
         let error = from_map(pairs).unwrap_err();
@@ -32,16 +29,10 @@ fn references_are_read_and_everything_else_is_refused_without_repeating_it() {
 fn a_literal_is_refused_without_repeating_it() {
     let literal = IntoDeserializer::<ValueError>::into_deserializer("hunter2");
     let error = SecretRef::deserialize(literal).unwrap_err().to_string();
-    assert!(
-        error.contains("literal secret is refused") && !error.contains("hunter2"),
-        "{error}"
-    );
+    assert!(error.contains("literal secret is refused") && !error.contains("hunter2"), "{error}");
     let number = IntoDeserializer::<ValueError>::into_deserializer(4711_u64);
     let error = SecretRef::deserialize(number).unwrap_err().to_string();
-    assert!(
-        error.contains("literal secret is refused") && !error.contains("4711"),
-        "{error}"
-    );
+    assert!(error.contains("literal secret is refused") && !error.contains("4711"), "{error}");
 }
 
 fn file_with(name: &str, content: &[u8]) -> SecretRef {
@@ -62,42 +53,19 @@ fn a_file_is_read_again_each_time_and_loses_one_line_break() {
 fn what_cannot_be_a_secret_is_an_error_that_names_the_place_only() {
     for (name, content, says) in [
         ("empty", &b"\n"[..], "is empty"),
-        (
-            "long",
-            &vec![b'x'; SECRET_BYTES + 1][..],
-            "more than 65536 bytes",
-        ),
+        ("long", &vec![b'x'; SECRET_BYTES + 1][..], "more than 65536 bytes"),
         ("binary", &b"hunter2\xff"[..], "not valid UTF-8"),
     ] {
         let error = file_with(name, content).resolve().unwrap_err().to_string();
         assert!(error.contains(says) && error.contains(name), "{error}");
-        assert!(
-            !error.contains("hunter2") && !error.contains("xxx"),
-            "{error}"
-        );
+        assert!(!error.contains("hunter2") && !error.contains("xxx"), "{error}");
     }
-    let longest = file_with(
-        "longest",
-        &[vec![b'x'; SECRET_BYTES], b"\r\n".to_vec()].concat(),
-    );
-    assert_eq!(
-        longest.resolve().unwrap().expose_secret().len(),
-        SECRET_BYTES
-    );
-    let missing = SecretRef::File("/nowhere/at/all".into())
-        .resolve()
-        .unwrap_err();
-    assert_eq!(
-        missing.to_string(),
-        "secret file `/nowhere/at/all` cannot be read: no such file"
-    );
-    let unset = SecretRef::Env("TRACKSIDE_TEST_UNSET".into())
-        .resolve()
-        .unwrap_err();
-    assert_eq!(
-        unset,
-        SecretError::EnvMissing("TRACKSIDE_TEST_UNSET".into())
-    );
+    let longest = file_with("longest", &[vec![b'x'; SECRET_BYTES], b"\r\n".to_vec()].concat());
+    assert_eq!(longest.resolve().unwrap().expose_secret().len(), SECRET_BYTES);
+    let missing = SecretRef::File("/nowhere/at/all".into()).resolve().unwrap_err();
+    assert_eq!(missing.to_string(), "secret file `/nowhere/at/all` cannot be read: no such file");
+    let unset = SecretRef::Env("TRACKSIDE_TEST_UNSET".into()).resolve().unwrap_err();
+    assert_eq!(unset, SecretError::EnvMissing("TRACKSIDE_TEST_UNSET".into()));
 }
 
 #[test]
