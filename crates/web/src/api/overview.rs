@@ -6,7 +6,7 @@ use crate::state::AppState;
 use axum::Json;
 use axum::extract::State;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 use trackside_core::pipeline::Pipeline;
 use trackside_store::stats::{Hour, Latency, Outcomes, Overview};
@@ -145,6 +145,10 @@ pub(crate) async fn read(state: &AppState, zone: Option<&str>) -> Result<Overvie
         Some(name) => TimeZone::get(name).map_err(|error| Problem::bad("zone", error.to_string()))?,
     };
     let now = state.now();
-    let midnight = now.to_zoned(zone).start_of_day().map_err(|error| Problem::bad("zone", error.to_string()))?;
-    Ok(state.store.overview(now, midnight.timestamp()).await?)
+    let bad = |error: jiff::Error| Problem::bad("zone", error.to_string());
+    let midnight = now.to_zoned(zone).start_of_day().map_err(bad)?;
+    // Up to the end of this hour, so that the hours shown are those of the clock.
+    let hour = TimestampRound::new().smallest(Unit::Hour).mode(RoundMode::Ceil);
+    let end = now.round(hour).map_err(bad)?;
+    Ok(state.store.overview(end, midnight.timestamp()).await?)
 }

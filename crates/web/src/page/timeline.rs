@@ -59,11 +59,20 @@ fn one(step: &Step) -> Markup {
 
 fn past(detail: &IncidentDetail) -> Vec<Step> {
     let reasons: BTreeMap<Seq, &Explanation> = detail.explanations.iter().map(|why| (why.seq, why)).collect();
-    let told = |row: &&AuditRow| {
-        !matches!(row.action.as_str(), "delivery.delivered" | "delivery.dead" | "delivery.superseded")
+    let chosen: BTreeMap<DeliveryId, &AuditRow> = detail
+        .audit
+        .iter()
+        .filter(|row| row.action == "notify.decided")
+        .filter_map(|row| Some((row.delivery?, row)))
+        .collect();
+    let own_step = |row: &&AuditRow| match row.action.as_str() {
+        // Told with the message itself.
+        "notify.decided" => row.delivery.is_none(),
+        "delivery.delivered" | "delivery.dead" | "delivery.superseded" => false,
+        _ => true,
     };
-    let mut steps: Vec<Step> = detail.audit.iter().filter(told).map(|row| happened(row, &reasons)).collect();
-    steps.extend(detail.deliveries.iter().map(sent));
+    let mut steps: Vec<Step> = detail.audit.iter().filter(own_step).map(|row| happened(row, &reasons)).collect();
+    steps.extend(detail.deliveries.iter().map(|row| sent(row, chosen.get(&row.effect.id).copied())));
     steps
 }
 
@@ -85,8 +94,8 @@ fn happened(row: &AuditRow, reasons: &BTreeMap<Seq, &Explanation>) -> Step {
     Step { at: Some(row.at), tone, title, more, leads_to: row.event.map(Place::Event) }
 }
 
-/// A message as a step.
-fn sent(row: &Delivery) -> Step {
+/// A message as a step; `chosen` says why this connection was told.
+fn sent(row: &Delivery, chosen: Option<&AuditRow>) -> Step {
     let error = row.last_error.as_deref().unwrap_or("no reason was recorded");
     let tries = plural(u64::from(row.attempts), "attempt", "attempts");
     let (tone, more) = match row.state {
@@ -98,6 +107,10 @@ fn sent(row: &Delivery) -> Step {
         DeliveryState::Pending => ("info", "waits for its turn".to_owned()),
     };
     let title = format!("{} through {}", action(row.effect.action), row.effect.connection);
+    let more = match chosen {
+        Some(why) => format!("{more} · {}", why.summary),
+        None => more,
+    };
     Step { at: Some(row.effect.at), tone, title, more, leads_to: Some(Place::Delivery(row.effect.id)) }
 }
 

@@ -10,8 +10,10 @@ use trackside_web::routes;
 /// Route by route: who may use it. A change here is a change of who may do what.
 #[test]
 fn the_table_of_routes_and_roles() {
-    let table: Vec<String> =
-        routes().into_iter().map(|route| format!("{:<9} {:<6} {}", route.needs, route.method.as_str(), route.path)).collect();
+    let table: Vec<String> = routes()
+        .into_iter()
+        .map(|route| format!("{:<9} {:<6} {}", route.needs, route.method.as_str(), route.path))
+        .collect();
     insta::assert_snapshot!(table.join("\n"));
 }
 
@@ -49,10 +51,8 @@ async fn ask(world: &World, method: &Method, path: &str, caller: Option<Role>) -
         .replace("{id}", "00000000-0000-0000-0000-000000000000")
         .replace("{name}", "x")
         .replace(['{', '}'], "");
-    let mut headers = vec![
-        ("content-type", "application/json".to_owned()),
-        ("sec-fetch-site", "same-origin".to_owned()),
-    ];
+    let mut headers =
+        vec![("content-type", "application/json".to_owned()), ("sec-fetch-site", "same-origin".to_owned())];
     headers.extend(caller.map(bearer));
     let body = match path.as_str() {
         "/v2/enqueue" | "/v2/change/enqueue" => json!({
@@ -64,7 +64,11 @@ async fn ask(world: &World, method: &Method, path: &str, caller: Option<Role>) -
     };
     if path == "/api/events/in" {
         // The socket's credential comes in a frame; its own test holds that it is asked for.
-        return if caller.is_some_and(|role| role.allows(Role::Ingest)) { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        return if caller.is_some_and(|role| role.allows(Role::Ingest)) {
+            StatusCode::OK
+        } else {
+            StatusCode::UNAUTHORIZED
+        };
     }
     let answer = world.send(method.clone(), &path, &headers, Body::from(body)).await;
     if answer.text().contains("Invalid routing key") { StatusCode::UNAUTHORIZED } else { answer.status }
@@ -75,7 +79,10 @@ async fn browsers_are_led_to_the_sign_in_page_and_programs_are_told() {
     let world = World::new().await;
     let accept = |what: &str| [("accept", what.to_owned())];
     let page = world.send(Method::GET, "/runs?state=failed", &accept("text/html,*/*"), Body::empty()).await;
-    assert_eq!((page.status, page.header("location")), (StatusCode::SEE_OTHER, "/sign-in?next=%2Fruns%3Fstate%3Dfailed"));
+    assert_eq!(
+        (page.status, page.header("location")),
+        (StatusCode::SEE_OTHER, "/sign-in?next=%2Fruns%3Fstate%3Dfailed")
+    );
     let program = world.send(Method::GET, "/runs", &accept("application/json"), Body::empty()).await;
     assert_eq!(program.status, StatusCode::UNAUTHORIZED);
     assert_eq!(program.header("www-authenticate"), "Bearer realm=\"trackside\"");
@@ -86,10 +93,8 @@ async fn browsers_are_led_to_the_sign_in_page_and_programs_are_told() {
 async fn prefect_basic_and_api_key_headers_are_credentials() {
     let world = World::new().await;
     // base64("user:viewer" and zeros to 32 characters)
-    let basic = base64::Engine::encode(
-        &base64::engine::general_purpose::STANDARD,
-        format!("anybody:{}", secret(Role::Viewer)),
-    );
+    let basic =
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("anybody:{}", secret(Role::Viewer)));
     for (headers, status) in [
         (vec![("authorization", format!("Basic {basic}"))], 200),
         (vec![("x-api-key", secret(Role::Viewer))], 200),

@@ -75,14 +75,14 @@ pub(crate) fn bearer(role: Role) -> (&'static str, String) {
 }
 
 impl World {
-    /// A server with a token for every role, two teams and three connections, at 2026-11-20 02:14 UTC.
+    /// A server with a token for every role, two teams and three connections, at 2026-11-19 02:14 UTC.
     pub(crate) async fn new() -> Self {
         Self::with(Store::memory().expect("a database in memory"), ruleset()).await
     }
 
     /// The same over another store, with other rules.
     pub(crate) async fn with(store: Store, ruleset: Ruleset) -> Self {
-        let now = Arc::new(Mutex::new("2026-11-20T02:14:00Z".parse().expect("a time")));
+        let now = Arc::new(Mutex::new("2026-11-19T02:14:00Z".parse().expect("a time")));
         let (decided, stopping) = (watch::Sender::new(0), watch::Sender::new(false));
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
@@ -260,7 +260,8 @@ fn configured(ruleset: &Ruleset) -> Configured {
         expires: None,
         hash: TokenHash::of(&secret(role)),
     };
-    let connection = |kind: &str, address: &str, sends| ConnectionInfo { kind: kind.to_owned(), address: address.to_owned(), sends };
+    let connection =
+        |kind: &str, address: &str, sends| ConnectionInfo { kind: kind.to_owned(), address: address.to_owned(), sends };
     let connections = [
         ("pd-payments", connection("pagerduty", "https://events.pagerduty.com", Sends::Messages)),
         ("slack-data", connection("slack", "#data-alerts", Sends::Messages)),

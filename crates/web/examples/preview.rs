@@ -1,0 +1,247 @@
+//! Serves the pages over a day of made-up history, for looking at them: `cargo run -p trackside-web --example preview`.
+//!
+//! Everything goes the way of real data: events into the log, decisions, deliveries with attempts. Only the far ends
+//! are made up. Prints an address that signs in.
+
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/it/world.rs"]
+mod world;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use trackside_core::event::{Event, Fact, Labels};
+use trackside_core::ids::{EventId, derive};
+use trackside_core::input::DeliveryResult;
+use trackside_core::run::{AttemptRef, RunReport, RunUpdate, System};
+use trackside_identity::role::Role;
+use trackside_store::Store;
+use trackside_store::log::NewEntry;
+use trackside_store::outbox::{AttemptRecord, AttemptVerdict, Next};
+use trackside_web::{Listener, serve};
+use world::World;
+
+/// A pipeline of the history: system, name, owner, minutes between runs, mean duration in seconds, failures per 100.
+struct Pipeline(System, &'static str, &'static str, i64, f64, u64);
+
+const PIPELINES: [Pipeline; 7] = [
+    Pipeline(System::Prefect, "ml_features_hourly", "ml-research", 20, 290.0, 3),
+    Pipeline(System::Teamcity, "deploy api-gateway", "platform", 45, 850.0, 4),
+    Pipeline(System::Prefect, "exchange-rates-daily", "finance-data", 12, 420.0, 9),
+    Pipeline(System::Airflow, "warehouse_compact", "platform", 9, 190.0, 2),
+    Pipeline(System::Airflow, "orders_daily", "payments", 30, 700.0, 0),
+    Pipeline(System::Airflow, "ledger_export", "finance-data", 41, 300.0, 0),
+    Pipeline(System::Openlineage, "spark_sessions", "ml-research", 15, 95.0, 1),
+];
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let listen = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4190".to_owned());
+    let world = World::with(Store::memory().expect("a database in memory"), rules()).await;
+    #[allow(clippy::disallowed_methods, reason = "a preview is a shell")]
+    let end = Timestamp::now();
+    history(&world, end).await;
+    trouble(&world, end).await;
+    let tcp = tokio::net::TcpListener::bind(&listen).await.expect("a free address");
+    let mut link = world.state.sign_in_link("preview", Role::Admin);
+    link.set_host(Some("127.0.0.1")).expect("a host");
+    link.set_port(tcp.local_addr().ok().map(|address| address.port())).expect("a port");
+    println!("{link}");
+    let serving = serve(vec![Listener { tcp, tls: None }], world.router.clone(), world.stopping.subscribe());
+    world.while_deciding(serving).await;
+}
+
+fn rules() -> trackside_core::ruleset::Ruleset {
+    let mut rules = world::ruleset();
+    for team in ["ml-research", "finance-data"] {
+        let notify = json!({"notify": [{"via": "slack-data"}]});
+        rules.teams.insert(team.to_owned(), serde_json::from_value(notify).expect("a team"));
+    }
+    rules
+}
+
+/// A day of runs.
+async fn history(world: &World, end: Timestamp) {
+    let begin = end - SignedDuration::from_hours(26);
+    let mut runs: Vec<(Timestamp, f64, bool, &Pipeline)> = Vec::new();
+    for pipeline in &PIPELINES {
+        let Pipeline(_, name, _, every, mean, failing) = pipeline;
+        let mut at = begin;
+        while at < end - SignedDuration::from_mins(30) {
+            let dice = dice(name, at);
+            let busy = if at.as_second() / 3_600 % 24 == 4 { 12 } else { 1 };
+            let fails = dice % 100 < failing * busy;
+            runs.push((at, mean * (0.6 + (dice % 83) as f64 / 100.0), fails, pipeline));
+            at += SignedDuration::from_mins(every - 3 + (dice % 7) as i64);
+        }
+    }
+    runs.sort_by_key(|(at, ..)| *at);
+    for (at, seconds, fails, Pipeline(system, name, owner, ..)) in runs {
+        let run = format!("scheduled__{}", at.strftime("%Y-%m-%dT%H:%M:%S+00:00"));
+        let over = at + SignedDuration::from_millis((seconds * 1000.0) as i64);
+        let end = if fails { RunReport::Failed } else { RunReport::Succeeded };
+        let error = fails.then(|| "OperationalError: connection to server at \"warehouse\" timed out".to_owned());
+        let update =
+            RunUpdate { started: Some(at), ended: Some(over), error, ..update(*system, name, &run, owner, end) };
+        report(world, over, update).await;
+        deliver(world).await;
+    }
+}
+
+/// What the night looks like: a pipeline that fails for the third time, a run under way, a message that did not go out.
+async fn trouble(world: &World, end: Timestamp) {
+    let ago = |minutes: i64| end - SignedDuration::from_mins(minutes);
+    let stack = "OperationalError: connection refused by Snowflake\n  File \"/dags/orders.py\", line 88, in load\n    cursor.execute(sql)";
+    for minutes in [19, 12, 6] {
+        let run = format!("scheduled__{}", ago(minutes + 4).strftime("%Y-%m-%dT%H:%M:00+00:00"));
+        let running = RunUpdate {
+            started: Some(ago(minutes + 4)),
+            ..update(System::Airflow, "orders_daily", &run, "payments", RunReport::Started)
+        };
+        report(world, ago(minutes + 4), running).await;
+        let task = AttemptRef {
+            task: "load_to_warehouse".to_owned(),
+            map_index: None,
+            try_number: Some(1),
+            retries: Some(0),
+            aliases: Vec::new(),
+        };
+        let failed = RunUpdate {
+            attempt: Some(task),
+            started: Some(ago(minutes + 3)),
+            ended: Some(ago(minutes)),
+            error: Some(stack.to_owned()),
+            log_url: Some("https://airflow.example.net/dags/orders_daily/log".to_owned()),
+            ..update(System::Airflow, "orders_daily", &run, "payments", RunReport::Failed)
+        };
+        report(world, ago(minutes), failed).await;
+        let over = RunUpdate {
+            started: Some(ago(minutes + 4)),
+            ended: Some(ago(minutes)),
+            ..update(System::Airflow, "orders_daily", &run, "payments", RunReport::Failed)
+        };
+        report(world, ago(minutes), over).await;
+        deliver(world).await;
+    }
+    for (minutes, system, name, owner) in [
+        (3, System::Airflow, "warehouse_compact", "platform"),
+        (1, System::Prefect, "ml_features_hourly", "ml-research"),
+    ] {
+        let running =
+            RunUpdate { started: Some(ago(minutes)), ..update(system, name, "manual__now", owner, RunReport::Started) };
+        report(world, ago(minutes), running).await;
+    }
+    world.set(end).await;
+    deliver(world).await;
+}
+
+fn update(system: System, pipeline: &str, run: &str, owner: &str, report: RunReport) -> RunUpdate {
+    RunUpdate {
+        system,
+        pipeline: pipeline.to_owned(),
+        run_id: Some(run.to_owned()),
+        run_aliases: Vec::new(),
+        attempt: None,
+        report,
+        started: None,
+        ended: None,
+        nominal: None,
+        error: None,
+        owners: vec![owner.to_owned()],
+        tags: vec![format!("team:{owner}")],
+        url: (system == System::Airflow).then(|| format!("https://airflow.example.net/dags/{pipeline}/runs/{run}")),
+        log_url: None,
+        doc: None,
+        clear_number: 0,
+        rows: None,
+        task_states: Default::default(),
+    }
+}
+
+async fn report(world: &World, at: Timestamp, update: RunUpdate) {
+    world.set(at).await;
+    let source = match update.system {
+        System::Airflow => "airflow-prod",
+        System::Prefect => "prefect",
+        System::Teamcity => "teamcity",
+        _ => "spark",
+    };
+    let word = format!("{:?}", update.report).to_lowercase();
+    let what = if update.attempt.is_some() { "task" } else { "run" };
+    let id = derive("preview", &[&update.pipeline, update.run_id.as_deref().unwrap_or(""), &word, what]);
+    let name = format!("{}.{}", update.pipeline, update.run_id.as_deref().unwrap_or(""));
+    let event = Event {
+        id: EventId(id),
+        source: source.to_owned(),
+        occurred: at,
+        received: at,
+        event: format!("{source}.{what}.{word}"),
+        resource: Labels::from([
+            ("prefect.resource.id".to_owned(), format!("{source}.run.{name}")),
+            ("prefect.resource.name".to_owned(), update.pipeline.clone()),
+        ]),
+        related: Vec::new(),
+        payload: json!({"state": word, "error": update.error, "owner": update.owners}),
+        follows: None,
+        fact: Some(Fact::Run(Box::new(update))),
+    };
+    world.store.append(vec![NewEntry::event(&event).expect("an event")]).await.expect("appended");
+    world.decide().await;
+}
+
+/// The far ends: PagerDuty is busy at the first try, Slack takes everything, one message in twenty is refused.
+async fn deliver(world: &World) {
+    loop {
+        let now = world.now();
+        let due = world.store.due(now, &[], 50).await.expect("readable");
+        if due.is_empty() {
+            break;
+        }
+        for row in due {
+            let ids = [row.effect.id];
+            world.store.claim(&ids, now + SignedDuration::from_secs(30)).await.expect("claimed");
+            let found = world.store.delivery(row.effect.id).await.expect("readable").expect("there");
+            let pagerduty = row.effect.connection == "pd-payments";
+            let first = found.delivery.attempts == 1;
+            let refused = dice(&row.effect.id.to_string(), now) % 20 == 0;
+            let took = 60 + dice(&row.effect.key, now) % 220;
+            let (verdict, status, answer) = match (refused, pagerduty && first) {
+                (true, _) => (AttemptVerdict::Refused, 404, "channel_not_found"),
+                (_, true) => (AttemptVerdict::Retry, 429, "{\"status\":\"throttle exceeded\"}"),
+                _ => (
+                    AttemptVerdict::Done,
+                    if pagerduty { 202 } else { 200 },
+                    "{\"status\":\"success\",\"message\":\"Event processed\"}",
+                ),
+            };
+            let error = (verdict != AttemptVerdict::Done).then(|| format!("answered {status}: {answer}"));
+            let attempt = AttemptRecord {
+                at: now,
+                took_ms: u32::try_from(took).unwrap_or(0),
+                verdict,
+                status: Some(status),
+                request: Some(format!(
+                    "POST https://far.example.net/v2/enqueue\n\n{}",
+                    json!({"summary": row.effect.notice.title, "dedup_key": row.effect.key})
+                )),
+                answer: Some(answer.to_owned()),
+                error: error.clone(),
+                far_ref: None,
+                in_doubt: false,
+            };
+            let next = match verdict {
+                AttemptVerdict::Retry => Next::Retry { due: now },
+                AttemptVerdict::Refused => Next::End(DeliveryResult::Dead { error: error.unwrap_or_default() }),
+                _ => Next::End(DeliveryResult::Delivered),
+            };
+            let done = now + SignedDuration::from_millis(took as i64);
+            world.store.record_attempt(&found.delivery, &attempt, &next, done).await.expect("recorded");
+        }
+        world.decide().await;
+    }
+}
+
+/// A number that looks random and repeats.
+fn dice(name: &str, at: Timestamp) -> u64 {
+    u64::from(derive("dice", &[name, &at.as_second().to_string()]).as_bytes()[0]) * 7
+        + u64::from(derive("die", &[name, &at.as_second().to_string()]).as_bytes()[3])
+}
