@@ -4,10 +4,12 @@ use crate::behaviour::Behaviour;
 use crate::http::{App, Http};
 use crate::journal::Journal;
 use crate::pagerduty::Pagerduty;
+use crate::requests::Requests;
 use crate::server::Server;
 use crate::slack::Slack;
 use crate::smtp::Mailbox;
 use crate::webhook::Webhook;
+use jiff::Timestamp;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub const WEBHOOK_SECRET: &str = "whsec_c2ltc2ltc2ltc2ltc2ltc2ltc2ltc2lt";
 pub struct FarEnd<S> {
     server: Server,
     state: Arc<S>,
+    requests: Requests,
 }
 
 impl<S> FarEnd<S> {
@@ -44,6 +47,13 @@ impl<S> FarEnd<S> {
     /// Changes how it behaves; in force for new requests when this returns.
     pub async fn set(&self, behaviour: Behaviour) {
         self.server.set(behaviour).await;
+    }
+
+    /// When it was asked for something, oldest first, whether it took it or not; for mail, each `MAIL FROM`. A refused
+    /// connection asks for nothing.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Timestamp> {
+        self.requests.times()
     }
 
     /// What it knows.
@@ -74,13 +84,14 @@ impl FarEnds {
     /// # Errors
     /// When a port cannot be opened.
     pub async fn start(journal: Journal) -> io::Result<Self> {
-        let mailbox = Mailbox::new(journal.clone());
+        let requests = Requests::default();
+        let mailbox = Mailbox::new(journal.clone(), requests.clone());
         let mail_server = Server::start(mailbox.clone()).await?;
         Ok(Self {
             pagerduty: http(Pagerduty::new(journal.clone()), &journal).await?,
             slack: http(Slack::new(journal.clone(), SLACK_TOKEN), &journal).await?,
             webhook: http(Webhook::new(journal.clone(), WEBHOOK_SECRET), &journal).await?,
-            mail: FarEnd { server: mail_server, state: Arc::new(mailbox) },
+            mail: FarEnd { server: mail_server, state: Arc::new(mailbox), requests },
             journal,
         })
     }
@@ -88,6 +99,8 @@ impl FarEnds {
 
 async fn http<A: App>(app: A, journal: &Journal) -> io::Result<FarEnd<A>> {
     let state = Arc::new(app);
-    let server = Server::start(Http { app: Arc::clone(&state), journal: journal.clone() }).await?;
-    Ok(FarEnd { server, state })
+    let requests = Requests::default();
+    let http = Http { app: Arc::clone(&state), journal: journal.clone(), requests: requests.clone() };
+    let server = Server::start(http).await?;
+    Ok(FarEnd { server, state, requests })
 }

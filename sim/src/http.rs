@@ -3,6 +3,7 @@
 use crate::behaviour::Behaviour;
 use crate::journal::Journal;
 use crate::page;
+use crate::requests::Requests;
 use crate::server::Protocol;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited, StreamBody, combinators::BoxBody};
@@ -57,6 +58,7 @@ pub(crate) trait App: Send + Sync + 'static {
 pub(crate) struct Http<A> {
     pub(crate) app: Arc<A>,
     pub(crate) journal: Journal,
+    pub(crate) requests: Requests,
 }
 
 /// The connection ends without an answer.
@@ -75,15 +77,14 @@ type Body = BoxBody<Bytes, Infallible>;
 
 impl<A: App> Protocol for Http<A> {
     async fn serve(&self, stream: TcpStream, behaviour: watch::Receiver<Behaviour>) {
-        let service = service_fn(|request| answer(&*self.app, &self.journal, request, behaviour.clone()));
+        let service = service_fn(|request| answer(self, request, behaviour.clone()));
         // Ends with an error whenever the behaviour is to hang up, or the sender does.
         let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     }
 }
 
 async fn answer<A: App>(
-    app: &A,
-    journal: &Journal,
+    http: &Http<A>,
     request: Request<Incoming>,
     mut behaviour: watch::Receiver<Behaviour>,
 ) -> Result<Response<Body>, HungUp> {
@@ -97,8 +98,10 @@ async fn answer<A: App>(
         body: &body,
     };
     if parts.method == Method::GET && asked.path == "/" {
-        return Ok(response(page::render(&journal.arrivals(), journal.now())));
+        return Ok(response(page::render(&http.journal.arrivals(), http.journal.now())));
     }
+    http.requests.note(http.journal.now());
+    let app = &*http.app;
     let now = *behaviour.borrow_and_update();
     match now {
         Behaviour::Healthy => Ok(response(app.reply(&asked))),

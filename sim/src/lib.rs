@@ -15,4 +15,5 @@ pub mod webhook;
 
 mod http;
 mod page;
+mod requests;
 mod server;

@@ -76,16 +76,16 @@ impl Pagerduty {
         };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (routing_key, action) = (text(&event["routing_key"]), text(&event["event_action"]));
-        let summary = text(&event["payload"]["summary"]);
         let dedup_key = match event["dedup_key"].as_str() {
             Some(key) if !key.is_empty() => key.to_owned(),
             _ => derive("pagerduty", &[&self.lock().len().to_string(), &event.to_string()]).simple().to_string(),
         };
-        self.apply(&routing_key, &dedup_key, &action, &event["payload"]);
+        let own = text(&event["payload"]["summary"]);
+        let summary = self.apply(&routing_key, &dedup_key, &action, &event["payload"]);
         self.journal.record(
             NAME,
             Entry {
-                identity: format!("{routing_key}/{dedup_key}/{action}/{summary}"),
+                identity: format!("{routing_key}/{dedup_key}/{action}/{own}"),
                 key: dedup_key.clone(),
                 action,
                 summary,
@@ -96,11 +96,13 @@ impl Pagerduty {
     }
 
     /// Same key and routing key: same open alert; after a resolve a trigger opens another; nothing else opens one.
-    fn apply(&self, routing_key: &str, dedup_key: &str, action: &str, payload: &Value) {
+    /// Gives the summary of the alert it is about, or its own where there is no such alert.
+    fn apply(&self, routing_key: &str, dedup_key: &str, action: &str, payload: &Value) -> String {
         let mut alerts = self.lock();
         let open = alerts
             .iter_mut()
             .find(|a| a.routing_key == routing_key && a.dedup_key == dedup_key && a.status != Status::Resolved);
+        let about = open.as_ref().filter(|_| action != "trigger").map(|alert| alert.summary.clone());
         let text = |name: &str| payload[name].as_str().unwrap_or_default().to_owned();
         match (action, open) {
             ("trigger", Some(alert)) => {
@@ -119,6 +121,7 @@ impl Pagerduty {
             ("resolve", Some(alert)) => alert.status = Status::Resolved,
             _ => {}
         }
+        about.unwrap_or_else(|| text("summary"))
     }
 
     fn change(&self, body: &[u8]) -> Reply {

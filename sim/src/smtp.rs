@@ -2,6 +2,7 @@
 
 use crate::behaviour::Behaviour;
 use crate::journal::{Entry, Journal};
+use crate::requests::Requests;
 use crate::server::Protocol;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,11 +45,12 @@ impl Mail {
 pub struct Mailbox {
     journal: Journal,
     mails: Arc<Mutex<Vec<Mail>>>,
+    requests: Requests,
 }
 
 impl Mailbox {
-    pub(crate) fn new(journal: Journal) -> Self {
-        Self { journal, mails: Arc::default() }
+    pub(crate) fn new(journal: Journal, requests: Requests) -> Self {
+        Self { journal, mails: Arc::default(), requests }
     }
 
     /// All mails, oldest first.
@@ -82,6 +84,9 @@ impl Mailbox {
             let Some(line) = read_line(&mut stream).await? else { return Ok(()) };
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             let now = *behaviour.borrow_and_update();
+            if verb == "MAIL" {
+                self.requests.note(self.journal.now());
+            }
             match (verb.as_str(), now) {
                 ("EHLO", _) => say(&mut stream, "250-sim\r\n250-8BITMIME\r\n250 SIZE 4194304").await?,
                 ("HELO" | "NOOP", _) => say(&mut stream, "250 ok").await?,

@@ -53,6 +53,23 @@ fn padded(bytes: usize) -> Vec<u8> {
 }
 
 #[test]
+fn a_resolve_is_journalled_with_the_summary_of_its_alert_and_a_repeat_is_counted() {
+    let far_end = pagerduty();
+    let send = |event: Value| {
+        let mut event = event;
+        event["routing_key"] = json!("0123456789abcdef0123456789abcdef");
+        event["dedup_key"] = json!("k");
+        assert_eq!(enqueue(&far_end, event.to_string().as_bytes()).0, 202);
+    };
+    send(json!({ "event_action": "trigger", "payload": { "summary": "it broke", "source": "x", "severity": "info" } }));
+    send(json!({ "event_action": "resolve" }));
+    send(json!({ "event_action": "resolve" }));
+    let journal = far_end.journal.arrivals();
+    let seen: Vec<_> = journal.iter().map(|a| (a.action.as_str(), a.summary.as_str(), a.times)).collect();
+    assert_eq!(seen, [("trigger", "it broke", 1), ("resolve", "it broke", 2)]);
+}
+
+#[test]
 fn deduplication_is_by_routing_key_and_key_of_open_alerts() {
     let vectors = include_str!("../../../testdata/vectors/oncall/pd_dedup.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();
