@@ -195,6 +195,12 @@ struct ListArgs {
     server: ServerArgs,
 }
 
+/// The command line as a value: what exists, for completions and for whoever documents it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -241,7 +247,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::SignIn { server } => commands::sign_in(&server).await?,
         Command::Schema => show::line(&serde_json::to_string_pretty(&schemars::schema_for!(crate::config::Sections))?),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "trackside", &mut std::io::stdout());
+            clap_complete::generate(shell, &mut self::command(), "trackside", &mut std::io::stdout());
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use trackside_connect::connection::{ConnectionConfig, SlackAccess};
+use trackside_core::event::Severity;
 use trackside_core::rules::Rules;
 use trackside_core::ruleset::{
     Condition, ConnectionInfo, ConnectionKind, FailedOn, Owners, PipelineEntry, Rule, Ruleset, Selector, Team, Updates,
@@ -339,6 +340,12 @@ fn warnings(folder: &Path, config: &Config, origins: &Origins<'_>) -> Vec<Proble
         if team.notify.is_empty() && *name != config.ruleset.owners.default {
             let problem = "the team has no way to be told; the default owner is told instead".to_owned();
             warn(format!("teams.{name}"), problem, Some("add `notify: [{via: CONNECTION}]`"));
+        }
+        if let Some(least) =
+            team.notify.iter().map(|notify| notify.min_severity).min().filter(|least| *least > Severity::Warning)
+        {
+            let problem = format!("nobody is told of anything below {}", least.as_str());
+            warn(format!("teams.{name}.notify"), problem, Some("add a connection without `min_severity`"));
         }
     }
     let default = &config.ruleset.owners.default;

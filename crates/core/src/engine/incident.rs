@@ -160,7 +160,12 @@ impl Turn<'_> {
     /// Tells new connections of the problem, and those told before of the change where that makes sense.
     fn tell_open(&mut self, rules: &Rules, mut incident: Incident, firing: &Firing, raised: bool) {
         let notice = self.notice(rules, &incident, firing.summary.clone(), firing.occurred, firing.context.clone());
-        for (connection, because) in whom(rules, &incident, firing.context.avoid.as_deref()) {
+        let list = whom(rules, &incident, firing.context.avoid.as_deref());
+        if list.is_empty() && incident.told.is_empty() {
+            let severity = incident.severity.as_str();
+            self.follows(format!("nobody is told: team {} has no connection for severity {severity}", incident.owner));
+        }
+        for (connection, because) in list {
             let told = incident.told.iter().any(|told| **told == *connection);
             let updates = rules.connection(&connection).map(|info| info.updates);
             let action = match (told, updates) {

@@ -186,8 +186,8 @@ impl Story {
 
     /// The latest message through a connection is given up.
     pub(crate) fn dead(&mut self, connection: &str) -> &mut Self {
-        let effects = self.decisions.iter().flat_map(|decision| &decision.effects);
-        let effect = effects.filter(|effect| effect.connection == connection).next_back().unwrap().clone();
+        let mut effects = self.decisions.iter().flat_map(|decision| &decision.effects);
+        let effect = effects.rfind(|effect| effect.connection == connection).unwrap().clone();
         self.input(Input::Outcome(Box::new(Outcome {
             delivery: effect.id,
             connection: effect.connection,

@@ -64,7 +64,12 @@ fn items(page: &Value) -> &[Value] {
 
 /// `trackside explain ID`.
 pub(super) async fn explain(server: &ServerArgs, id: &str) -> Result<()> {
-    let answer = Client::new(server)?.get(&format!("explain/{id}"), &[]).await?;
+    let client = Client::new(server)?;
+    let id = match id.trim_start_matches('#').parse() {
+        Ok(number) => incident_numbered(&client, number).await?,
+        Err(_) => id.to_owned(),
+    };
+    let answer = client.get(&format!("explain/{id}"), &[]).await?;
     if server.json {
         show::json(&answer);
         return Ok(());
@@ -72,7 +77,7 @@ pub(super) async fn explain(server: &ServerArgs, id: &str) -> Result<()> {
     if let Some(event) = answer.get("event").filter(|event| event.is_object()) {
         show::line(&format!(
             "event {} {} from {}",
-            event["id"].as_str().unwrap_or(id),
+            event["id"].as_str().unwrap_or(&id),
             text(&event["event"]),
             text(&event["source"])
         ));
@@ -82,7 +87,7 @@ pub(super) async fn explain(server: &ServerArgs, id: &str) -> Result<()> {
             show::cell(&event["received"])
         ));
     }
-    if let Some(incident) = answer.get("incident").filter(|incident| incident.is_object()) {
+    for incident in array(&answer["incidents"]) {
         show::line(&format!(
             "incident #{} {} ({}, {})",
             incident["number"],
@@ -99,6 +104,16 @@ pub(super) async fn explain(server: &ServerArgs, id: &str) -> Result<()> {
         told(delivery);
     }
     Ok(())
+}
+
+/// The id of the incident with this number.
+async fn incident_numbered(client: &Client, number: u64) -> Result<String> {
+    let query = [("before", number.saturating_add(1).to_string()), ("limit", "1".to_owned())];
+    let page = client.get("incidents", &query).await?;
+    match items(&page).first() {
+        Some(incident) if incident["number"].as_u64() == Some(number) => Ok(text(&incident["id"]).to_owned()),
+        _ => bail!("there is no incident #{number}; `trackside incidents` lists them"),
+    }
 }
 
 fn explanation(why: &Value) {
