@@ -235,6 +235,7 @@ async fn deliver(world: &World) {
             };
             let done = now + SignedDuration::from_millis(took as i64);
             world.store.record_attempt(&found.delivery, &attempt, &next, done).await.expect("recorded");
+            world.set(done).await;
         }
         world.decide().await;
     }

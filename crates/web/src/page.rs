@@ -31,7 +31,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::COOKIE;
 use http::request::Parts;
-use layout::{Frame, Section, Theme};
+use layout::{Frame, Section, Theme, Width};
 use maud::{Markup, html};
 use trackside_identity::role::Role;
 use trackside_store::Error as StoreError;
@@ -130,5 +130,5 @@ pub(crate) fn error(problem: &Problem) -> Response {
         p.note.bad { (problem.detail) }
         p { a href="/" { "Go to the overview" } " or " a href="/sign-in" { "sign in as somebody else" } "." }
     };
-    (problem.status, layout::alone(problem.title, Theme::System, &content)).into_response()
+    (problem.status, layout::alone(problem.title, Theme::System, Width::Narrow, &content)).into_response()
 }

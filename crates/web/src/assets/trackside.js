@@ -45,6 +45,7 @@ async function refresh() {
     if (!fresh || busy(part)) continue;
     showTimes(fresh);
     enhance(fresh);
+    showLamp(fresh);
     if (fresh.innerHTML === part.innerHTML) continue;
     const known = new Set($$("tr[data-key]", part).map((row) => row.dataset.key));
     const focus = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
@@ -54,8 +55,13 @@ async function refresh() {
   }
 }
 
+// The lamp says whether the page follows changes.
+let lamp = "connecting";
+function showLamp(root = document) {
+  for (const node of $$(".live", root)) { node.classList.toggle("on", lamp === "live"); node.textContent = lamp; }
+}
+
 function listen() {
-  const lamps = () => $$(".live");
   let due = 0, running = false, again = false;
   const run = async () => {
     if (running) { again = true; return; }
@@ -67,8 +73,8 @@ function listen() {
   const soon = () => { clearTimeout(due); due = setTimeout(run, 250); };
   const stream = new EventSource("/api/v1/stream");
   stream.addEventListener("changed", () => { if (!document.hidden) soon(); else again = true; });
-  stream.onopen = () => lamps().forEach((lamp) => { lamp.classList.add("on"); lamp.textContent = "live"; });
-  stream.onerror = () => lamps().forEach((lamp) => { lamp.classList.remove("on"); lamp.textContent = "reconnecting"; });
+  stream.onopen = () => { lamp = "live"; showLamp(); };
+  stream.onerror = () => { lamp = "reconnecting"; showLamp(); };
   document.addEventListener("visibilitychange", () => { if (!document.hidden && again) { again = false; soon(); } });
   addEventListener("pagehide", () => stream.close());
 }

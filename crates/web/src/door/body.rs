@@ -84,7 +84,7 @@ pub(crate) async fn read<'a>(
         return Err(too_large());
     }
     let mut reservation = budget.reserve(announced.unwrap_or(0))?;
-    let raw = collect(body, &mut reservation).await?;
+    let raw = collect(body, &mut reservation, BODY_TIME).await?;
     let Some(coding) = coding(headers)? else { return Ok((raw, reservation)) };
     // Inflating does not wait for anything, so few requests hold this much at once; the surplus goes back below.
     reservation.cover(raw.len() + BODY_BYTES)?;
@@ -111,8 +111,8 @@ fn coding(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 /// Collects the frames; the first is kept as it is when it is the only one.
-async fn collect(mut body: Body, reservation: &mut Reservation<'_>) -> Result<Bytes, Refusal> {
-    let deadline = Instant::now() + BODY_TIME;
+async fn collect(mut body: Body, reservation: &mut Reservation<'_>, patience: Duration) -> Result<Bytes, Refusal> {
+    let deadline = Instant::now() + patience;
     let mut first = Bytes::new();
     let mut rest: Vec<u8> = Vec::new();
     loop {
@@ -188,6 +188,15 @@ mod tests {
         check(Some("gzip"), b"{}".to_vec(), Err(400)).await;
         check(Some("br"), b"{}".to_vec(), Err(415)).await;
         check(Some("gzip, gzip"), gzip(&gzip(b"{}")), Err(415)).await;
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stalls_is_cut_off() {
+        let budget = Budget::new();
+        let mut reservation = budget.reserve(0).expect("room");
+        let stalled = futures_util::stream::pending::<Result<Bytes, std::convert::Infallible>>();
+        let got = collect(Body::from_stream(stalled), &mut reservation, Duration::ZERO).await;
+        assert_eq!(got.map_err(|refusal| refusal.status), Err(StatusCode::REQUEST_TIMEOUT));
     }
 
     #[test]

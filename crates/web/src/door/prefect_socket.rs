@@ -1,6 +1,8 @@
 //! Prefect's event socket: `GET /api/events/in`, upgraded to a websocket with the subprotocol `prefect`.
 //!
-//! The client sends an `auth` frame, then one event per text frame without any answer. Its only acknowledgement is the
+//! The client sends an `auth` frame, then one event per text frame without any answer. The client for Prefect Cloud
+//! (`PREFECT_API_KEY`) names no subprotocol, authenticates by the `Authorization` header of the upgrade, and begins with
+//! events at once. For both the only acknowledgement is the
 //! pong to a ping that it sends every 700 events or 30 seconds; on reconnect it sends everything since the last pong
 //! again. So the pong, and the answer to a close, are the durable acknowledgement: neither leaves before every frame
 //! read before it is committed. This needs no timer and no queue: the websocket library sends a pong only when it is
@@ -19,6 +21,8 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use futures_util::FutureExt as _;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,30 +41,39 @@ const BATCH: usize = 500;
 /// Most bytes of events read before they are committed.
 const BATCH_BYTES: usize = BODY_BYTES;
 
-/// Upgrades to the event socket. The credential comes in the first frame.
+/// Upgrades to the event socket. The credential comes in the first frame, or in the header when no subprotocol is
+/// named.
 pub(crate) async fn connect(
     State(state): State<AppState>,
+    headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    match upgrade {
-        Ok(upgrade) => upgrade
-            .protocols([SUBPROTOCOL])
-            .max_message_size(BODY_BYTES)
-            .max_frame_size(BODY_BYTES)
-            .on_upgrade(move |socket| attend(state, socket)),
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]).max_message_size(BODY_BYTES).max_frame_size(BODY_BYTES),
         Err(refused) => {
             let visit = Visit::new(&state, Door::PrefectSocket);
-            visit.end(Err(Refusal::new(refused.status(), refused.body_text())), words)
+            return visit.end(Err(Refusal::new(refused.status(), refused.body_text())), words);
         }
-    }
+    };
+    let by_header = upgrade.selected_protocol().is_none() && headers.contains_key(AUTHORIZATION);
+    let admitted = if by_header {
+        let visit = Visit::new(&state, Door::PrefectSocket);
+        match visit.admit(&headers) {
+            Ok(identity) => Some(identity),
+            Err(refusal) => return visit.end(Err(refusal), words),
+        }
+    } else {
+        None
+    };
+    upgrade.on_upgrade(move |socket| attend(state, socket, admitted))
 }
 
-/// Attends to one client until it leaves or the server stops.
-async fn attend(state: AppState, mut socket: WebSocket) {
+/// Attends to one client until it leaves or the server stops. Who is not admitted yet must say who they are first.
+async fn attend(state: AppState, mut socket: WebSocket, admitted: Option<Arc<Identity>>) {
     state.metrics.sockets.inc();
     let mut stopping = state.stopping.clone();
     let farewell = tokio::select! {
-        farewell = converse(&state, &mut socket) => farewell,
+        farewell = converse(&state, &mut socket, admitted) => farewell,
         _ = stopped(&mut stopping) => Some(Farewell { code: close_code::AWAY, why: "the server stops" }),
     };
     if let Some(Farewell { code, why }) = farewell {
@@ -84,10 +97,13 @@ impl Farewell {
 }
 
 /// Greets, then takes events. `None` when the client ended it.
-async fn converse(state: &AppState, socket: &mut WebSocket) -> Option<Farewell> {
-    let identity = match greet(state, socket).await {
-        Ok(identity) => identity,
-        Err(farewell) => return farewell,
+async fn converse(state: &AppState, socket: &mut WebSocket, admitted: Option<Arc<Identity>>) -> Option<Farewell> {
+    let identity = match admitted {
+        Some(identity) => identity,
+        None => match greet(state, socket).await {
+            Ok(identity) => identity,
+            Err(farewell) => return farewell,
+        },
     };
     let mut batch = Batch::new(identity);
     loop {

@@ -29,7 +29,7 @@ fn render(query: &AuditQuery, page: &Page<AuditRow>) -> Markup {
     html! {
         (head("Audit", &nothing(), &lamp()))
         form.filters method="get" role="search" {
-            label { "Who" input name="subject" value=(subject) placeholder="name of a token or person"; }
+            label { "Who" input name="subject" value=(subject) placeholder="token or person"; }
             label { "What" input name="action" value=(action) placeholder="incident." list="actions"; }
             datalist id="actions" {
                 @for action in ["incident.", "alert.", "notify.", "delivery.", "rules.", "token.", "session.", "test."] { option value=(action) {} }
@@ -50,12 +50,12 @@ fn render(query: &AuditQuery, page: &Page<AuditRow>) -> Markup {
 
 fn rows(page: &Page<AuditRow>) -> Markup {
     table(
-        &[column("When"), column("Who"), column("What"), wide("Concerns")],
+        &[column("When"), wide("Who"), column("What"), wide("Concerns")],
         &html! {
             @for row in &page.items {
                 tr data-key=(row.position) {
                     td.nowrap { (time(row.at, As::Time)) }
-                    td { (row.caller.subject) span.soft.small { " by " (row.caller.via) } }
+                    td.wide.nowrap { (row.caller.subject) span.soft.small { " by " (row.caller.via) } }
                     td { (row.summary) div.soft.small { code { (row.action) } } }
                     td.wide.small { (concerns(row)) }
                 }

@@ -3,7 +3,7 @@
 use crate::api::Segments;
 use crate::api::connections::{ConnectionOut, all, send_test};
 use crate::page::layout::{Section, card, head, lamp, nothing};
-use crate::page::ui::{Tone, column, empty, number, segment, state as tone_word, table, wide};
+use crate::page::ui::{Tone, column, empty, segment, state as tone_word, table, wide, wide_number};
 use crate::page::{Failed, Visitor};
 use crate::state::AppState;
 use axum::extract::State;
@@ -49,17 +49,17 @@ fn none() -> Markup {
 }
 
 fn rows(connections: &[ConnectionOut], may_test: bool) -> Markup {
-    let columns = [column("Name"), column("Kind"), wide("Leads to"), column("Stands"), number("Waiting"), column("")];
+    let columns = [column("Name"), wide("Kind"), wide("Leads to"), column("Stands"), wide_number("Waiting"), column("")];
     table(
         &columns,
         &html! {
             @for connection in connections {
                 tr data-key=(connection.name) {
                     td.title { a href={ "/deliveries?connection=" (segment(&connection.name)) } { (connection.name) } }
-                    td { (connection.kind) }
+                    td.wide { (connection.kind) }
                     td.wide.soft { (connection.address) }
                     td { (standing(connection)) }
-                    td.num { (connection.waiting) }
+                    td.num.wide { (connection.waiting) }
                     td.num {
                         @if connection.sends && may_test {
                             form method="post" action={ "/connections/" (segment(&connection.name)) "/test" } {

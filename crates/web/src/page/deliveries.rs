@@ -71,7 +71,7 @@ fn none(state: &str) -> Markup {
 /// Deliveries as a table.
 pub(crate) fn rows(deliveries: &[Delivery]) -> Markup {
     table(
-        &[column("State"), column("Message"), column("Through"), wide("Decided"), number("Attempts")],
+        &[column("State"), column("Message"), wide("Through"), wide("Decided"), number("Attempts")],
         &html! {
             @for row in deliveries {
                 tr data-key=(row.effect.id) {
@@ -80,7 +80,7 @@ pub(crate) fn rows(deliveries: &[Delivery]) -> Markup {
                         a href={ "/deliveries/" (row.effect.id) } { (action(row.effect.action)) ": " (row.effect.notice.title) }
                         @if let Some(error) = row.last_error.as_ref().filter(|_| row.state != DeliveryState::Delivered) { div.small.soft { (error) } }
                     }
-                    td { (row.effect.connection) }
+                    td.wide { (row.effect.connection) }
                     td.wide.nowrap { (time(row.effect.at, As::Time)) }
                     td.num { (row.attempts) }
                 }

@@ -3,8 +3,10 @@
 //! Written by us, because a third-party viewer would need scripts that the content security policy refuses.
 
 use crate::api::docs::OPENAPI;
-use crate::page::layout::{alone, card, head};
+use crate::page::layout::{Width, alone, card, head};
 use crate::page::theme;
+use crate::page::ui::{Tone, pill};
+use crate::route::{RouteInfo, routes};
 use http::HeaderMap;
 use maud::{Markup, html};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
@@ -12,10 +14,12 @@ use utoipa::openapi::{Content, RefOr, Response};
 
 /// `GET /api`
 pub(crate) async fn show(headers: HeaderMap) -> Markup {
+    let needs = routes();
     let above = html! { a href="/" { "Trackside" } " · " a href="/api/openapi.json" { "openapi.json" } };
     alone(
         "API",
         theme(&headers),
+        Width::Wide,
         &html! {
             div.reference {
                 (head("API", &above, &html! { span.small.soft { "version " (OPENAPI.info.version) } }))
@@ -23,7 +27,7 @@ pub(crate) async fn show(headers: HeaderMap) -> Markup {
                 @for tag in OPENAPI.tags.iter().flatten() {
                     @let about = tag.description.as_deref().unwrap_or_default();
                     (card(&tag.name, &html! { span.small.soft { (about) } }, &html! {
-                        @for (path, method, operation) in operations(&tag.name) { (one(path, method, operation)) }
+                        @for (path, method, operation) in operations(&tag.name) { (one(path, method, operation, &needs)) }
                     }))
                 }
             }
@@ -54,10 +58,13 @@ fn operations(tag: &str) -> Vec<(&'static str, &'static str, &'static Operation)
     OPENAPI.paths.paths.iter().flat_map(of).filter(|(_, _, operation)| has(operation)).collect()
 }
 
-fn one(path: &str, method: &str, operation: &Operation) -> Markup {
+fn one(path: &str, method: &str, operation: &Operation, routes: &[RouteInfo]) -> Markup {
+    let route = routes.iter().find(|route| route.path == path && route.method == method);
     html! {
         details {
-            summary { b { code { (method) " " (path) } } " " (operation.summary.as_deref().unwrap_or_default()) }
+            summary { b { code { (method) " " (path) } } " " (operation.summary.as_deref().unwrap_or_default()) " "
+                @if let Some(route) = route { (pill(Tone::Idle, &route.needs)) }
+            }
             @if let Some(more) = &operation.description { p { (more) } }
             @let parameters: Vec<&Parameter> = operation.parameters.iter().flatten().filter_map(inline).collect();
             @if !parameters.is_empty() {

@@ -82,14 +82,14 @@ pub(crate) fn first(public_url: &str) -> Markup {
 
 fn rows(page: &Page<LoggedEvent>) -> Markup {
     table(
-        &[column("Event"), column("About"), column("Source"), wide("Occurred"), wide("Position")],
+        &[column("Event"), column("About"), wide("Source"), wide("Occurred"), wide("Position")],
         &html! {
             @for logged in &page.items {
                 @let event = &logged.event;
                 tr data-key=(logged.seq) {
                     td.title { a href={ "/events/" (event.id) } { (event.event) } }
-                    td { (event.resource.get(RESOURCE_NAME).or_else(|| event.resource.get(RESOURCE_ID)).map_or("", String::as_str)) }
-                    td { (event.source) }
+                    td.title { (event.resource.get(RESOURCE_NAME).or_else(|| event.resource.get(RESOURCE_ID)).map_or("", String::as_str)) }
+                    td.wide { (event.source) }
                     td.wide.nowrap { (time(event.occurred, As::Time)) }
                     td.wide.soft { (logged.seq) }
                 }

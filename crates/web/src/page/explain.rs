@@ -1,6 +1,7 @@
 //! "Why": explanations as people read them; the same values that the API and the command line show.
 
 use crate::page::ui::{Tone, state};
+use crate::page::words::plural;
 use maud::{Markup, html};
 use trackside_core::decision::{Explanation, OwnerTrail, Verdict};
 
@@ -15,10 +16,12 @@ pub(crate) fn one(why: &Explanation) -> Markup {
 }
 
 fn trail(owner: &OwnerTrail) -> Markup {
+    let found = html! { "Owner: " (owner.team) " (" (owner.because) ")" };
     html! {
-        details open {
-            summary { "Owner: " (owner.team) " (" (owner.because) ")" }
-            @if !owner.passed_over.is_empty() {
+        @if owner.passed_over.is_empty() { p.soft { (found) } }
+        @else {
+            details {
+                summary { (found) }
                 ul.small.soft { @for step in &owner.passed_over { li { (step) } } }
             }
         }
@@ -35,7 +38,7 @@ fn rules(why: &Explanation) -> Markup {
         }
         @if !passed.is_empty() {
             details {
-                summary { (passed.len()) " rules did not apply" }
+                summary { (plural(passed.len() as u64, "rule", "rules")) " did not apply" }
                 dl.facts.small { @for rule in passed { dt { (rule.rule) } dd { (rule.because) } } }
             }
         }

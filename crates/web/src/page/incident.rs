@@ -158,7 +158,7 @@ fn alerts(alerts: &[Alert]) -> Markup {
         &html! {
             @for alert in alerts {
                 tr {
-                    td { (alert.summary) @if !alert.key.subject.is_empty() { div.small.soft { (alert.key.subject) } } }
+                    td.title { (alert.summary) @if !alert.key.subject.is_empty() { div.small.soft { (alert.key.subject) } } }
                     td { (alert.key.rule) }
                     td.nowrap { (time(alert.since, As::Time)) }
                     td.num { (alert.streak) }

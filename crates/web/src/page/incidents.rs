@@ -68,7 +68,7 @@ fn none(state: &str) -> Markup {
 
 fn rows(incidents: &[Incident]) -> Markup {
     let columns =
-        [column("State"), column("Incident"), column("Owner"), wide("Severity"), wide("Opened"), number("Failures")];
+        [column("State"), column("Incident"), wide("Owner"), wide("Severity"), wide("Opened"), number("Failures")];
     table(
         &columns,
         &html! {
@@ -79,7 +79,7 @@ fn rows(incidents: &[Incident]) -> Markup {
                         a href={ "/incidents/" (incident.number) } { "#" (incident.number) " " (incident.title) }
                         div.small.soft { (incident.pipeline.source) " / " (incident.pipeline.name) }
                     }
-                    td { (incident.owner) }
+                    td.wide { (incident.owner) }
                     td.wide { (pill(severity_tone(incident.severity), incident.severity.as_str())) }
                     td.wide.nowrap { (time(incident.opened, As::Ago)) }
                     td.num { (incident.occurrences) }

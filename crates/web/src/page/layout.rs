@@ -88,13 +88,22 @@ pub(crate) fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
     }
 }
 
+/// How wide a page without a side bar is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// One form or message.
+    Narrow,
+    /// Text to read.
+    Wide,
+}
+
 /// A page for somebody who is not signed in.
-pub(crate) fn alone(title: &str, theme: Theme, content: &Markup) -> Markup {
+pub(crate) fn alone(title: &str, theme: Theme, width: Width, content: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" data-theme=[theme.attribute()] {
             (document_head(title))
-            body.alone { main id="content" { (content) } }
+            body.alone.wide-page[width == Width::Wide] { main id="content" { (content) } }
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::api::runs::RunQuery;
 use crate::page::audit::given;
 use crate::page::events::first;
 use crate::page::layout::{Section, card, head, lamp, nothing};
-use crate::page::ui::{column, empty, number, older, run_state, segment, table, wide};
+use crate::page::ui::{column, empty, name, number, older, run_state, segment, table, wide};
 use crate::page::words::{As, dash, duration, time_or_dash};
 use crate::page::{Failed, Visitor};
 use crate::state::AppState;
@@ -84,8 +84,7 @@ pub(crate) fn owners(chosen: &str, teams: &[&str]) -> Markup {
 
 /// Runs as a table.
 pub(crate) fn rows(runs: &[RunRow]) -> Markup {
-    let columns =
-        [column("State"), column("Run"), wide("System"), column("Owner"), wide("Started"), number("Duration")];
+    let columns = [column("State"), column("Run"), wide("System"), wide("Owner"), wide("Started"), number("Duration")];
     table(
         &columns,
         &html! {
@@ -93,13 +92,13 @@ pub(crate) fn rows(runs: &[RunRow]) -> Markup {
                 tr data-key=(position) {
                     td { (run_state(run.state)) }
                     td.title {
-                        a href=(address(&run.key)) { (run.key.pipeline) }
+                        a href=(address(&run.key)) { (name(&run.key.pipeline)) }
                         @if let Some(error) = run.error.as_deref().filter(|_| run.state == RunState::Failed) {
                             div.small.soft { (one_line(error)) }
                         }
                     }
                     td.wide.soft { (run.system.title()) }
-                    td { @match run.owner.as_deref() { Some(owner) => (owner), None => (dash()) } }
+                    td.wide { @match run.owner.as_deref() { Some(owner) => (owner), None => (dash()) } }
                     td.wide.nowrap { (time_or_dash(run.started, As::Ago)) }
                     td.num { @match run.duration_s() { Some(seconds) => (duration(seconds)), None => (dash()) } }
                 }

@@ -3,7 +3,7 @@
 //! A link is used up by a post, never by opening it, so a chat's preview or a browser's prefetch cannot burn it; the
 //! script posts at once, without it there is a button.
 
-use crate::page::layout::{Theme, alone};
+use crate::page::layout::{Theme, Width, alone};
 use crate::page::{error, theme};
 use crate::problem::Problem;
 use crate::session;
@@ -122,6 +122,7 @@ fn form(theme: Theme, arrival: &Arrival, wrong: Option<&str>) -> Markup {
     alone(
         "Sign in",
         theme,
+        Width::Narrow,
         &html! {
             section.card {
                 h1 { "◈ Trackside" }

@@ -108,7 +108,8 @@ fn sent(row: &Delivery, chosen: Option<&AuditRow>) -> Step {
     };
     let title = format!("{} through {}", action(row.effect.action), row.effect.connection);
     let more = match chosen {
-        Some(why) => format!("{more} · {}", why.summary),
+        // The summary begins with what and through which connection, which the title says.
+        Some(why) => format!("{more} · {}", why.summary.split_once(": ").map_or(why.summary.as_str(), |(_, why)| why)),
         None => more,
     };
     Step { at: Some(row.effect.at), tone, title, more, leads_to: Some(Place::Delivery(row.effect.id)) }

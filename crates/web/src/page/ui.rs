@@ -137,6 +137,11 @@ pub(crate) const fn wide(title: &'static str) -> Column {
     Column { title, class: Some("wide") }
 }
 
+/// A column of numbers that phones leave out.
+pub(crate) const fn wide_number(title: &'static str) -> Column {
+    Column { title, class: Some("num wide") }
+}
+
 /// The link to older entries: the same address with `before` set.
 pub(crate) fn older(path: &str, query: &[(&str, &str)], next: Option<u64>) -> Markup {
     let Some(next) = next else { return Markup::default() };
@@ -165,6 +170,11 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)], before: Option<u64>) -
 pub(crate) fn outside(href: &str, text: &str) -> Markup {
     let safe = href.starts_with("https://") || href.starts_with("http://");
     html! { @if safe { a href=(href) rel="noreferrer noopener" { (text) } } @else { (text) } }
+}
+
+/// A name that may be broken where its parts meet, so that narrow columns do not break inside a word.
+pub(crate) fn name(text: &str) -> Markup {
+    html! { @for part in text.split_inclusive(['_', '-', '.', '/']) { (part) wbr; } }
 }
 
 /// One segment of a path, escaped.
