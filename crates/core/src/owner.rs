@@ -66,6 +66,7 @@ mod tests {
                     team: "payments".into(),
                 }],
                 patterns: vec![
+                    OwnerPattern { path: "dbt/ml_*/**".into(), team: "ml".into() },
                     OwnerPattern { path: "airflow/**".into(), team: "payments".into() },
                     OwnerPattern { path: "airflow/ml_*/**".into(), team: "ml".into() },
                     OwnerPattern { path: "airflow/ml_*".into(), team: "ml".into() },
@@ -114,6 +115,9 @@ mod tests {
         check("airflow", "ml_train", "fit", &[], &[], "ml: pattern `airflow/ml_*/**` []");
         check("airflow", "ml_train", "", &[], &[], "ml: pattern `airflow/ml_*` []");
         check("airflow", "other", "t", &[], &[], "payments: pattern `airflow/**` []");
+        // A pattern over what is in a pipeline is about the pipeline too.
+        check("dbt", "ml_nightly", "", &[], &[], "ml: pattern `dbt/ml_*/**` []");
+        check("dbt", "ml_nightly", "load", &[], &[], "ml: pattern `dbt/ml_*/**` []");
         check(
             "prefect",
             "other",

@@ -106,12 +106,13 @@ impl Rules {
     /// The last owner pattern that matches `source/pipeline[/task]`.
     #[must_use]
     pub fn owner_pattern(&self, subject: &Subject<'_>) -> Option<&OwnerPattern> {
-        let path = if subject.task.is_empty() {
-            format!("{}/{}", subject.source, subject.pipeline)
-        } else {
-            format!("{}/{}/{}", subject.source, subject.pipeline, subject.task)
-        };
-        let last = self.owner_patterns.matches(path).into_iter().max()?;
+        let path = format!("{}/{}/{}", subject.source, subject.pipeline, subject.task);
+        let mut hits = self.owner_patterns.matches(&path);
+        if let Some(pipeline) = path.strip_suffix('/') {
+            // The pipeline itself: `a/b/**` means it as well as its tasks, or the two would have different owners.
+            hits.extend(self.owner_patterns.matches(pipeline));
+        }
+        let last = hits.into_iter().max()?;
         Some(&self.source.owners.patterns[last])
     }
 

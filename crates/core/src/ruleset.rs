@@ -122,7 +122,7 @@ pub struct OwnerRule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OwnerPattern {
-    /// Glob over `source/pipeline/task`; `*` stays within a segment, `**` does not.
+    /// Glob over `source/pipeline/task`; `*` stays within a segment, `**` does not. `a/b/**` is `a/b` and all in it.
     pub path: String,
     /// The team.
     pub team: String,
