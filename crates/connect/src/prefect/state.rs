@@ -2,8 +2,9 @@
 //!
 //! Decided by the label `prefect.state-type`; by the state's name where that label is missing, as on events that people
 //! build by hand. Prefect decides about retries before it emits: a run that will be retried is `AwaitingRetry`, so
-//! `Failed` and `Crashed` are final. An event that does not name its flow gives no fact: a task alone could belong to
-//! any pipeline.
+//! `Failed` and `Crashed` of a flow run are final. Of a task run they are not: when its flow is retried, the same task
+//! run runs again, and only the end of the flow run tells. An event that does not name its flow gives no fact: a task
+//! alone could belong to any pipeline.
 
 use crate::door::{name, parse_time, text_at, value_at};
 use jiff::Timestamp;
@@ -34,8 +35,10 @@ pub(super) fn task_run_fact(change: &Change<'_>, pages: Option<&str>) -> Option<
     let state = change.event.strip_prefix("prefect.task-run.")?;
     let task_run = change.resource.get(RESOURCE_ID)?.strip_prefix("prefect.task-run.")?;
     let flow_run = change.in_role("flow-run")?.get(RESOURCE_ID)?.strip_prefix("prefect.flow-run.")?;
-    let report = change.report(state)?;
-    let mut update = change.update(report)?;
+    let mut update = change.update(change.report(state)?)?;
+    if update.report == RunReport::Failed {
+        update.report = RunReport::FailedMaybeRetry;
+    }
     let time = |field| text_at(change.payload.get("task_run")?, &[field]).and_then(parse_time);
     update.started = time("start_time").or(update.started);
     update.ended = if update.ended.is_some() { time("end_time").or(update.ended) } else { None };

@@ -153,6 +153,27 @@ fn task_names_lose_what_tells_their_runs_apart() {
 }
 
 #[test]
+fn a_failed_task_run_is_not_final_while_its_flow_may_be_retried() {
+    let check = |state: &str, state_type: &str, expect: RunReport| {
+        let body = event(
+            &format!("prefect.task-run.{state}"),
+            &json!({"prefect.resource.id": "prefect.task-run.77", "prefect.resource.name": "add-1",
+                "prefect.run-count": "3", "prefect.state-type": state_type}),
+            &json!([
+                {"prefect.resource.id": "prefect.flow-run.906b", "prefect.resource.role": "flow-run"},
+                {"prefect.resource.id": "prefect.flow.1", "prefect.resource.role": "flow", "prefect.resource.name": "rates"},
+            ]),
+        );
+        assert_eq!(run(&parsed(&body)).report, expect, "{state}");
+    };
+    check("Failed", "FAILED", RunReport::FailedMaybeRetry);
+    check("TimedOut", "FAILED", RunReport::FailedMaybeRetry);
+    check("Crashed", "CRASHED", RunReport::FailedMaybeRetry);
+    check("AwaitingRetry", "SCHEDULED", RunReport::Retrying);
+    check("Completed", "COMPLETED", RunReport::Succeeded);
+}
+
+#[test]
 fn without_a_flow_there_is_no_fact() {
     let resource = json!({"prefect.resource.id": "prefect.task-run.77", "prefect.resource.name": "add-1", "prefect.state-type": "FAILED"});
     let related = json!([{"prefect.resource.id": "prefect.flow-run.906b", "prefect.resource.role": "flow-run"}]);
