@@ -68,15 +68,10 @@ pub(crate) async fn connect(
     upgrade.on_upgrade(move |socket| attend(state, socket, admitted))
 }
 
-/// Attends to one client until it leaves or the server stops. Who is not admitted yet must say who they are first.
-async fn attend(state: AppState, mut socket: WebSocket, admitted: Option<Arc<Identity>>) {
+/// Attends to one client until it leaves or the server stops.
+async fn attend(state: AppState, mut socket: WebSocket) {
     state.metrics.sockets.inc();
-    let mut stopping = state.stopping.clone();
-    let farewell = tokio::select! {
-        farewell = converse(&state, &mut socket, admitted) => farewell,
-        _ = stopped(&mut stopping) => Some(Farewell { code: close_code::AWAY, why: "the server stops" }),
-    };
-    if let Some(Farewell { code, why }) = farewell {
+    if let Farewell::Close { code, why } = converse(&state, &mut socket).await {
         let close = CloseFrame { code, reason: why.into() };
         // The client may be gone already; there is nobody left to tell.
         let _ = socket.send(Message::Close(Some(close))).await;
@@ -84,68 +79,81 @@ async fn attend(state: AppState, mut socket: WebSocket, admitted: Option<Arc<Ide
     state.metrics.sockets.dec();
 }
 
-/// Why the server ends the conversation.
-struct Farewell {
-    code: u16,
-    why: &'static str,
+/// How a conversation ended by the server ends.
+enum Farewell {
+    /// With a close frame that says why.
+    Close {
+        /// Status code (RFC 6455 §7.4).
+        code: u16,
+        /// In words.
+        why: &'static str,
+    },
+    /// Without a word: any frame would let a pong out that is held back.
+    Silent,
 }
 
 impl Farewell {
     fn new(code: u16, why: &'static str) -> Self {
-        Self { code, why }
+        Self::Close { code, why }
+    }
+
+    fn stop() -> Self {
+        Self::new(close_code::AWAY, "the server stops")
     }
 }
 
-/// Greets, then takes events. `None` when the client ended it.
-async fn converse(state: &AppState, socket: &mut WebSocket, admitted: Option<Arc<Identity>>) -> Option<Farewell> {
-    let identity = match admitted {
-        Some(identity) => identity,
-        None => match greet(state, socket).await {
-            Ok(identity) => identity,
-            Err(farewell) => return farewell,
-        },
+/// Greets, then takes events. Ends when the client leaves, or with what is to be said.
+async fn converse(state: &AppState, socket: &mut WebSocket) -> Farewell {
+    let mut stopping = state.stopping.clone();
+    let greeted = tokio::select! {
+        greeted = greet(state, socket) => greeted,
+        () = stopped(&mut stopping) => Err(Farewell::stop()),
     };
-    let mut batch = Batch::new(identity);
+    let mut batch = match greeted {
+        Ok(identity) => Batch::new(identity),
+        Err(farewell) => return farewell,
+    };
     loop {
         // Take what has arrived; when nothing more has, commit, and only then wait.
         let next = match socket.recv().now_or_never() {
             Some(next) => next,
-            None => {
-                if let Err(farewell) = batch.commit(state).await {
-                    return Some(farewell);
-                }
-                match tokio::time::timeout(SILENCE, socket.recv()).await {
+            None if batch.commit(state).await.is_err() => return Farewell::Silent,
+            None => tokio::select! {
+                next = tokio::time::timeout(SILENCE, socket.recv()) => match next {
                     Ok(next) => next,
-                    Err(_) => return Some(Farewell::new(close_code::AWAY, "nothing was said for an hour")),
-                }
-            }
+                    Err(_) => return Farewell::new(close_code::AWAY, "nothing was said for an hour"),
+                },
+                () = stopped(&mut stopping) => return Farewell::stop(),
+            },
         };
-        let holds_an_answer_back = match next {
+        let commit_now = match next {
             Some(Ok(Message::Text(frame))) => {
                 batch.read(state, frame.as_str());
                 batch.is_full()
             }
+            // The answer waits in the library until the socket is polled again, which is after the commit.
             Some(Ok(Message::Ping(_) | Message::Close(_))) => true,
             Some(Ok(Message::Pong(_))) => false,
-            Some(Ok(Message::Binary(_))) => {
-                return Some(Farewell::new(close_code::UNSUPPORTED, "events are text frames"));
-            }
+            Some(Ok(Message::Binary(_))) => return Farewell::new(close_code::UNSUPPORTED, "events are text frames"),
             // Gone. What it sent before is kept; it will send it again, and it is recognised by its id.
             Some(Err(_)) | None => {
                 let _ = batch.commit(state).await;
-                return None;
+                return Farewell::Silent;
             }
         };
-        if holds_an_answer_back {
-            if let Err(farewell) = batch.commit(state).await {
-                return Some(farewell);
+        if commit_now {
+            if batch.commit(state).await.is_err() {
+                return Farewell::Silent;
+            }
+            if *stopping.borrow() {
+                return Farewell::stop();
             }
         }
     }
 }
 
 /// Reads the `auth` frame and answers it. Pings before it are answered by the library.
-async fn greet(state: &AppState, socket: &mut WebSocket) -> Result<Arc<Identity>, Option<Farewell>> {
+async fn greet(state: &AppState, socket: &mut WebSocket) -> Result<Arc<Identity>, Farewell> {
     let first = tokio::time::timeout(AUTH_TIME, async {
         loop {
             match socket.recv().await {
@@ -155,8 +163,8 @@ async fn greet(state: &AppState, socket: &mut WebSocket) -> Result<Arc<Identity>
             }
         }
     });
-    let policy = |why| Some(Farewell::new(CLOSE_POLICY, why));
-    let frame = first.await.map_err(|_| policy("no auth frame came"))?.ok_or(None)?;
+    let policy = |why| Farewell::new(CLOSE_POLICY, why);
+    let frame = first.await.map_err(|_| policy("no auth frame came"))?.ok_or(Farewell::Silent)?;
     let visit = Visit::new(state, Door::PrefectSocket);
     let token = read_auth(frame.as_str()).map_err(|_| policy("the first frame must be an auth frame"))?;
     let token = token.ok_or_else(|| policy("an API token is needed"))?;
@@ -167,7 +175,7 @@ async fn greet(state: &AppState, socket: &mut WebSocket) -> Result<Arc<Identity>
         state.metrics.refused(Door::PrefectSocket, refusal.status);
         policy("the token is unknown or may not send events")
     })?;
-    socket.send(Message::text(AUTH_SUCCESS)).await.map_err(|_| None)?;
+    socket.send(Message::text(AUTH_SUCCESS)).await.map_err(|_| Farewell::Silent)?;
     Ok(identity)
 }
 
@@ -214,22 +222,18 @@ impl Batch {
     }
 
     /// Commits what was read. When that fails the connection ends without the pong, and the client sends again.
-    async fn commit(&mut self, state: &AppState) -> Result<(), Farewell> {
+    async fn commit(&mut self, state: &AppState) -> Result<(), Refusal> {
         if self.events.is_empty() {
             return Ok(());
         }
         let visit = Visit::new(state, Door::PrefectSocket);
-        match visit.append(&self.events).await {
-            Ok(_) => {
-                self.events.clear();
-                self.bytes = 0;
-                Ok(())
-            }
-            Err(refusal) if refusal.status.is_client_error() => {
-                tracing::warn!(token = self.identity.token_name, "events were refused: {}", refusal.problem);
-                Err(Farewell::new(close_code::POLICY, "the events cannot be stored"))
-            }
-            Err(_) => Err(Farewell::new(close_code::AGAIN, "the events were not stored; send them again")),
+        if let Err(refusal) = visit.append(&self.events).await {
+            let (token, events) = (&self.identity.token_name, self.events.len());
+            tracing::warn!(token, events, "events of the Prefect socket were not stored: {}", refusal.problem);
+            return Err(refusal);
         }
+        self.events.clear();
+        self.bytes = 0;
+        Ok(())
     }
 }
