@@ -6,6 +6,7 @@ use crate::config::{self, Config, LogFormat};
 use crate::server::Server;
 use anyhow::{Context, Result};
 use clap::Args;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -66,7 +67,10 @@ fn read(folder: &Path) -> Result<Config> {
 /// Logs to standard error; `RUST_LOG` chooses what (default `info`).
 pub(super) fn log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second initialisation (a test that serves twice) keeps the first.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
