@@ -2,8 +2,8 @@
 //!
 //! A cheap look for hints (fixed words) decides which rules run at all; each rule is then one linear search whose
 //! matches are narrowed by hand to the secret itself, so that the text around it stays readable.
-//! Order matters for idempotence: the rules that can swallow blanks and quotes come first, so that nothing a later
-//! rule does makes room for an earlier one.
+//! The rules that can swallow blanks and quotes come first, and rounds are repeated until nothing is found, so that
+//! redaction is idempotent: nothing that a rule takes away makes room for another in a later reading.
 
 use super::PLACEHOLDER;
 use super::names::{ENDINGS, SUFFIXES, WORDS};
@@ -28,6 +28,10 @@ struct Rules {
 
 static RULES: LazyLock<Rules> = LazyLock::new(Rules::compile);
 
+/// Most times the rules run over one text. What one rule takes away can bring together what another looks for; each
+/// round takes something away, and texts that need more than two are made to.
+const ROUNDS: usize = 8;
+
 /// A text without its secrets; borrowed when it has none.
 pub(super) fn apply(text: &str) -> Cow<'_, str> {
     let rules = &*RULES;
@@ -35,10 +39,9 @@ pub(super) fn apply(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut text = Cow::Borrowed(text);
-    for index in rules.hints.matches(&text) {
-        if let Some(redacted) = rules.rules[index].apply(&text) {
-            text = Cow::Owned(redacted);
-        }
+    for _ in 0..ROUNDS {
+        let Some(redacted) = rules.round(&text) else { break };
+        text = Cow::Owned(redacted);
     }
     text
 }
@@ -71,6 +74,15 @@ impl Rule {
 }
 
 impl Rules {
+    /// Every rule once; none when nothing was found.
+    fn round(&self, text: &str) -> Option<String> {
+        let mut redacted: Option<String> = None;
+        for index in self.hints.matches(text) {
+            redacted = self.rules[index].apply(redacted.as_deref().unwrap_or(text)).or(redacted);
+        }
+        redacted
+    }
+
     fn compile() -> Self {
         let names = names_pattern();
         let sources: [(&str, String, Narrow); 6] = [
@@ -204,8 +216,10 @@ fn user_part(text: &str, found: Range<usize>) -> Option<Range<usize>> {
             let is_port = port.len() < password.len() && port.starts_with(['/', '?', '#']);
             if is_port { None } else { secret(text, start + colon + 1..found.end - 1) }
         }
-        None if host_ends == user.len() && user.len() >= 16 => secret(text, start..found.end - 1),
-        None => None,
+        None => {
+            let token = user.split('@').next().unwrap_or_default().len();
+            if token <= host_ends && token >= 16 { secret(text, start..start + token) } else { None }
+        }
     }
 }
 

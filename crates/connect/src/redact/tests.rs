@@ -229,6 +229,14 @@ proptest! {
 }
 
 #[test]
+fn what_fuzzing_found_stays_idempotent() {
+    for found in ["o://pass=/;@pa@", "po://\u{1d}@@@@@@@@@@@@@@@@@@\u{1d}\0password=x/@@@`@@@", "a://pass=/;b:c@d"] {
+        let once = text(found).into_owned();
+        assert_eq!(text(&once), once);
+    }
+}
+
+#[test]
 fn cost_is_linear_on_hostile_texts() {
     for piece in
         ["password=", "a://", "a://b:c@", "--secret ", "eyJ", "-----BEGIN PRIVATE KEY----- ", "bearer ", "'token': '"]
