@@ -2,9 +2,8 @@
 //!
 //! The client sends an `auth` frame, then one event per text frame without any answer. The client for Prefect Cloud
 //! (`PREFECT_API_KEY`) names no subprotocol, authenticates by the `Authorization` header of the upgrade, and begins with
-//! events at once. For both the only acknowledgement is the
-//! pong to a ping that it sends every 700 events or 30 seconds; on reconnect it sends everything since the last pong
-//! again. So the pong, and the answer to a close, are the durable acknowledgement: neither leaves before every frame
+//! events at once. For both the only acknowledgement is the pong to a ping that they send every 700 events or 30
+//! seconds; on reconnect they send everything since the last pong again. So the pong, and the answer to a close, are the durable acknowledgement: neither leaves before every frame
 //! read before it is committed. This needs no timer and no queue: the websocket library sends a pong only when it is
 //! polled again after it handed over the ping (tungstenite, `WebSocketContext::read`), and nothing polls it while a
 //! commit is awaited. While nothing is read, the TCP window slows the client down.
@@ -68,10 +67,10 @@ pub(crate) async fn connect(
     upgrade.on_upgrade(move |socket| attend(state, socket, admitted))
 }
 
-/// Attends to one client until it leaves or the server stops.
-async fn attend(state: AppState, mut socket: WebSocket) {
+/// Attends to one client until it leaves or the server stops. Who is not admitted yet must say who they are first.
+async fn attend(state: AppState, mut socket: WebSocket, admitted: Option<Arc<Identity>>) {
     state.metrics.sockets.inc();
-    if let Farewell::Close { code, why } = converse(&state, &mut socket).await {
+    if let Farewell::Close { code, why } = converse(&state, &mut socket, admitted).await {
         let close = CloseFrame { code, reason: why.into() };
         // The client may be gone already; there is nobody left to tell.
         let _ = socket.send(Message::Close(Some(close))).await;
@@ -103,16 +102,19 @@ impl Farewell {
 }
 
 /// Greets, then takes events. Ends when the client leaves, or with what is to be said.
-async fn converse(state: &AppState, socket: &mut WebSocket) -> Farewell {
+async fn converse(state: &AppState, socket: &mut WebSocket, admitted: Option<Arc<Identity>>) -> Farewell {
     let mut stopping = state.stopping.clone();
-    let greeted = tokio::select! {
-        greeted = greet(state, socket) => greeted,
-        () = stopped(&mut stopping) => Err(Farewell::stop()),
+    let identity = match admitted {
+        Some(identity) => identity,
+        None => tokio::select! {
+            greeted = greet(state, socket) => match greeted {
+                Ok(identity) => identity,
+                Err(farewell) => return farewell,
+            },
+            () = stopped(&mut stopping) => return Farewell::stop(),
+        },
     };
-    let mut batch = match greeted {
-        Ok(identity) => Batch::new(identity),
-        Err(farewell) => return farewell,
-    };
+    let mut batch = Batch::new(identity);
     loop {
         // Take what has arrived; when nothing more has, commit, and only then wait.
         let next = match socket.recv().now_or_never() {

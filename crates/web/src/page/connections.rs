@@ -49,7 +49,8 @@ fn none() -> Markup {
 }
 
 fn rows(connections: &[ConnectionOut], may_test: bool) -> Markup {
-    let columns = [column("Name"), wide("Kind"), wide("Leads to"), column("Stands"), wide_number("Waiting"), column("")];
+    let columns =
+        [column("Name"), wide("Kind"), wide("Leads to"), column("Stands"), wide_number("Waiting"), column("")];
     table(
         &columns,
         &html! {

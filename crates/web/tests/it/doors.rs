@@ -64,7 +64,10 @@ fn visits() -> Vec<Visit> {
         visit("/ping/backup", &json!("done"), 200, json!("OK")),
         visit("/ping/backup/start", &json!(null), 200, json!("OK")),
         visit("/ping/backup/137", &json!(null), 200, json!("OK")),
-        Visit { content_type: "application/cloudevents+json", ..visit("/api/v1/cloudevents", &ce, 202, json!({"accepted": 1})) },
+        Visit {
+            content_type: "application/cloudevents+json",
+            ..visit("/api/v1/cloudevents", &ce, 202, json!({"accepted": 1}))
+        },
     ]
 }
 
@@ -98,7 +101,10 @@ async fn every_door_stores_and_answers_in_the_words_of_its_far_end() {
 async fn the_same_event_again_is_a_success_and_stored_once() {
     let world = World::new().await;
     for visit in visits() {
-        let once_only = matches!(visit.path, "/api/v1/events" | "/api/v1/lineage" | "/api/events" | "/api/v2/alerts" | "/api/v1/cloudevents");
+        let once_only = matches!(
+            visit.path,
+            "/api/v1/events" | "/api/v1/lineage" | "/api/events" | "/api/v2/alerts" | "/api/v1/cloudevents"
+        );
         if !once_only {
             continue;
         }

@@ -31,6 +31,9 @@ use trackside_web::{AppState, Configured, ConnectionInfo, Metrics, Sends, Shell,
 /// Workspace of the world.
 const WORKSPACE: &str = "default";
 
+/// A token whose name is a source that the store refuses: what is sent with it is admitted but cannot be committed.
+pub(crate) const UNSTORABLE: &str = "unstorable";
+
 /// A server in memory.
 pub(crate) struct World {
     pub(crate) store: Store,
@@ -260,6 +263,8 @@ fn configured(ruleset: &Ruleset) -> Configured {
         expires: None,
         hash: TokenHash::of(&secret(role)),
     };
+    let unstorable =
+        Grant { name: "trackside.reserved".to_owned(), hash: TokenHash::of(UNSTORABLE), ..token(Role::Ingest) };
     let connection =
         |kind: &str, address: &str, sends| ConnectionInfo { kind: kind.to_owned(), address: address.to_owned(), sends };
     let connections = [
@@ -270,7 +275,7 @@ fn configured(ruleset: &Ruleset) -> Configured {
     Configured {
         public_url: "http://127.0.0.1:4180".parse().expect("an address"),
         workspace: WORKSPACE.to_owned(),
-        tokens: Role::ALL.map(token).to_vec(),
+        tokens: Role::ALL.map(token).into_iter().chain([unstorable]).collect(),
         connections: BTreeMap::from(connections.map(|(name, info)| (name.to_owned(), info))),
         ruleset: Arc::new(ruleset.clone()),
     }
