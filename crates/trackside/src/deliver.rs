@@ -167,12 +167,11 @@ impl Deliverer {
         let lane = self.store.lane(&head).await?;
         let rows: Vec<LaneRow> = lane.rows.iter().map(lane_row).collect();
         let plan = plan_lane(&rows);
-        let mut why: BTreeMap<&'static str, Vec<Delivery>> = BTreeMap::new();
-        for (id, reason) in plan.supersede {
-            why.entry(reason).or_default().extend(lane.rows.iter().filter(|row| row.effect.id == id).cloned());
-        }
-        for (reason, rows) in why {
-            self.store.supersede(&rows, reason, now).await?;
+        let row_of = |id| lane.rows.iter().find(|row| row.effect.id == id);
+        let pointless: Vec<(&Delivery, &str)> =
+            plan.supersede.iter().filter_map(|(id, why)| Some((row_of(*id)?, *why))).collect();
+        if !pointless.is_empty() {
+            self.store.supersede(&pointless, now).await?;
         }
         // Another row became the head: it is due in the next round.
         if plan.head != Some(head.effect.id) {

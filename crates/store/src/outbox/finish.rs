@@ -137,18 +137,19 @@ impl Store {
         Ok(())
     }
 
-    /// Ends unfinished rows that are no longer needed: all of them or none. Their outcomes enter the log.
+    /// Ends unfinished rows that are no longer needed, each for its reason: all of them or none, because a trigger whose
+    /// resolve alone is gone would be sent. Their outcomes enter the log.
     ///
     /// # Errors
     /// [`Error::Conflict`] when one is finished or was tried since it was read.
-    pub async fn supersede(&self, rows: &[Delivery], why: &str, now: Timestamp) -> Result<()> {
+    pub async fn supersede(&self, rows: &[(&Delivery, &str)], now: Timestamp) -> Result<()> {
         let mut batch = Batch::default();
-        for row in rows {
+        for (row, why) in rows {
             let gone = "a delivery was finished or tried since it was looked at";
-            batch.statements.push(SUPERSEDE.bind(now).bind(why).bind(row.effect.id).bind(row.attempts).one(gone));
-            batch.entries.push(outcome(row, DeliveryResult::Superseded { why: why.to_owned() }, now)?);
+            batch.statements.push(SUPERSEDE.bind(now).bind(*why).bind(row.effect.id).bind(row.attempts).one(gone));
+            batch.entries.push(outcome(row, DeliveryResult::Superseded { why: (*why).to_owned() }, now)?);
         }
-        batch.statements.extend(rows.iter().map(|row| promote(row, now)));
+        batch.statements.extend(rows.iter().map(|(row, _)| promote(row, now)));
         self.write(batch).await?;
         Ok(())
     }

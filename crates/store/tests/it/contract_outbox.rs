@@ -170,9 +170,12 @@ fn what_is_no_longer_needed_is_superseded() {
         store.commit(&effects(3, rows), 0).await.unwrap();
         let head = due(&store, 0).await.remove(0);
         let lane = store.lane(&head).await.unwrap().rows;
-        store.supersede(&lane[..2], "a newer update follows", at(1)).await.unwrap();
+        store.supersede(&[(&lane[0], "a newer update follows"), (&lane[1], "it was resolved")], at(1)).await.unwrap();
         assert_eq!(causes(&due(&store, 1).await), [(3, "slack")]);
-        assert!(matches!(store.supersede(&lane[1..], "again", at(2)).await, Err(Error::Conflict { .. })));
+        assert!(matches!(
+            store.supersede(&[(&lane[1], "again"), (&lane[2], "again")], at(2)).await,
+            Err(Error::Conflict { .. })
+        ));
         let row = &due(&store, 2).await[0];
         assert_eq!(row.due, Some(at(1)), "a refused batch changes nothing");
         let superseded = store
@@ -184,7 +187,8 @@ fn what_is_no_longer_needed_is_superseded() {
             .await
             .unwrap();
         assert_eq!(causes(&superseded.items), [(2, "slack"), (1, "slack")]);
-        assert_eq!(superseded.items[0].last_error.as_deref(), Some("a newer update follows"));
+        let why: Vec<_> = superseded.items.iter().map(|row| row.last_error.as_deref().unwrap()).collect();
+        assert_eq!(why, ["it was resolved", "a newer update follows"], "each for its reason");
         let counts = store.delivery_counts().await.unwrap();
         let counts: Vec<_> = counts.iter().map(|row| (row.connection.as_str(), row.state, row.count)).collect();
         assert_eq!(counts, [("slack", DeliveryState::Pending, 1)]);

@@ -70,7 +70,7 @@ impl World {
                 let mut open = self.rows(DeliveryState::Pending).await;
                 open.extend(self.rows(DeliveryState::Sending).await);
                 if let Some(row) = choose(&open, pick) {
-                    self.store.supersede(std::slice::from_ref(row), "not needed", now).await.unwrap();
+                    self.store.supersede(&[(row, "not needed")], now).await.unwrap();
                     *self.ends.entry(row.effect.id).or_default() += 1;
                 }
             }
