@@ -97,7 +97,7 @@ fn learn(run: &mut Run, update: &RunUpdate) {
     if !update.owners.is_empty() && (about_run || run.owners.is_empty()) {
         run.owners.clone_from(&update.owners);
     }
-    if about_run && update.url.is_some() {
+    if update.url.is_some() && (about_run || run.url.is_none()) {
         run.url.clone_from(&update.url);
     }
 }
