@@ -4,7 +4,7 @@ use crate::api::Segments;
 use crate::api::runs::{RunQuery, find};
 use crate::page::chart::{Sample, durations};
 use crate::page::layout::{Section, card, head, lamp, nothing};
-use crate::page::ui::{column, copyable, empty, number, outside, run_state, segment, table, wide};
+use crate::page::ui::{column, copyable, empty, is_web, number, outside, run_state, segment, table, wide};
 use crate::page::words::{As, count, dash, duration, percent, time, time_or_dash};
 use crate::page::{Failed, Visitor};
 use crate::state::AppState;
@@ -73,7 +73,7 @@ fn render(detail: &RunDetail, around: &Around) -> Markup {
         div id="run" data-live {
             (head(&run.key.pipeline, &above, &html! {
                 (lamp()) (run_state(run.state))
-                @if let Some(url) = &run.url { a.button href=(url) rel="noreferrer noopener" { "Open in " (run.system.title()) } }
+                @if let Some(url) = run.url.as_ref().filter(|url| is_web(url)) { a.button href=(url) rel="noreferrer noopener" { "Open in " (run.system.title()) } }
             }))
             @if let Some(incident) = &around.incident {
                 p.note.bad { a href={ "/incidents/" (incident.id) } { "Incident #" (incident.number) } " is open for this pipeline: " (incident.title) }

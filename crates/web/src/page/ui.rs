@@ -166,10 +166,14 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)], before: Option<u64>) -
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// An address to link to from text that a sender chose: only `http` and `https`.
+/// An address that a sender chose, as a link when it leads to the web.
 pub(crate) fn outside(href: &str, text: &str) -> Markup {
-    let safe = href.starts_with("https://") || href.starts_with("http://");
-    html! { @if safe { a href=(href) rel="noreferrer noopener" { (text) } } @else { (text) } }
+    html! { @if is_web(href) { a href=(href) rel="noreferrer noopener" { (text) } } @else { (text) } }
+}
+
+/// Whether an address leads to the web, and not into the browser.
+pub(crate) fn is_web(href: &str) -> bool {
+    href.starts_with("https://") || href.starts_with("http://")
 }
 
 /// A name that may be broken where its parts meet, so that narrow columns do not break inside a word.
