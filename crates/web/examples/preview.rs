@@ -3,6 +3,14 @@
 //! Everything goes the way of real data: events into the log, decisions, deliveries with attempts. Only the far ends
 //! are made up. Prints an address that signs in.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    reason = "a preview may fail loudly"
+)]
+
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/it/world.rs"]
 mod world;
@@ -202,7 +210,7 @@ async fn deliver(world: &World) {
             let found = world.store.delivery(row.effect.id).await.expect("readable").expect("there");
             let pagerduty = row.effect.connection == "pd-payments";
             let first = found.delivery.attempts == 1;
-            let refused = dice(&row.effect.id.to_string(), now) % 20 == 0;
+            let refused = dice(&row.effect.id.to_string(), now).is_multiple_of(20);
             let took = 60 + dice(&row.effect.key, now) % 220;
             let (verdict, status, answer) = match (refused, pagerduty && first) {
                 (true, _) => (AttemptVerdict::Refused, 404, "channel_not_found"),

@@ -56,12 +56,6 @@ impl Asset {
         }
         (common, self.plain).into_response()
     }
-
-    /// Size as a browser loads it, in bytes.
-    #[cfg(test)]
-    pub(crate) fn compressed(&self) -> usize {
-        self.gzip.len()
-    }
 }
 
 /// `GET /assets/{name}`

@@ -45,7 +45,8 @@ async fn take(
     let taken = async {
         let (body, memory) = visit.read(&parts.headers, body).await?;
         let key = door::routing_key(&body);
-        let identity = visit.admit_any(key.iter().map(|key| key.expose_secret())).map_err(invalid_key)?;
+        let identity =
+            visit.admit_any(key.iter().map(|key| key.expose_secret())).map_err(|refusal| invalid_key(&refusal))?;
         let call = Call::new(identity, &parts.headers, body, visit.at(), memory);
         let events = parse(&call.delivered(), state.new_id())?;
         visit.append(&events).await?;
@@ -55,7 +56,7 @@ async fn take(
     visit.end(taken, |refusal| respond(door::refused(&refusal.as_reject())))
 }
 
-fn invalid_key(refusal: Refusal) -> Refusal {
+fn invalid_key(refusal: &Refusal) -> Refusal {
     let problem = match refusal.status {
         StatusCode::FORBIDDEN => "Invalid routing key: this token may not send events; it needs the role `ingest`",
         _ => "Invalid routing key: use a Trackside token of the form `routing-key` as `routing_key`",

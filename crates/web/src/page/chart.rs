@@ -84,7 +84,7 @@ fn bar(index: usize, of: usize, hour: &Hour, top: u64) -> Markup {
                     rect class=(class) x=(pct(x)) width=(pct(width)) y=(px(y)) height=(px((height - 1.0).max(1.0))) rx="1.5" {}
                 }
             }
-            @if index % 4 == 0 {
+            @if index.is_multiple_of(4) {
                 text x=(pct(x)) y=(TOP + HEIGHT + 16.0) data-hour=(hour.at) { (hour.at.strftime("%H:%M")) }
             }
         }

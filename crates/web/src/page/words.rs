@@ -79,7 +79,7 @@ pub(crate) fn since(then: Timestamp, now: Timestamp) -> String {
 /// A share as a percentage; 100 only when nothing failed.
 pub(crate) fn percent(share: f64) -> String {
     let points = share * 100.0;
-    if points >= 99.0 && points < 100.0 {
+    if (99.0..100.0).contains(&points) {
         format!("{:.1}%", (points * 10.0).floor() / 10.0)
     } else {
         format!("{points:.0}%")

@@ -72,7 +72,7 @@ impl From<&Run> for RunOut {
             nominal: run.nominal,
             error: run.error.as_deref().map(str::to_owned),
             owner: run.owner.as_deref().map(str::to_owned),
-            tags: run.tags.iter().map(|tag| tag.to_string()).collect(),
+            tags: run.tags.clone(),
             url: run.url.as_deref().map(str::to_owned),
             rows: run.rows,
         }
@@ -202,7 +202,7 @@ impl From<&Pipeline> for PipelineOut {
             name: pipeline.key.name.to_string(),
             system: pipeline.system,
             owner: pipeline.owner.as_deref().map(str::to_owned),
-            tags: pipeline.tags.iter().map(|tag| tag.to_string()).collect(),
+            tags: pipeline.tags.clone(),
             succeeded: pipeline.succeeded,
             failed: pipeline.failed,
             success_rate: pipeline.success_rate(),
