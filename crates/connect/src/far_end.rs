@@ -31,7 +31,7 @@ mod retry_after;
 pub use retry_after::retry_after;
 
 /// Most bytes kept of an answer's body.
-pub const ANSWER_BYTES: usize = 64 * 1024;
+pub const ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Most bytes of an answer repeated in a reason.
 const EXCERPT_BYTES: usize = 300;
 /// What stands in place of a secret.

@@ -65,6 +65,9 @@ async fn slack_gets_a_new_message_when_the_one_to_edit_is_gone() {
     assert_eq!(world.ends.slack.state().messages().len(), 1);
 }
 
+/// Messages in a busy channel.
+const BUSY: usize = 150;
+
 #[tokio::test]
 async fn slack_is_asked_after_a_lost_answer() {
     let world = world().await;
@@ -74,6 +77,10 @@ async fn slack_is_asked_after_a_lost_answer() {
     let lost = world.try_once(&connection, &trigger, None).await;
     assert!(matches!(lost.verdict, Verdict::Unknown { .. }), "{:?}", lost.verdict);
     world.ends.slack.set(Behaviour::Healthy).await;
+    // A busy channel: what Slack tells is long.
+    for _ in 0..BUSY {
+        done(&world.try_once(&connection, &effect(Action::Test), None).await.verdict).unwrap();
+    }
     let question = reconcile(&connection, &trigger, None).unwrap();
     let answer = world.sender.send(&question, std::time::Duration::from_secs(20)).await;
     let verdict = classify_reconcile(&connection, &trigger, None, &answer, crate::support::now());

@@ -209,6 +209,7 @@ fn only_slack_with_a_known_channel_can_be_asked() {
     assert_eq!(ask(&answer(200, r#"{"ok":false,"error":"missing_scope"}"#)), "retry");
     assert_eq!(ask(&answer(200, r#"{"ok":false,"error":"ratelimited"}"#)), "unknown");
     assert_eq!(ask(&answer(503, "")), "unknown");
+    assert_eq!(ask(&answer(200, r#"{"ok":true,"messages":[{"te"#)), "unknown", "cut off: nothing is known");
     assert_eq!(ask(&Answer::Lost { error: "timed out".to_owned() }), "unknown");
 }
 

@@ -11,8 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use trackside_core::effect::{Action, Effect};
 
-/// Messages looked at, the most Slack gives in one answer.
-const MESSAGES: u32 = 999;
+/// Messages looked at, the most Slack recommends for one answer. Long ones with their blocks fit into
+/// [`crate::far_end::ANSWER_BYTES`].
+const MESSAGES: u32 = 200;
 /// How far Slack's clock may be behind ours.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
@@ -59,7 +60,12 @@ pub(crate) fn classify(
         }
         Answer::Response { status, headers, body } => (*status, headers, body),
     };
-    let reply: Value = serde_json::from_str(body).unwrap_or_default();
+    let reply: Option<Value> = serde_json::from_str(body).ok();
+    if status == 200 && reply.is_none() {
+        // Cut off, or not from Slack: nothing is known, and sending again might show the message twice.
+        return Verdict::Unknown { not_before: None, why: "could not ask: the answer cannot be read".to_owned() };
+    }
+    let reply = reply.unwrap_or_default();
     if status == 200 && reply["ok"] == true {
         return found(configured, effect, previous, &reply);
     }
