@@ -98,6 +98,14 @@ impl Deliverer {
             _ = wakes.stop.changed() => {}
             () = sleep_until(clock, wake) => {}
         }
+        // What else has ended meanwhile is taken along, so that one claim fills all slots that are free: a backlog goes
+        // out in as many commits as there are rounds, not as there are messages.
+        while let Some(sent) = work.sends.try_join_next_with_id() {
+            self.sent(clock, sent, work);
+        }
+        while let Some(recorded) = work.records.try_join_next() {
+            report(recorded);
+        }
     }
 
     /// An attempt ended, or its connector panicked.
