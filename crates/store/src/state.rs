@@ -19,6 +19,8 @@ use trackside_core::timer::{Timer, TimerKey};
 /// Most open runs loaded at start, newest first. Older ones are found by
 /// [`Store::load_needed`] when they are heard of.
 pub const LOAD_RUNS: usize = 50_000;
+/// Most timers asked for at once.
+pub const LOAD_TIMERS: usize = 1_000;
 /// Most attempts or aliases read of one run.
 pub const RUN_PARTS: usize = 10_000;
 
@@ -31,6 +33,7 @@ static INCIDENT: Sql = Sql::read("incidents.get", "SELECT body FROM incidents WH
 static OPEN_INCIDENTS: Sql =
     Sql::read("incidents.load", "SELECT body FROM incidents WHERE open = TRUE ORDER BY number", BODY);
 static TIMERS: Sql = Sql::read("timers.load", "SELECT body FROM timers ORDER BY due, key", BODY);
+static TIMER: Sql = Sql::read("timers.get", "SELECT body FROM timers WHERE key = $1", BODY);
 static OPEN_RUNS: Sql = Sql::read(
     "runs.load",
     "SELECT body FROM runs WHERE position IN (
@@ -121,6 +124,7 @@ pub(crate) static SQL: &[&Sql] = &[
     &INCIDENT,
     &OPEN_INCIDENTS,
     &TIMERS,
+    &TIMER,
     &OPEN_RUNS,
     &FIND_RUN,
     &ATTEMPTS,
@@ -188,6 +192,26 @@ impl Store {
         let runs = answers.next(|mut row| row.json())?;
         self.load_families(runs, &mut loaded).await?;
         Ok(loaded)
+    }
+
+    /// Those of these timers that are set, earliest first.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] for more than [`LOAD_TIMERS`] keys; [`crate::Error::Corrupt`] when a timer cannot be
+    /// read back.
+    pub async fn timers(&self, keys: &[TimerKey]) -> Result<Vec<Timer>> {
+        if keys.len() > LOAD_TIMERS {
+            let problem = format!("{} timers asked for, at most {LOAD_TIMERS} are allowed", keys.len());
+            return Err(crate::Error::Invalid { what: "the question".to_owned(), problem });
+        }
+        let queries = keys.iter().map(|key| Ok(TIMER.bind(timer_key(key)?).query())).collect::<Result<Vec<_>>>()?;
+        let mut answers = self.snapshot(queries).await?;
+        let mut timers = Vec::new();
+        for _ in keys {
+            timers.extend(answers.next(|mut row| row.json::<Timer>())?);
+        }
+        timers.sort_by(|a, b| (a.due, &a.key).cmp(&(b.due, &b.key)));
+        Ok(timers)
     }
 
     /// The runs (by run id, further id or alias), their attempts and names, and the incidents that some inputs need.

@@ -203,6 +203,15 @@ impl Store {
         })
     }
 
+    /// Incidents that are not resolved.
+    ///
+    /// # Errors
+    /// When they cannot be counted.
+    pub async fn open_incidents(&self) -> Result<u64> {
+        let row = self.row(OPEN_INCIDENTS.bound().query()).await?;
+        Ok(row.map(|mut row| row.next()).transpose()?.unwrap_or(0))
+    }
+
     async fn median(&self, from: Timestamp, to: Timestamp, count: u64) -> Result<Option<f64>> {
         let Some(last) = count.checked_sub(1) else { return Ok(None) };
         let query = MEDIAN.bind(from).bind(to).bind(last / 2).query();

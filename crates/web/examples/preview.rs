@@ -43,7 +43,7 @@ const PIPELINES: [Pipeline; 7] = [
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let listen = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4190".to_owned());
+    let listen = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4181".to_owned());
     let world = World::with(Store::memory().expect("a database in memory"), rules()).await;
     #[allow(clippy::disallowed_methods, reason = "a preview is a shell")]
     let end = Timestamp::now();
@@ -138,8 +138,28 @@ async fn trouble(world: &World, end: Timestamp) {
             RunUpdate { started: Some(ago(minutes)), ..update(system, name, "manual__now", owner, RunReport::Started) };
         report(world, ago(minutes), running).await;
     }
-    world.set(end).await;
+    world.set(ago(2)).await;
+    let task = AttemptRef {
+        task: "score".to_owned(),
+        map_index: None,
+        try_number: Some(1),
+        retries: Some(2),
+        aliases: Vec::new(),
+    };
+    let maybe = RunUpdate {
+        attempt: Some(task),
+        started: Some(ago(3)),
+        ended: Some(ago(2)),
+        error: Some("MemoryError".to_owned()),
+        ..update(System::Airflow, "warehouse_compact", "manual__now", "platform", RunReport::FailedMaybeRetry)
+    };
+    report(world, ago(2), maybe).await;
+    let alert = json!([{"labels": {"alertname": "DiskFull", "job": "warehouse", "severity": "warning", "team": "platform"},
+        "annotations": {"summary": "Disk of warehouse is 97% full"}, "startsAt": ago(2), "generatorURL": "https://prometheus.example.net/graph"}]);
+    let by = [world::bearer(Role::Ingest)];
+    world.send(http::Method::POST, "/api/v2/alerts", &by, alert.to_string()).await;
     deliver(world).await;
+    world.set(end).await;
 }
 
 fn update(system: System, pipeline: &str, run: &str, owner: &str, report: RunReport) -> RunUpdate {

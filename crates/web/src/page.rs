@@ -35,11 +35,7 @@ use layout::{Frame, Section, Theme, Width};
 use maud::{Markup, html};
 use trackside_identity::role::Role;
 use trackside_store::Error as StoreError;
-use trackside_store::incidents::{IncidentFilter, IncidentStates};
 use trackside_store::outbox::DeliveryState;
-
-/// Most open incidents that the side bar counts; it says "99+" from there.
-const COUNTED: usize = 100;
 
 /// Who looks at a page, and how they like it.
 pub(crate) struct Visitor {
@@ -66,13 +62,13 @@ impl Visitor {
         content: &Markup,
     ) -> Result<Markup, Failed> {
         let counts = state.store.delivery_counts().await?;
-        let dead: u64 = counts.iter().filter(|count| count.state == DeliveryState::Dead).map(|count| count.count).sum();
+        let dead = counts.iter().filter(|count| count.state == DeliveryState::Dead).map(|count| count.count).sum();
         let frame = Frame {
             title,
             section,
             identity: &self.who,
-            open_incidents: open_incidents(state).await?,
-            dead_deliveries: usize::try_from(dead).unwrap_or(usize::MAX),
+            open_incidents: state.store.open_incidents().await?,
+            dead_deliveries: dead,
             theme: self.theme,
         };
         Ok(layout::page(&frame, content))
@@ -82,12 +78,6 @@ impl Visitor {
     pub(crate) fn may(&self, needed: Role) -> bool {
         self.who.role.allows(needed)
     }
-}
-
-/// Incidents that are not resolved, as far as [`COUNTED`].
-async fn open_incidents(state: &AppState) -> Result<usize, Failed> {
-    let filter = IncidentFilter { states: Some(IncidentStates::Open), limit: COUNTED, ..IncidentFilter::default() };
-    Ok(state.store.incidents(&filter).await?.items.len())
 }
 
 /// The palette that the visitor chose.

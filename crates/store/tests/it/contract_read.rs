@@ -163,6 +163,7 @@ fn the_overview_counts_what_happened() {
         assert_eq!(overview.week_before.success_rate(), None);
         assert_eq!((overview.mean_duration_s, overview.median_duration_s), (Some(60.0), Some(60.0)));
         assert_eq!((overview.open_runs, overview.open_incidents, overview.unacknowledged), (1, 2, 1));
+        assert_eq!(store.open_incidents().await.unwrap(), 2);
         assert_eq!(overview.freshest.unwrap().key, pipeline_key("billing"));
         assert_eq!(overview.stalest.unwrap().key, pipeline_key("orders"));
         assert_eq!(overview.latency.unwrap().p50, SignedDuration::from_secs(2));

@@ -114,6 +114,8 @@ fn a_decision_reads_back_and_the_last_value_wins() {
         assert_eq!(loaded.alerts, [alert("failed")]);
         assert_eq!(loaded.incidents, [incident(1, IncidentState::Triggered, "payments")]);
         assert_eq!(loaded.timers, [timer("late", 30)]);
+        let keys = ["soon", "late", "never"].map(|rule| timer(rule, 0).key);
+        assert_eq!(store.timers(&keys).await.unwrap(), [timer("late", 30)], "those that are set");
         let runs: Vec<_> = loaded.runs.iter().map(|run| &*run.key.run).collect();
         assert_eq!(runs, ["r3", "r1"], "not over, or with an attempt that is not");
         assert_eq!(loaded.attempts.len(), 2);

@@ -64,7 +64,7 @@ fn rows(connections: &[ConnectionOut], may_test: bool) -> Markup {
                     td.num {
                         @if connection.sends && may_test {
                             form method="post" action={ "/connections/" (segment(&connection.name)) "/test" } {
-                                button type="submit" aria-label={ "Send a test through " (connection.name) } { "Send test" }
+                                button type="submit" aria-label={ "Send a test through " (connection.name) } { "Test" }
                             }
                         }
                     }

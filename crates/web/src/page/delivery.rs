@@ -88,7 +88,7 @@ fn one(attempt: &DeliveryAttempt) -> Markup {
     };
     html! {
         li class=(class) {
-            span.when { (time(attempt.at, As::Time)) } b { "Attempt " (attempt.n) ": " (word) }
+            span.when { (time(attempt.at, As::Time)) } " " b { "Attempt " (attempt.n) ": " (word) }
             div.more {
                 @if let Some(status) = attempt.status { "answer " (status) " · " }
                 "took " (attempt.took_ms) " ms"

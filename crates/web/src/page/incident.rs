@@ -12,7 +12,6 @@ use crate::state::AppState;
 use axum::Form;
 use axum::extract::State;
 use axum::response::Redirect;
-use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 use trackside_core::incident::{Alert, IncidentState};
@@ -36,7 +35,9 @@ pub(crate) async fn show(
     let detail = find(&state, &id).await?;
     let pipeline = &detail.incident.pipeline;
     let runs = recent(&state, &pipeline.source, &pipeline.name).await?;
-    let content = render(&detail, &runs, visitor.may(Role::Responder), state.now());
+    let timers = state.store.timers(&timeline::timers(&detail)).await?;
+    let story = timeline::render(&detail, &timers, state.now());
+    let content = render(&detail, &story, &runs, visitor.may(Role::Responder));
     visitor.page(&state, &detail.incident.title, Some(Section::Incidents), &content).await
 }
 
@@ -75,7 +76,7 @@ fn back(id: &str) -> Redirect {
     Redirect::to(&format!("/incidents/{}", segment(id)))
 }
 
-fn render(detail: &IncidentDetail, runs: &[RunRow], may_act: bool, now: Timestamp) -> Markup {
+fn render(detail: &IncidentDetail, story: &Markup, runs: &[RunRow], may_act: bool) -> Markup {
     let incident = &detail.incident;
     let above = html! {
         a href="/incidents" { "Incident " (incident.number) } " · opened " (time(incident.opened, As::Both)) " · owner " (incident.owner)
@@ -85,7 +86,7 @@ fn render(detail: &IncidentDetail, runs: &[RunRow], may_act: bool, now: Timestam
             (head(&incident.title, &above, &acts(detail, may_act)))
             div.two {
                 div.stack {
-                    (card("Timeline", &lamp(), &timeline::render(detail, now)))
+                    (card("Timeline", &lamp(), story))
                     @if !detail.alerts.is_empty() { (card("Alerts that fire", &nothing(), &alerts(&detail.alerts))) }
                 }
                 div.stack {

@@ -64,10 +64,10 @@ pub(crate) struct Frame<'a> {
     pub(crate) section: Option<Section>,
     /// Who looks.
     pub(crate) identity: &'a Identity,
-    /// Incidents that are not resolved, counted up to 100.
-    pub(crate) open_incidents: usize,
+    /// Incidents that are not resolved.
+    pub(crate) open_incidents: u64,
     /// Deliveries that were given up.
-    pub(crate) dead_deliveries: usize,
+    pub(crate) dead_deliveries: u64,
     /// The viewer's choice.
     pub(crate) theme: Theme,
 }

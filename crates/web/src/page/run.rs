@@ -9,10 +9,12 @@ use crate::page::words::{As, count, dash, duration, percent, time, time_or_dash}
 use crate::page::{Failed, Visitor};
 use crate::state::AppState;
 use axum::extract::State;
+use jiff::Timestamp;
 use maud::{Markup, html};
 use trackside_core::incident::Incident;
 use trackside_core::pipeline::Pipeline;
 use trackside_core::run::{Attempt, Run, RunState};
+use trackside_core::timer::{Timer, TimerKey};
 use trackside_store::incidents::{IncidentFilter, IncidentStates};
 use trackside_store::log::LoggedEvent;
 use trackside_store::runs::{RunDetail, RunRow};
@@ -20,12 +22,17 @@ use trackside_store::runs::{RunDetail, RunRow};
 /// Runs in the chart of durations.
 pub(crate) const SAMPLES: usize = 40;
 
+/// Most held attempts whose timers are asked for.
+const HOLDS: usize = 100;
+
 /// What stands around a run.
 struct Around {
     pipeline: Option<Pipeline>,
     /// Runs of the pipeline, latest first.
     runs: Vec<RunRow>,
     incident: Option<Incident>,
+    /// When held failures are told as final.
+    holds: Vec<Timer>,
 }
 
 /// `GET /runs/{source}/{pipeline}/{run}`
@@ -43,7 +50,10 @@ pub(crate) async fn show(
         limit: 1,
         ..IncidentFilter::default()
     };
+    let held = detail.attempts.iter().filter(|attempt| attempt.state == RunState::Held);
+    let holds: Vec<TimerKey> = held.take(HOLDS).map(|held| TimerKey::Hold { attempt: held.key.clone() }).collect();
     let around = Around {
+        holds: state.store.timers(&holds).await?,
         pipeline: state.store.pipeline(source, name).await?,
         runs: recent(&state, source, name).await?,
         incident: state.store.incidents(&open).await?.items.pop(),
@@ -83,7 +93,7 @@ fn render(detail: &RunDetail, around: &Around) -> Markup {
             }
             div.two {
                 div.stack {
-                    (card("Attempts", &nothing(), &attempts(&detail.attempts)))
+                    (card("Attempts", &nothing(), &attempts(&detail.attempts, &around.holds)))
                     (card("Events", &nothing(), &events(&detail.events)))
                 }
                 div.stack {
@@ -96,7 +106,7 @@ fn render(detail: &RunDetail, around: &Around) -> Markup {
     }
 }
 
-fn attempts(attempts: &[Attempt]) -> Markup {
+fn attempts(attempts: &[Attempt], holds: &[Timer]) -> Markup {
     if attempts.is_empty() {
         return empty("No task was reported.", &html! { "Only the run itself is known." });
     }
@@ -111,6 +121,7 @@ fn attempts(attempts: &[Attempt]) -> Markup {
                         @if attempt.key.map_index >= 0 { span.soft { " [" (attempt.key.map_index) "]" } }
                         @if let Some(url) = &attempt.log_url { " " span.small { (outside(url, "log")) } }
                         @if let Some(note) = &attempt.note { div.small.soft { (note) } }
+                    @if let Some(due) = held_until(attempt, holds) { div.small.warn { "told as final " (time(due, As::Both)) " unless a retry begins" } }
                         @if let Some(error) = &attempt.error { details { summary.small { (crate::page::runs::one_line(error)) } pre.wrap { (error) } } }
                     }
                     td.num { (attempt.key.try_number) }
@@ -120,6 +131,12 @@ fn attempts(attempts: &[Attempt]) -> Markup {
             }
         },
     )
+}
+
+/// When a failure that is held back is told as final.
+fn held_until(attempt: &Attempt, holds: &[Timer]) -> Option<Timestamp> {
+    let of = |timer: &&Timer| matches!(&timer.key, TimerKey::Hold { attempt: key } if *key == attempt.key);
+    holds.iter().find(of).map(|timer| timer.due)
 }
 
 fn events(events: &[LoggedEvent]) -> Markup {
@@ -132,7 +149,7 @@ fn events(events: &[LoggedEvent]) -> Markup {
     html! {
         ol.timeline {
             @for logged in events {
-                li { span.when { (time(logged.event.occurred, As::Time)) } a href={ "/events/" (logged.event.id) } { (logged.event.event) } }
+                li { span.when { (time(logged.event.occurred, As::Time)) } " " a href={ "/events/" (logged.event.id) } { (logged.event.event) } }
             }
         }
     }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use trackside_core::decision::{Explanation, Verdict};
 use trackside_core::ids::{DeliveryId, EventId, Seq};
 use trackside_core::incident::IncidentState;
+use trackside_core::timer::{Timer, TimerKey};
 use trackside_store::audit::AuditRow;
 use trackside_store::incidents::IncidentDetail;
 use trackside_store::outbox::{Delivery, DeliveryState};
@@ -33,21 +34,26 @@ enum Place {
     Delivery(DeliveryId),
 }
 
-/// The story as a list, oldest first.
-pub(crate) fn render(detail: &IncidentDetail, now: Timestamp) -> Markup {
+/// The timers that say what comes next for an incident.
+pub(crate) fn timers(detail: &IncidentDetail) -> Vec<TimerKey> {
+    detail.alerts.iter().map(|alert| TimerKey::ReportEnds { alert: alert.key.clone() }).collect()
+}
+
+/// The story as a list, oldest first; `timers` are those of [`timers`] that are set.
+pub(crate) fn render(detail: &IncidentDetail, timers: &[Timer], now: Timestamp) -> Markup {
     let mut past = past(detail);
     past.sort_by_key(|step| step.at);
     html! {
         ol.timeline {
             @for step in &past { li class=(step.tone) { (one(step)) } }
-            @for step in &next(detail, now) { li.future { (one(step)) } }
+            @for step in &next(detail, timers, now) { li.future { (one(step)) } }
         }
     }
 }
 
 fn one(step: &Step) -> Markup {
     html! {
-        @if let Some(at) = step.at { span.when { (time(at, As::Time)) } }
+        @if let Some(at) = step.at { span.when { (time(at, As::Time)) } " " }
         @match step.leads_to {
             None => b { (step.title) },
             Some(Place::Event(id)) => { a href={ "/events/" (id) } { b { (step.title) } } },
@@ -121,7 +127,7 @@ fn took(row: &Delivery) -> String {
 }
 
 /// What comes next.
-fn next(detail: &IncidentDetail, now: Timestamp) -> Vec<Step> {
+fn next(detail: &IncidentDetail, timers: &[Timer], now: Timestamp) -> Vec<Step> {
     let again = |row: &Delivery| {
         let due = row.due.filter(|due| row.state == DeliveryState::Pending && *due > now)?;
         let title = format!("Then: {} through {} is tried again", action(row.effect.action), row.effect.connection);
@@ -134,19 +140,33 @@ fn next(detail: &IncidentDetail, now: Timestamp) -> Vec<Step> {
         })
     };
     let mut steps: Vec<Step> = detail.deliveries.iter().filter_map(again).collect();
+    steps.extend(timers.iter().filter_map(|timer| ends(detail, timer)));
     steps.sort_by_key(|step| step.at);
     if detail.incident.state != IncidentState::Resolved {
         let waiting = match detail.incident.state {
             IncidentState::Triggered => "Nobody has acknowledged it yet.",
             _ => "",
         };
-        steps.push(Step {
-            at: None,
-            tone: "",
-            title: format!("Then: resolves by itself when {} is well again", detail.incident.pipeline.name),
-            more: waiting.to_owned(),
-            leads_to: None,
-        });
+        steps.push(Step { at: None, tone: "", title: ending(detail), more: waiting.to_owned(), leads_to: None });
     }
     steps
+}
+
+/// An alert that ends by itself unless its sender repeats it.
+fn ends(detail: &IncidentDetail, timer: &Timer) -> Option<Step> {
+    let TimerKey::ReportEnds { alert: key } = &timer.key else { return None };
+    let alert = detail.alerts.iter().find(|alert| alert.key == *key)?;
+    let title = "Then: an alert ends unless it is reported again".to_owned();
+    Some(Step { at: Some(timer.due), tone: "", title, more: alert.summary.to_string(), leads_to: None })
+}
+
+/// What ends the incident when nobody does.
+fn ending(detail: &IncidentDetail) -> String {
+    let pipeline = &detail.incident.pipeline.name;
+    let of_runs = !detail.alerts.is_empty() && detail.alerts.iter().all(|alert| alert.run.is_some());
+    if of_runs {
+        format!("Then: resolves by itself when {pipeline} succeeds again")
+    } else {
+        "Then: resolves by itself when its alerts are over".to_owned()
+    }
 }

@@ -147,7 +147,7 @@ pub(crate) fn older(path: &str, query: &[(&str, &str)], next: Option<u64>) -> Ma
     let Some(next) = next else { return Markup::default() };
     html! {
         div.pages {
-            @if query.iter().any(|(name, _)| *name == "before") { a href=(address(path, query, None)) { "Newest" } } @else { span {} }
+            @if query.iter().any(|(name, value)| *name == "before" && !value.is_empty()) { a href=(address(path, query, None)) { "Newest" } } @else { span {} }
             a rel="next" href=(address(path, query, Some(next))) { "Older" }
         }
     }
