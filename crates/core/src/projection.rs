@@ -36,18 +36,20 @@ pub enum Transition {
     Recorded(String),
 }
 
-/// Applies a run report.
-pub fn apply(state: &mut State, event: &Event, update: &RunUpdate, at: Timestamp) -> Vec<Transition> {
+/// Applies a run report: which run it was about, and what it turned out to mean.
+pub fn apply(state: &mut State, event: &Event, update: &RunUpdate, at: Timestamp) -> (RunKey, Vec<Transition>) {
     let source: Name = event.source.as_str().into();
     let mut run = find_or_create(state, &source, update, at);
     learn(&mut run, update);
     learn_pipeline(state, &run, update);
     state.put_run(run.clone());
     register_names(state, &source, &run, update);
-    match &update.attempt {
-        Some(reference) => attempt::apply(state, event, update, reference, &run.key),
+    let key = run.key.clone();
+    let transitions = match &update.attempt {
+        Some(reference) => attempt::apply(state, event, update, reference, &key),
         None => run::apply(state, event, update, run),
-    }
+    };
+    (key, transitions)
 }
 
 fn find_or_create(state: &State, source: &Name, update: &RunUpdate, at: Timestamp) -> Run {

@@ -75,7 +75,7 @@ impl Server {
     /// When the data folder, the address, the certificate or a token cannot be used.
     pub async fn start<S: Sender + Send + Sync + 'static>(config: &Config, clock: Clock, sender: S) -> Result<Self> {
         let data = &config.server.data;
-        std::fs::create_dir_all(data).with_context(|| format!("cannot create the data folder {}", data.display()))?;
+        private_folder(data)?;
         let options = Options { access: Access::Serve, threading: Threading::Threads };
         let store = Store::open(&data.join(DATABASE_FILE), options)?;
         let tls = match &config.server.tls {
@@ -324,6 +324,15 @@ fn session_key(data: &Path, clock: &Clock) -> Result<SessionKey> {
         *byte = pair.with_context(|| format!("{} is damaged; delete it, people sign in again", path.display()))?;
     }
     Ok(SessionKey::new(key))
+}
+
+/// Makes the data folder for its owner only; one that is there keeps its permissions.
+fn private_folder(path: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).with_context(|| format!("cannot create the data folder {}", path.display()))
 }
 
 /// Reads a secret file that only its owner may read, or makes it.

@@ -22,7 +22,7 @@ pub(super) async fn run(time: Duration) -> Result<()> {
         for connections in CONNECTIONS {
             // A server of its own for each figure, so that none starts with the last one's backlog.
             let server = Server::start(CONFIGURATION)?;
-            let ceiling = load::run(server.address, connections, time, 400, refused).await?;
+            let ceiling = load::run(server.address, connections, time, 422, refused).await?;
             drop(server);
             let server = Server::start(CONFIGURATION)?;
             let mut durable = load::run(server.address, connections, time, 202, accepted).await?;

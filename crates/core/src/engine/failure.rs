@@ -3,7 +3,6 @@
 use super::incident::{Context, Firing};
 use super::turn::Turn;
 use crate::decision::{OwnerTrail, Verdict};
-use crate::event::Event;
 use crate::incident::{Alert, AlertKey};
 use crate::notice::RunView;
 use crate::owner;
@@ -11,7 +10,7 @@ use crate::pipeline::Pipeline;
 use crate::projection::Transition;
 use crate::rules::{Matcher, Rules, Subject};
 use crate::ruleset::{Condition, FailedOn, Rule};
-use crate::run::{Attempt, AttemptKey, PipelineKey, Run, RunKey, RunState, RunUpdate};
+use crate::run::{Attempt, AttemptKey, PipelineKey, Run, RunKey, RunState};
 use crate::timer::TimerKey;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -38,10 +37,10 @@ struct Failure {
 
 impl Turn<'_> {
     /// Follows the transitions of one run event.
-    pub(super) fn on_run(&mut self, event: &Event, update: &RunUpdate, transitions: &[Transition]) {
+    pub(super) fn on_run(&mut self, run: &RunKey, transitions: &[Transition]) {
         let rules = self.rules();
         if let Some(rules) = &rules {
-            self.assign_owner(rules, event, update);
+            self.assign_owner(rules, run);
         }
         for transition in transitions {
             self.on_transition(rules.as_ref(), transition);
@@ -70,8 +69,8 @@ impl Turn<'_> {
     }
 
     /// Writes the resolved owner on the run and its pipeline, for lists and filters.
-    fn assign_owner(&mut self, rules: &Rules, event: &Event, update: &RunUpdate) {
-        let Some(run) = self.state.find_run(&event.source, update).and_then(|key| self.state.run(key)) else {
+    fn assign_owner(&mut self, rules: &Rules, key: &RunKey) {
+        let Some(run) = self.state.run(key) else {
             return;
         };
         let Some(pipeline) = self.state.pipeline(&run.key.pipeline_key()) else {

@@ -62,8 +62,8 @@ impl<'a> Turn<'a> {
                 self.event = Some(event.id);
                 match &event.fact {
                     Some(Fact::Run(update)) => {
-                        let transitions = projection::apply(self.state, event, update, self.at);
-                        self.on_run(event, update, &transitions);
+                        let (run, transitions) = projection::apply(self.state, event, update, self.at);
+                        self.on_run(&run, &transitions);
                     }
                     Some(Fact::Report(report)) => self.on_report(event, report),
                     Some(Fact::Message(message)) => self.on_message(event, message),

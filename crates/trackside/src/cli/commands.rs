@@ -83,8 +83,8 @@ pub(super) async fn explain(server: &ServerArgs, id: &str) -> Result<()> {
         ));
         show::line(&format!(
             "  occurred {}, received {}",
-            show::cell(&event["occurred"]),
-            show::cell(&event["received"])
+            show::time(&event["occurred"]),
+            show::time(&event["received"])
         ));
     }
     for incident in array(&answer["incidents"]) {
@@ -144,7 +144,7 @@ fn told(delivery: &Value) {
             attempt["status"].as_u64().map_or_else(|| text(&attempt["error"]).to_owned(), |status| status.to_string());
         show::line(&format!(
             "  {} attempt {}: {} ({answer}) in {} ms",
-            show::cell(&attempt["at"]),
+            show::time(&attempt["at"]),
             attempt["n"],
             text(&attempt["verdict"]),
             attempt["took_ms"]
@@ -192,7 +192,7 @@ fn print_event(server: &ServerArgs, event: &Value) {
     } else {
         let resource = &event["resource"];
         let name = resource["prefect.resource.name"].as_str().or_else(|| resource["prefect.resource.id"].as_str());
-        let (seq, received) = (event["seq"].as_u64().unwrap_or(0), show::cell(&event["received"]));
+        let (seq, received) = (event["seq"].as_u64().unwrap_or(0), show::time(&event["received"]));
         let (source, kind) = (text(&event["source"]), text(&event["event"]));
         show::line(&format!(
             "{seq:>8} {received} {source:<16} {kind:<32} {} {}",

@@ -44,6 +44,9 @@ pub(super) const DELIVERIES: [(&str, &str); 7] = [
 pub(super) const TOKENS: [(&str, &str); 5] =
     [("NAME", "name"), ("ROLE", "role"), ("TEAM", "team"), ("FROM", "origin"), ("CREATED", "created")];
 
+/// Fields that hold times.
+const TIMES: [&str; 3] = ["started", "opened", "created"];
+
 /// Prints a line to standard output. A closed pipe (`| head`) is not an error.
 pub(super) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -75,19 +78,26 @@ pub(super) fn table(rows: &[Value], columns: &Columns) {
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.iter().map(|(heading, _)| *heading));
     for row in rows {
-        table.add_row(columns.iter().map(|(_, field)| cell(&row[*field])));
+        table.add_row(
+            columns
+                .iter()
+                .map(|(_, field)| if TIMES.contains(field) { time(&row[*field]) } else { cell(&row[*field]) }),
+        );
     }
     line(&table.to_string());
 }
 
-/// A value as one cell; times without fractions.
+/// A time to the second.
+pub(super) fn time(value: &Value) -> String {
+    let parsed = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    parsed.map_or_else(|| cell(value), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
+/// A value as one cell: the first line of a text, one decimal of a fraction.
 pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => match text.parse::<Timestamp>() {
-            Ok(time) => time.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-            Err(_) => text.lines().next().unwrap_or_default().to_owned(),
-        },
+        Value::String(text) => text.lines().next().unwrap_or_default().to_owned(),
         Value::Number(number) if number.is_f64() => format!("{:.1}", number.as_f64().unwrap_or_default()),
         other => other.to_string(),
     }
