@@ -5,8 +5,10 @@
 //! must be loaded before a batch is decided, [`State::forget_settled`] drops what is over. No decision is made here.
 
 mod needed;
+mod shared;
 
 pub use needed::{Loaded, Needed};
+use shared::SharedNames;
 
 use crate::decision::{Alias, Change, Counters};
 use crate::ids::{IncidentId, Seq};
@@ -34,9 +36,11 @@ pub struct State {
     names: BTreeMap<RunKey, BTreeSet<(Name, Name)>>,
     settled: BTreeSet<RunKey>,
     resolved: BTreeSet<IncidentId>,
-    pipelines: BTreeMap<PipelineKey, Pipeline>,
-    alerts: BTreeMap<AlertKey, Alert>,
-    incidents: BTreeMap<IncidentId, Incident>,
+    // Boxed: the slack of a tree's nodes is a pointer's size, not a value's. There may be 100,000 of each.
+    pipelines: BTreeMap<PipelineKey, Box<Pipeline>>,
+    alerts: BTreeMap<AlertKey, Box<Alert>>,
+    incidents: BTreeMap<IncidentId, Box<Incident>>,
+    shared: SharedNames,
     timers: BTreeMap<TimerKey, Timestamp>,
     due: BTreeSet<(Timestamp, TimerKey)>,
     dirty: BTreeSet<Dirty>,
@@ -82,6 +86,7 @@ impl State {
             pipelines: BTreeMap::new(),
             alerts: BTreeMap::new(),
             incidents: BTreeMap::new(),
+            shared: SharedNames::default(),
             timers: BTreeMap::new(),
             due: BTreeSet::new(),
             dirty: BTreeSet::new(),
@@ -97,8 +102,12 @@ impl State {
         state.cursor = loaded.cursor;
         state.counters = loaded.counters;
         state.rules = loaded.ruleset.clone().map(Rules::new).transpose()?.map(Arc::new);
-        state.pipelines = loaded.pipelines.iter().map(|p| (p.key.clone(), p.clone())).collect();
-        state.alerts = loaded.alerts.iter().map(|a| (a.key.clone(), a.clone())).collect();
+        for pipeline in &loaded.pipelines {
+            state.keep_pipeline(pipeline.clone());
+        }
+        for alert in &loaded.alerts {
+            state.keep_alert(alert.clone());
+        }
         for timer in &loaded.timers {
             state.timers.insert(timer.key.clone(), timer.due);
             state.due.insert((timer.due, timer.key.clone()));
@@ -288,32 +297,42 @@ impl State {
     /// A pipeline.
     #[must_use]
     pub fn pipeline(&self, key: &PipelineKey) -> Option<&Pipeline> {
-        self.pipelines.get(key)
+        self.pipelines.get(key).map(Box::as_ref)
     }
 
     /// All pipelines.
     pub fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
-        self.pipelines.values()
+        self.pipelines.values().map(Box::as_ref)
     }
 
     pub(crate) fn put_pipeline(&mut self, pipeline: Pipeline) {
-        if self.pipelines.get(&pipeline.key) != Some(&pipeline) {
+        if self.pipeline(&pipeline.key) != Some(&pipeline) {
             self.dirty.insert(Dirty::Pipeline(pipeline.key.clone()));
-            self.pipelines.insert(pipeline.key.clone(), pipeline);
+            self.keep_pipeline(pipeline);
+        }
+    }
+
+    fn keep_pipeline(&mut self, mut pipeline: Pipeline) {
+        match self.pipelines.get_mut(&pipeline.key) {
+            Some(known) => **known = pipeline,
+            None => {
+                pipeline.key.source = self.shared.share(&pipeline.key.source);
+                self.pipelines.insert(pipeline.key.clone(), Box::new(pipeline));
+            }
         }
     }
 
     /// An alert.
     #[must_use]
     pub fn alert(&self, key: &AlertKey) -> Option<&Alert> {
-        self.alerts.get(key)
+        self.alerts.get(key).map(Box::as_ref)
     }
 
     /// The alerts of a pipeline, by rule and subject.
     pub fn alerts_of(&self, pipeline: &PipelineKey) -> impl Iterator<Item = &Alert> {
         let first = AlertKey { pipeline: pipeline.clone(), rule: "".into(), subject: "".into() };
         let pipeline = pipeline.clone();
-        self.alerts.range(first..).take_while(move |(key, _)| key.pipeline == pipeline).map(|(_, alert)| alert)
+        self.alerts.range(first..).take_while(move |(key, _)| key.pipeline == pipeline).map(|(_, alert)| &**alert)
     }
 
     /// Number of alerts that fire.
@@ -323,43 +342,60 @@ impl State {
     }
 
     pub(crate) fn put_alert(&mut self, alert: Alert) {
-        if self.alerts.get(&alert.key) != Some(&alert) {
+        if self.alert(&alert.key) != Some(&alert) {
             self.dirty.insert(Dirty::Alert(alert.key.clone()));
-            self.alerts.insert(alert.key.clone(), alert);
+            self.keep_alert(alert);
+        }
+    }
+
+    fn keep_alert(&mut self, mut alert: Alert) {
+        match self.alerts.get_mut(&alert.key) {
+            Some(known) => **known = alert,
+            None => {
+                if let Some((key, _)) = self.pipelines.get_key_value(&alert.key.pipeline) {
+                    alert.key.pipeline = key.clone();
+                }
+                alert.key.rule = self.shared.share(&alert.key.rule);
+                alert.key.subject = self.shared.share(&alert.key.subject);
+                self.alerts.insert(alert.key.clone(), Box::new(alert));
+            }
         }
     }
 
     pub(crate) fn remove_alert(&mut self, key: &AlertKey) -> Option<Alert> {
-        let gone = self.alerts.remove(key);
-        if gone.is_some() {
-            self.dirty.insert(Dirty::Alert(key.clone()));
-        }
-        gone
+        let gone = self.alerts.remove(key)?;
+        self.dirty.insert(Dirty::Alert(key.clone()));
+        Some(*gone)
     }
 
     /// An incident in memory: open, or loaded for a command.
     #[must_use]
     pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
-        self.incidents.get(&id)
+        self.incidents.get(&id).map(Box::as_ref)
     }
 
     /// Open incidents in memory.
     pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.incidents.values().filter(|incident| incident.state != IncidentState::Resolved)
+        self.incidents.values().map(Box::as_ref).filter(|incident| incident.state != IncidentState::Resolved)
     }
 
     pub(crate) fn put_incident(&mut self, incident: Incident) {
-        if self.incidents.get(&incident.id) != Some(&incident) {
+        if self.incident(incident.id) != Some(&incident) {
             self.dirty.insert(Dirty::Incident(incident.id));
             self.keep_incident(incident);
         }
     }
 
-    fn keep_incident(&mut self, incident: Incident) {
+    fn keep_incident(&mut self, mut incident: Incident) {
         if incident.state == IncidentState::Resolved {
             self.resolved.insert(incident.id);
         }
-        self.incidents.insert(incident.id, incident);
+        if let Some((key, _)) = self.pipelines.get_key_value(&incident.pipeline) {
+            incident.pipeline = key.clone();
+        }
+        incident.owner = self.shared.share(&incident.owner);
+        incident.owner_because = self.shared.share(&incident.owner_because);
+        self.incidents.insert(incident.id, Box::new(incident));
     }
 }
 
@@ -426,13 +462,13 @@ impl State {
                 Change::Ruleset(Box::new(rules))
             }
             Dirty::Counters => Change::Counters(self.counters),
-            Dirty::Pipeline(key) => Change::Pipeline(self.pipelines[&key].clone()),
+            Dirty::Pipeline(key) => Change::Pipeline((*self.pipelines[&key]).clone()),
             Dirty::Run(key) => Change::Run(self.runs[&key].clone()),
             Dirty::Attempt(key) => Change::Attempt(self.attempts[&key].clone()),
             Dirty::Alias(key) => Change::Alias(self.aliases[&key].clone()),
-            Dirty::Incident(id) => Change::Incident(self.incidents[&id].clone()),
+            Dirty::Incident(id) => Change::Incident((*self.incidents[&id]).clone()),
             Dirty::Alert(key) => match self.alerts.get(&key) {
-                Some(alert) => Change::Alert(alert.clone()),
+                Some(alert) => Change::Alert((**alert).clone()),
                 None => Change::AlertGone(key),
             },
             Dirty::Timer(key) => match self.timers.get(&key) {

@@ -64,10 +64,10 @@ impl Server {
         Ok(Self { child, address, _folder: folder })
     }
 
-    /// Resident memory in bytes.
+    /// The process's own resident memory in bytes, without pages of files that the system may drop at any time.
     pub(super) fn resident(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
         Ok(kilobytes * 1024)
     }
