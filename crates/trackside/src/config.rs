@@ -365,6 +365,14 @@ fn warnings(folder: &Path, config: &Config, origins: &Origins<'_>) -> Vec<Proble
         if let Err(error) = connection.open(name, None) {
             warn(format!("connections.{name}"), error.to_string(), None);
         }
+        // Nothing is sent there, so opening it needs no secret; reading does.
+        if let ConnectionConfig::Prefect(prefect) = connection {
+            for (field, secret) in [("api_key", &prefect.api_key), ("auth_string", &prefect.auth_string)] {
+                if let Some(Err(error)) = secret.as_ref().map(SecretRef::resolve) {
+                    warn(format!("connections.{name}.{field}"), error.to_string(), None);
+                }
+            }
+        }
     }
     for (index, token) in config.tokens.iter().enumerate() {
         if let Err(error) = token.secret.resolve() {

@@ -42,6 +42,19 @@ fn a_good_folder_loads_with_warnings() {
 }
 
 #[test]
+fn a_secret_that_is_only_read_with_is_missed_too() {
+    let prefect = "connections:\n  prod: {kind: prefect, url: 'http://p/api', api_key: {env: TRACKSIDE_TEST_UNSET}}\n";
+    let teams = "teams: {platform: {}}\nowners: {default: platform}\n";
+    check(
+        &[("a.yaml", prefect), ("b.yaml", teams)],
+        "b.yaml:1:9: teams.platform: the default owner has no way to be told: what nobody else owns reaches nobody \
+         (add `notify: [{via: CONNECTION}]`)\n\
+         a.yaml:2:46: connections.prod.api_key: environment variable `TRACKSIDE_TEST_UNSET` is not set; \
+         set it before starting the server",
+    );
+}
+
+#[test]
 fn mistakes_have_a_place_and_a_suggestion() {
     let with = |more: &str| format!("{GOOD}{more}");
     check(
@@ -61,7 +74,7 @@ fn mistakes_have_a_place_and_a_suggestion() {
     );
     check(
         &[("a.yaml", GOOD), ("b.yaml", "rules:\n  - {name: slow, when: {runs_longer_than: 20 minuts}}\n")],
-        "b.yaml:2:45: rules[0].when: `20 minuts` is not a length of time; write for example 90s, 20m, 1h 30m or 2d",
+        "b.yaml:2:43: rules[0].when.runs_longer_than: `20 minuts` is not a length of time; write for example 90s, 20m, 1h 30m or 2d",
     );
     check(
         &[("a.yaml", GOOD), ("b.yaml", "teams: {payments: {}}\n")],
