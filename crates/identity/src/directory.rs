@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use trackside_core::caller::Caller;
 
 /// A verified caller and what they may do.
@@ -63,16 +64,18 @@ pub enum Conflict {
 }
 
 /// All grants.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Directory {
     by_hash: HashMap<TokenHash, Holder>,
     by_name: BTreeMap<String, Grant>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Holder {
     identity: Arc<Identity>,
     expires: Option<Timestamp>,
+    /// Milliseconds since 1970 of the latest use; 0 before the first.
+    last_used: AtomicI64,
 }
 
 impl Directory {
@@ -86,7 +89,8 @@ impl Directory {
             if directory.by_name.contains_key(&grant.name) {
                 return Err(Conflict::Name(grant.name));
             }
-            let holder = Holder { identity: Arc::new(grant.identity("token")), expires: grant.expires };
+            let identity = Arc::new(grant.identity("token"));
+            let holder = Holder { identity, expires: grant.expires, last_used: AtomicI64::new(0) };
             if let Some(other) = directory.by_hash.insert(grant.hash, holder) {
                 return Err(Conflict::Secret(other.identity.token_name.clone(), grant.name));
             }
@@ -99,7 +103,20 @@ impl Directory {
     #[must_use]
     pub fn find(&self, presented: &str, now: Timestamp) -> Option<&Arc<Identity>> {
         let holder = self.by_hash.get(&TokenHash::of(presented))?;
-        holder.expires.is_none_or(|expires| now < expires).then_some(&holder.identity)
+        if holder.expires.is_some_and(|expires| now >= expires) {
+            return None;
+        }
+        holder.last_used.store(now.as_millisecond(), Ordering::Relaxed);
+        Some(&holder.identity)
+    }
+
+    /// When each token was last used, for those that were since this directory was made.
+    pub fn last_uses(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        self.by_hash.values().filter_map(|holder| {
+            let at = holder.last_used.load(Ordering::Relaxed);
+            let at = (at > 0).then(|| Timestamp::from_millisecond(at).ok())??;
+            Some((holder.identity.token_name.as_str(), at))
+        })
     }
 
     /// The first of the candidates that is known.
@@ -165,6 +182,16 @@ mod tests {
             assert_eq!(name(directory.find(unknown, NOW)), None, "{unknown}");
         }
         assert_eq!(directory.named("airflow").map(|grant| grant.role), Some(Role::Ingest));
+    }
+
+    #[test]
+    fn the_latest_use_of_each_token_is_known() {
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        let directory = Directory::new([grant("airflow", "one"), grant("prefect", "two")]).expect("no conflict");
+        for (token, second) in [("one", 5), ("one", 9), ("unknown", 10)] {
+            assert_eq!(directory.find(token, at(second)).is_some(), token == "one");
+        }
+        assert_eq!(directory.last_uses().collect::<Vec<_>>(), [("airflow", at(9))]);
     }
 
     #[test]

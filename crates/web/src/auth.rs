@@ -50,6 +50,7 @@ pub(crate) async fn require(
     let found = authenticate(&state, request.method(), request.headers());
     let refused = match found {
         Ok(Some(identity)) if identity.role.allows(needed) => {
+            state.note_token_uses().await;
             request.extensions_mut().insert(Who(identity));
             return next.run(request).await;
         }

@@ -205,15 +205,20 @@ impl<'a> Visit<'a> {
             }
             Err(refusal) => {
                 self.state.metrics.refused(self.door, refusal.status);
-                tracing::info!(
-                    door = self.door.as_str(),
-                    status = refusal.status.as_u16(),
-                    at = refusal.at,
-                    "refused: {}",
-                    refusal.problem
-                );
+                self.tell(&refusal);
                 finish(&refusal, words(&refusal))
             }
+        }
+    }
+
+    /// Logs a refusal: the operator needs to know why a sender is turned away, as most senders do not say. One line a
+    /// second and door at most, so that a sender gone wild does not fill the disk; the metric counts all of them.
+    fn tell(&self, refusal: &Refusal) {
+        let (door, status, at) = (self.door.as_str(), refusal.status.as_u16(), refusal.at.as_str());
+        if self.state.metrics.door(self.door).may_tell(self.at) {
+            tracing::info!(door, status, at, "refused: {}", refusal.problem);
+        } else {
+            tracing::debug!(door, status, at, "refused: {}", refusal.problem);
         }
     }
 }

@@ -3,12 +3,15 @@
 //! Invariant: label values are a fixed set (doors, status codes), never something a sender chooses.
 
 use crate::door::Door;
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The metrics of this crate; clones share them.
 #[derive(Clone, Debug)]
@@ -30,6 +33,15 @@ pub(crate) struct DoorMetrics {
     pub(crate) duplicates: Counter,
     /// Time from the end of the request head to the answer.
     pub(crate) seconds: Histogram,
+    /// Second in which a refusal was last logged.
+    told: Arc<AtomicI64>,
+}
+
+impl DoorMetrics {
+    /// Whether a refusal at `now` may be logged: the first in each second.
+    pub(crate) fn may_tell(&self, now: Timestamp) -> bool {
+        self.told.swap(now.as_second(), Ordering::Relaxed) != now.as_second()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,6 +86,7 @@ impl Metrics {
                     accepted: accepted.get_or_create(&label).clone(),
                     duplicates: duplicates.get_or_create(&label).clone(),
                     seconds: seconds.get_or_create(&label).clone(),
+                    told: Arc::default(),
                 }
             })
             .collect();

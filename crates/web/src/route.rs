@@ -194,10 +194,12 @@ pub fn router(state: AppState) -> Router {
         }
     }
     let rest = rest.fallback(unknown).layer(from_fn_with_state(state.clone(), surround)).layer(CompressionLayer::new());
-    rest.merge(doors)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(CatchPanicLayer::custom(panicked))
-        .with_state(state)
+    contained(rest.merge(doors).method_not_allowed_fallback(wrong_method)).with_state(state)
+}
+
+/// The outermost layer: a panic in a handler ends its request, not the server.
+fn contained<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    routes.layer(CatchPanicLayer::custom(panicked))
 }
 
 /// What every page and API answer gets: an id that the log repeats, and the headers that tell browsers to be careful.
@@ -256,7 +258,7 @@ async fn wrong_method(request: Request) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
-/// A panic in a handler ends its request, not the server.
+/// What a request whose handler panicked is answered.
 #[allow(clippy::needless_pass_by_value, reason = "the layer hands over the box")]
 fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
     let cause = cause
@@ -267,4 +269,23 @@ fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!(cause, "a handler panicked");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this should not have happened; the log of the server says more")
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_request_and_not_the_server() {
+        let broken = async || -> &'static str { panic!("a mistake of ours") };
+        let routes = contained(Router::new().route("/broken", get(broken)).route("/well", get(async || "well")));
+        for (path, status) in [("/broken", StatusCode::INTERNAL_SERVER_ERROR), ("/well", StatusCode::OK)] {
+            let request = Request::builder().uri(path).body(Body::empty()).expect("a request");
+            let answer = routes.clone().oneshot(request).await.expect("infallible");
+            assert_eq!(answer.status(), status, "{path}");
+        }
+    }
 }

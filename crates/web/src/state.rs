@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -127,6 +128,8 @@ pub struct Inner {
     configured: RwLock<Arc<Configured>>,
     directory: RwLock<Arc<Directory>>,
     links: Mutex<Links>,
+    /// Minute in which the use of tokens was last noted.
+    uses_noted: AtomicI64,
 }
 
 impl Deref for AppState {
@@ -181,6 +184,7 @@ impl AppState {
             configured: RwLock::new(Arc::new(shell.configured.clone())),
             directory: RwLock::default(),
             links: Mutex::default(),
+            uses_noted: AtomicI64::new(0),
         }));
         state.reconfigure(shell.configured).await?;
         Ok(state)
@@ -191,6 +195,7 @@ impl AppState {
     /// # Errors
     /// When its tokens conflict with each other or with tokens made through the API; the old one then stays.
     pub async fn reconfigure(&self, configured: Configured) -> Result<(), ConfigureError> {
+        self.store_token_uses().await?;
         let directory = self.read_directory(&configured.tokens).await?;
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
         *self.configured.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configured);
@@ -199,9 +204,35 @@ impl AppState {
 
     /// Reads the tokens again, after one was made or revoked.
     pub(crate) async fn reload_tokens(&self) -> Result<(), ConfigureError> {
+        self.store_token_uses().await?;
         let directory = self.read_directory(&self.configured().tokens).await?;
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
         Ok(())
+    }
+
+    /// Stores when tokens were last used, at most once a minute. Called when somebody looks at pages or the API, never
+    /// at a door: an ingest request does not pay for it.
+    pub(crate) async fn note_token_uses(&self) {
+        let minute = self.now().as_second() / 60;
+        if self.uses_noted.swap(minute, Ordering::Relaxed) == minute {
+            return;
+        }
+        if let Err(error) = self.store_token_uses().await {
+            tracing::warn!(%error, "the last use of tokens could not be stored");
+        }
+    }
+
+    async fn store_token_uses(&self) -> Result<(), trackside_store::Error> {
+        let directory = self.directory();
+        let uses: BTreeMap<&str, Timestamp> = directory.last_uses().collect();
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let made = self.store.tokens().await?;
+        let used = made.iter().filter(|token| token.revoked.is_none());
+        let used: Vec<(Uuid, Timestamp)> =
+            used.filter_map(|token| Some((token.id, *uses.get(token.name.as_str())?))).collect();
+        self.store.touch_tokens(&used).await
     }
 
     async fn read_directory(&self, configured: &[Grant]) -> Result<Directory, ConfigureError> {

@@ -9,6 +9,7 @@ use axum::extract::State;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use trackside_identity::directory::Origin;
 use trackside_identity::role::Role;
 use trackside_identity::token::{Token, TokenForm};
@@ -43,6 +44,9 @@ pub(crate) struct TokenOut {
     /// When it stops working.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<Timestamp>,
+    /// When it was last used; for tokens of the configuration since the server started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used: Option<Timestamp>,
 }
 
 /// A token to be made.
@@ -98,6 +102,7 @@ pub(crate) struct LinkOut {
 pub(crate) async fn list(State(state): State<AppState>) -> Result<Json<Vec<TokenOut>>, Problem> {
     let made = state.store.tokens().await?;
     let directory = state.directory();
+    let uses: BTreeMap<&str, Timestamp> = directory.last_uses().collect();
     let out = directory.iter().map(|grant| {
         let record = made.iter().find(|token| token.revoked.is_none() && token.name == grant.name);
         let record = record.filter(|_| grant.origin == Origin::Api);
@@ -109,6 +114,7 @@ pub(crate) async fn list(State(state): State<AppState>) -> Result<Json<Vec<Token
             created: record.map(|token| token.created),
             created_by: record.map(|token| token.created_by.clone()),
             expires: grant.expires,
+            last_used: uses.get(grant.name.as_str()).copied().max(record.and_then(|token| token.last_used)),
         }
     });
     Ok(Json(out.collect()))

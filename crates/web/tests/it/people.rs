@@ -218,6 +218,11 @@ async fn tokens_are_made_shown_once_and_revoked() {
     }
     let by = [("authorization", format!("Bearer {token}"))];
     assert_eq!(world.send(Method::GET, "/api/v1/runs", &by, "").await.status, StatusCode::OK);
+    world.pass(SignedDuration::from_mins(2)).await;
+    world.get("/api/v1/runs", Role::Viewer).await;
+    let kept = world.store.tokens().await.expect("readable");
+    let last_used = kept.iter().find(|kept| kept.name == "ci").and_then(|kept| kept.last_used);
+    assert_eq!(last_used, Some(world.now() - SignedDuration::from_mins(2)), "noted when somebody looks");
     let list = world.get("/api/v1/tokens", Role::Admin).await;
     assert!(!list.text().contains(&token), "the secret is not shown again");
     assert!(
