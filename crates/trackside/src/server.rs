@@ -269,7 +269,6 @@ fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, address: SocketA
     let url = public_url(config, address);
     Ok(Configured {
         public_url: Url::parse(&url).with_context(|| format!("server.public_url `{url}` is not an address"))?,
-        workspace: WORKSPACE.to_owned(),
         tokens,
         connections: config.connections.iter().map(|(name, config)| (name.clone(), shown(config))).collect(),
         ruleset: Arc::new(ruleset.clone()),

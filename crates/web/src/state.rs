@@ -78,8 +78,6 @@ pub struct Version {
 pub struct Configured {
     /// Address under which people and far ends reach the server. Its scheme decides the cookie's form.
     pub public_url: Url,
-    /// Workspace of this server, for ids.
-    pub workspace: String,
     /// Tokens of the configuration.
     pub tokens: Vec<Grant>,
     /// Connections, without their secrets.

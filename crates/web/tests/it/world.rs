@@ -274,7 +274,6 @@ fn configured(ruleset: &Ruleset) -> Configured {
     ];
     Configured {
         public_url: "http://127.0.0.1:4180".parse().expect("an address"),
-        workspace: WORKSPACE.to_owned(),
         tokens: Role::ALL.map(token).into_iter().chain([unstorable]).collect(),
         connections: BTreeMap::from(connections.map(|(name, info)| (name.to_owned(), info))),
         ruleset: Arc::new(ruleset.clone()),
