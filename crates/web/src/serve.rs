@@ -25,8 +25,11 @@ use tower::ServiceExt as _;
 
 /// Most connections open at a time, over one listener.
 pub const CONNECTIONS: usize = 8_192;
-/// Longest wait for a request head, and for a TLS handshake.
-const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Longest wait for a request head. It is also how long a kept connection may idle, and clients that send one event
+/// now and then (an orchestrator between two runs) keep theirs.
+const HEAD_TIME: Duration = Duration::from_secs(60);
+/// Longest wait for a TLS handshake.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// Longest wait for running requests at shutdown.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// Pause after the system refused to accept (out of file descriptors, mostly).
@@ -138,7 +141,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router,
     let _ = stream.set_nodelay(true);
     match tls {
         None => http(stream, router, stopping).await,
-        Some(acceptor) => match tokio::time::timeout(HEAD_TIME, acceptor.accept(stream)).await {
+        Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => http(stream, router, stopping).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -161,7 +164,7 @@ where
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS)
         .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(HEAD_TIME);
+        .keep_alive_timeout(HANDSHAKE_TIME);
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -140,7 +140,7 @@ impl Turn<'_> {
                     any = true;
                     let firing = self.failure_firing(rules, rule, failure, threshold);
                     let verdict = self.fire(rules, &firing);
-                    (verdict, format!("failed {threshold} time(s) in a row is what it waits for"))
+                    (verdict, waits_for(threshold))
                 }
             };
             self.verdict(&rule.name, verdict, because);
@@ -340,6 +340,13 @@ fn attempt_subject<'a>(run: &'a Run, attempt: &'a Attempt, pipeline: &'a Pipelin
         subject.owners = &attempt.owners;
     }
     subject
+}
+
+fn waits_for(threshold: u32) -> String {
+    match threshold {
+        1 => "every failure fires it".to_owned(),
+        n => format!("{n} failures in a row fire it"),
+    }
 }
 
 /// The far end's name for a run, else the name it is kept under.

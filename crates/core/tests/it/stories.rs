@@ -226,7 +226,7 @@ fn every_decision_says_why() {
     run r1 of etl failed
       billing: Passes: pipeline `etl` does not match `billing_*`
       slow: Passes: it does not watch for failures
-      failed: Fires: failed 1 time(s) in a row is what it waits for
+      failed: Fires: every failure fires it
       => incident #1 opened for team payments
     ");
 }
