@@ -135,7 +135,13 @@ async fn play(server: &Server, clock: &Clock, speed: Speed, ingest: &Token) -> R
     let bar = ProgressBar::new(recording.len() as u64);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} events  {msg}")?);
     let start = clock.now();
+    let mut scene: std::sync::Arc<str> = "".into();
     for entry in recording.replay(recording.begin_for(start, speed.0)) {
+        // Without pauses a scene could end before the last one was told; its messages would rightly be left out.
+        if speed.0.is_infinite() && entry.scene != scene {
+            settle(server, clock).await?;
+        }
+        scene = entry.scene.clone();
         sleep_until(clock, due(start, entry.offset, speed)).await;
         bar.set_message(entry.scene.to_string());
         let request = client
