@@ -132,16 +132,19 @@ fn explanation(why: &Value) {
 }
 
 fn told(delivery: &Value) {
+    let attempts = match delivery["attempts"].as_u64() {
+        Some(1) => "1 attempt".to_owned(),
+        _ => format!("{} attempts", delivery["attempts"]),
+    };
     show::line(&format!(
-        "\n{} via {}: {} after {} attempts",
+        "\n{} via {}: {} after {attempts}",
         text(&delivery["action"]),
         text(&delivery["connection"]),
         text(&delivery["state"]),
-        delivery["attempts"]
     ));
     for attempt in array(&delivery["log"]) {
-        let answer =
-            attempt["status"].as_u64().map_or_else(|| text(&attempt["error"]).to_owned(), |status| status.to_string());
+        // The error names the status where there was one, and what the far end said.
+        let answer = attempt["error"].as_str().map_or_else(|| attempt["status"].to_string(), str::to_owned);
         show::line(&format!(
             "  {} attempt {}: {} ({answer}) in {} ms",
             show::time(&attempt["at"]),
