@@ -131,9 +131,9 @@ fn openlineage(pipeline: &str, run: usize, state: &str) -> (Value, Logged) {
 async fn stream(mut client: Client, name: String, lineage: bool, stop: watch::Receiver<bool>) -> (Vec<Logged>, usize) {
     let (mut logged, mut failures) = (Vec::new(), 0);
     let mut pace = tokio::time::interval(PACE);
-    for run in 0.. {
-        let fails = (run / PIPELINES) % 2 == 0;
-        if run % (2 * PIPELINES) == 0 && *stop.borrow() {
+    for run in 0_usize.. {
+        let fails = (run / PIPELINES).is_multiple_of(2);
+        if run.is_multiple_of(2 * PIPELINES) && *stop.borrow() {
             break;
         }
         let pipeline = format!("{name}-{}", run % PIPELINES);

@@ -1,10 +1,20 @@
 //! Whole-program tests that need only Rust.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking"
+)]
 
 mod architecture;
 mod binary;
+mod cli;
+mod commands;
 mod docs;
+mod examples;
 mod kill;
 mod outage;
+mod serve;
 mod simulation;
