@@ -65,7 +65,9 @@ fn the_core_knows_no_time_randomness_or_io() {
     for path in found {
         let text = std::fs::read_to_string(&path).unwrap();
         // Unsorted iteration would make a replay differ; the clock and the disk are the shell's.
-        for forbidden in ["std::fs", "std::net", "std::time::", "std::env", "HashMap", "HashSet", "Timestamp::now", "async fn"] {
+        for forbidden in
+            ["std::fs", "std::net", "std::time::", "std::env", "HashMap", "HashSet", "Timestamp::now", "async fn"]
+        {
             assert!(!text.contains(forbidden), "{} uses {forbidden}", path.display());
         }
     }
