@@ -13,7 +13,9 @@ const BATCH: u64 = 100;
 
 /// Measures and prints one table.
 pub(super) async fn run(time: Duration) -> Result<()> {
-    println!("| events per request | connections | ceiling, requests/s | durable, requests/s | ratio | durable events/s | p50 ms | p99 ms |");
+    println!(
+        "| events per request | connections | ceiling, requests/s | durable, requests/s | ratio | durable events/s | p50 ms | p99 ms |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     for (label, refused, accepted, events) in [
         ("1", single_refused as fn(u64) -> String, single as fn(u64) -> String, 1),

@@ -69,7 +69,9 @@ pub(super) async fn run(time: Duration) -> Result<()> {
 }
 
 fn failed_run(number: u64) -> String {
-    format!(r#"{{"id":"run-{number}","source":"bench","event":"bench.run.failed","run":{{"pipeline":"p{number}","run_id":"r{number}","state":"failed","error":"boom"}}}}"#)
+    format!(
+        r#"{{"id":"run-{number}","source":"bench","event":"bench.run.failed","run":{{"pipeline":"p{number}","run_id":"r{number}","state":"failed","error":"boom"}}}}"#
+    )
 }
 
 /// Takes webhooks and notes when the one of each pipeline came.
@@ -92,7 +94,8 @@ async fn take(mut stream: TcpStream, arrivals: Arrivals) {
             }
         };
         let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0);
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0);
         while buffer.len() < end + length {
             if !matches!(stream.read_buf(&mut buffer).await, Ok(1..)) {
                 return;

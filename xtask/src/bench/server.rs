@@ -19,7 +19,8 @@ pub(super) struct Server {
 
 /// Builds the release binary.
 pub(super) fn build() -> Result<()> {
-    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--release", "--package", "trackside"]).status()?;
+    let built =
+        Command::new(env!("CARGO")).args(["build", "--quiet", "--release", "--package", "trackside"]).status()?;
     if built.success() { Ok(()) } else { bail!("the release build failed") }
 }
 
