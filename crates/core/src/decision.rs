@@ -26,6 +26,14 @@ pub struct Decision {
     pub explanations: Vec<Explanation>,
 }
 
+impl Decision {
+    /// True when only the cursor moved.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        self.changes.is_empty() && self.effects.is_empty() && self.audit.is_empty() && self.explanations.is_empty()
+    }
+}
+
 /// One changed entity with its new value.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "short-lived, moved once")]

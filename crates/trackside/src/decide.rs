@@ -22,11 +22,21 @@ use trackside_store::log::NewEntry;
 /// Wait after a failed commit or read, when nothing else wakes the loop.
 const AFTER_ERROR: SignedDuration = SignedDuration::from_millis(500);
 
+/// A batch that changed nothing but the cursor is not worth a commit of its own: the cursor is stored with the next
+/// one, or when this long nothing came. After a crash such inputs are decided again, to nothing again.
+const STORE_CURSOR_AFTER: SignedDuration = SignedDuration::from_secs(1);
+/// Most inputs that may have to be decided again after a crash.
+const CURSOR_BEHIND: Seq = 10_000;
+
 /// Decides for one workspace.
 #[derive(Debug)]
 pub struct Decider {
     store: Store,
     state: State,
+    /// The cursor that the database has; at most [`CURSOR_BEHIND`] behind the state's.
+    stored: Seq,
+    /// When an input was decided last.
+    decided_at: Timestamp,
     decided: watch::Sender<Seq>,
     effects: watch::Sender<u64>,
 }
@@ -61,7 +71,8 @@ impl Decider {
     pub async fn load(store: Store, workspace: &str) -> Result<Self, DecideError> {
         let state = load(&store, workspace).await?;
         let decided = watch::Sender::new(state.cursor);
-        Ok(Self { store, state, decided, effects: watch::Sender::new(0) })
+        let stored = state.cursor;
+        Ok(Self { store, state, stored, decided_at: Timestamp::MIN, decided, effects: watch::Sender::new(0) })
     }
 
     /// The last input decided; changes after each commit.
@@ -107,16 +118,31 @@ impl Decider {
     pub async fn once(&mut self, now: Timestamp) -> Result<Step, DecideError> {
         let entries = self.store.entries_after(self.state.cursor, limits::DECIDE_BATCH).await?;
         if entries.is_empty() {
-            return self.tick(now).await;
+            return self.rest(now).await;
         }
+        self.decided_at = now;
         self.prefetch(&entries).await?;
-        let before = self.state.cursor;
         let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut self.state, &entries)));
         let Ok(decision) = decided else {
             return self.once_by_one(&entries).await;
         };
-        self.commit(&decision, before).await?;
+        self.commit(&decision).await?;
         Ok(Step::Decided(decision.cursor))
+    }
+
+    /// Nothing is left to decide: stores the cursor after a while, and looks at the timers.
+    async fn rest(&mut self, now: Timestamp) -> Result<Step, DecideError> {
+        if self.stored == self.state.cursor {
+            return self.tick(now).await;
+        }
+        let store_at = self.decided_at + STORE_CURSOR_AFTER;
+        if now >= store_at {
+            self.store_decision(&Decision { cursor: self.state.cursor, ..Decision::default() }).await?;
+        }
+        match self.tick(now).await? {
+            Step::Idle(due) if now < store_at => Ok(Step::Idle(Some(due.map_or(store_at, |due| due.min(store_at))))),
+            step => Ok(step),
+        }
     }
 
     /// The timer enters the log with its due time; the id makes a second one of the same moment the same entry.
@@ -144,10 +170,24 @@ impl Decider {
         Ok(())
     }
 
-    async fn commit(&mut self, decision: &Decision, before: Seq) -> Result<(), DecideError> {
-        if let Err(error) = self.store.commit(decision, before).await {
-            self.state = load(&self.store, &self.state.workspace).await?;
+    async fn store_decision(&mut self, decision: &Decision) -> Result<(), DecideError> {
+        if let Err(error) = self.store.commit(decision, self.stored).await {
+            self.reload().await?;
             return Err(error.into());
+        }
+        self.stored = decision.cursor;
+        Ok(())
+    }
+
+    async fn reload(&mut self) -> Result<(), DecideError> {
+        self.state = load(&self.store, &self.state.workspace).await?;
+        self.stored = self.state.cursor;
+        Ok(())
+    }
+
+    async fn commit(&mut self, decision: &Decision) -> Result<(), DecideError> {
+        if !decision.changes_nothing() || decision.cursor - self.stored >= CURSOR_BEHIND {
+            self.store_decision(decision).await?;
         }
         self.state.forget_settled();
         self.decided.send_replace(decision.cursor);
@@ -159,10 +199,9 @@ impl Decider {
 
     /// After a panic: decides the batch input by input, and skips the one that panics.
     async fn once_by_one(&mut self, entries: &[Entry]) -> Result<Step, DecideError> {
-        self.state = load(&self.store, &self.state.workspace).await?;
+        self.reload().await?;
         for entry in entries {
             self.prefetch(std::slice::from_ref(entry)).await?;
-            let before = self.state.cursor;
             let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut self.state, std::slice::from_ref(entry))));
             let decision = match decided {
                 Ok(decision) => decision,
@@ -171,12 +210,12 @@ impl Decider {
                         seq = entry.seq,
                         "an input could not be decided and was skipped; please report this"
                     );
-                    self.state = load(&self.store, &self.state.workspace).await?;
+                    self.reload().await?;
                     self.state.cursor = entry.seq;
                     skipped(entry)
                 }
             };
-            self.commit(&decision, before).await?;
+            self.commit(&decision).await?;
         }
         Ok(Step::Decided(self.state.cursor))
     }

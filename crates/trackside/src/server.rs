@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use trackside_connect::connection::{ConnectionConfig, PrefectConfig, SlackAccess};
 use trackside_connect::sender::Sender;
 use trackside_core::caller::Caller;
+use trackside_core::ids::Seq;
 use trackside_core::ruleset::{ConnectionKind, Ruleset};
 use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::role::Role;
@@ -49,6 +50,7 @@ pub struct Server {
     address: SocketAddr,
     state: AppState,
     store: Store,
+    decided: watch::Receiver<Seq>,
     clock: Clock,
     connections: watch::Sender<(Connections, Option<String>)>,
     ruleset: Ruleset,
@@ -106,6 +108,7 @@ impl Server {
         let wakes =
             Wakes { effects: decider.effects(), connections: connections.subscribe(), stop: stop_loops.subscribe() };
         loops.spawn(deliverer.run(sender, clock.clone(), wakes));
+        let decided = decider.decided();
         loops.spawn(decider.run(clock.clone(), stop_loops.subscribe()));
         let watchdog = Watchdog::new(store.clone(), config.server.retention, outbox, clock.now());
         loops.spawn(watchdog.run(clock.clone(), stop_loops.subscribe()));
@@ -116,6 +119,7 @@ impl Server {
             address,
             state,
             store,
+            decided,
             clock,
             connections,
             ruleset,
@@ -146,6 +150,12 @@ impl Server {
     #[must_use]
     pub fn sign_in_link(&self) -> Url {
         self.state.sign_in_link("local-admin", Role::Admin)
+    }
+
+    /// The last input decided; changes with each decision.
+    #[must_use]
+    pub fn decided(&self) -> watch::Receiver<Seq> {
+        self.decided.clone()
     }
 
     /// The database.

@@ -15,9 +15,9 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// A checkpoint is due each time the log has grown by this many pages (16 MiB).
-pub(super) const STEP_PAGES: u64 = 1_000;
+pub(super) const STEP_PAGES: u64 = 4_000;
 /// From here on the writer lends a hand (128 MiB).
-pub(super) const LONG_PAGES: u64 = 8_000;
+pub(super) const LONG_PAGES: u64 = 32_000;
 
 /// The thread.
 pub(super) struct Checkpointer {

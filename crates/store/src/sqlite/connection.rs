@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 /// "TRCK": marks the file as Trackside's, so that no other database is taken for it.
 const APPLICATION_ID: i64 = 0x5452_434b;
-/// Few large pages: rows of about 1 KB, several to a page, and short trees.
-const PAGE_BYTES: i64 = 16 * 1024;
+/// Small pages: a decision touches many tables, and each page it touches is written whole (decision record 15).
+const PAGE_BYTES: i64 = 4 * 1024;
 /// Page cache of the writer.
-const WRITER_CACHE_KIB: i64 = 64 * 1024;
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// Page cache of each reader.
-const READER_CACHE_KIB: i64 = 16 * 1024;
+const READER_CACHE_KIB: i64 = 4 * 1024;
 /// How much of the file readers map into memory instead of copying.
 const MMAP_BYTES: i64 = 256 * 1024 * 1024;
 /// The file of the write-ahead log is cut back to this when it starts over.

@@ -169,7 +169,7 @@ async fn settle(server: &Server, clock: &Clock) -> Result<()> {
     let give_up = clock.now() + SETTLE_WITHIN;
     let store = server.store();
     loop {
-        let decided = store.cursor().await? == *store.head().borrow();
+        let decided = *server.decided().borrow() == *store.head().borrow();
         let waiting = store.waiting_since().await?;
         if decided && waiting.is_empty() {
             return Ok(());

@@ -214,7 +214,8 @@ async fn kill_it_whenever_you_like_nothing_acknowledged_is_lost_and_nothing_is_t
     println!("seed {seed}: {kills} kills, {tally:?}, {failures} incidents, {repeats} webhooks repeated");
     println!("{} deliveries: {:?}", deliveries.len(), told.states);
     // How many requests a kill finds under way depends on the machine: few on one that answers at once.
-    assert!(tally.lost_answers.load(Ordering::Relaxed) > 0, "no client noticed");
+    let interrupted = tally.lost_answers.load(Ordering::Relaxed) + repeats as u64;
+    assert!(interrupted > 0, "no kill came while something was under way");
     assert!(told.states["delivered"] > deliveries.len() / 4, "{:?}", told.states);
 }
 
