@@ -90,12 +90,6 @@ impl Breaker {
     pub fn next(&self) -> Option<Timestamp> {
         self.trouble.map(|trouble| trouble.next)
     }
-
-    /// Since when there is trouble.
-    #[must_use]
-    pub fn trouble_since(&self) -> Option<Timestamp> {
-        self.trouble.map(|trouble| trouble.since)
-    }
 }
 
 /// A token bucket: `rate` tokens per second, at most `burst`.

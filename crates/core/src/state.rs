@@ -277,12 +277,6 @@ impl State {
             self.incidents.remove(&id);
         }
     }
-
-    /// Runs in memory.
-    #[must_use]
-    pub fn runs_in_memory(&self) -> usize {
-        self.runs.len()
-    }
 }
 
 /// The key under which an update's run is kept when it is new: its own name, else when it was first heard of.
@@ -333,12 +327,6 @@ impl State {
         let first = AlertKey { pipeline: pipeline.clone(), rule: "".into(), subject: "".into() };
         let pipeline = pipeline.clone();
         self.alerts.range(first..).take_while(move |(key, _)| key.pipeline == pipeline).map(|(_, alert)| &**alert)
-    }
-
-    /// Number of alerts that fire.
-    #[must_use]
-    pub fn firing(&self) -> usize {
-        self.alerts.values().filter(|alert| alert.incident.is_some()).count()
     }
 
     pub(crate) fn put_alert(&mut self, alert: Alert) {

@@ -4,7 +4,6 @@
 
 use jiff::Timestamp;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Where time and randomness come from.
 #[derive(Clone)]
@@ -46,15 +45,6 @@ impl Clock {
     #[must_use]
     pub fn random(&self) -> [u8; 32] {
         (self.random)()
-    }
-
-    /// A fresh, time-ordered id (version 7).
-    #[must_use]
-    pub fn fresh_id(&self) -> Uuid {
-        let mut tail = [0; 10];
-        tail.copy_from_slice(&self.random()[..10]);
-        let millis = u64::try_from(self.now().as_millisecond()).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
     }
 
     /// A uniform number in `[0, 1)`.

@@ -8,7 +8,7 @@
 mod channel;
 mod run;
 
-pub use channel::Channel;
+use channel::Channel;
 pub use run::Wakes;
 
 use crate::clock::Clock;
@@ -229,12 +229,6 @@ impl Deliverer {
         }
         let due = self.store.next_due(&blocked).await?;
         Ok(due.into_iter().chain(free_at).min())
-    }
-
-    /// What is known of the health of each connection that was used.
-    #[must_use]
-    pub fn channels(&self) -> &BTreeMap<String, Channel> {
-        &self.channels
     }
 }
 

@@ -9,7 +9,7 @@ pub(super) const IN_FLIGHT: usize = 16;
 
 /// Health and pace of one connection.
 #[derive(Clone, Debug)]
-pub struct Channel {
+pub(super) struct Channel {
     policy: Option<DeliveryPolicy>,
     breaker: Breaker,
     bucket: Bucket,
@@ -19,7 +19,7 @@ pub struct Channel {
 impl Channel {
     /// A healthy channel. Without a configuration (the connection is gone) everything passes, to be refused at once.
     #[must_use]
-    pub fn new(config: Option<&ConnectionConfig>, now: Timestamp) -> Self {
+    pub(super) fn new(config: Option<&ConnectionConfig>, now: Timestamp) -> Self {
         let policy = config.map(ConnectionConfig::delivery);
         let bucket = match &policy {
             Some(policy) => Bucket::new(policy.rate_per_second, f64::from(policy.burst), now),
@@ -29,14 +29,14 @@ impl Channel {
     }
 
     /// How many requests may start now.
-    pub fn slots(&mut self, now: Timestamp) -> usize {
+    pub(super) fn slots(&mut self, now: Timestamp) -> usize {
         let free = IN_FLIGHT.saturating_sub(self.in_flight).min(self.bucket.available(now));
         self.breaker.allows(now, free)
     }
 
     /// When a slot will be free that is not free now; `None` when only a finished request frees one.
     #[must_use]
-    pub fn free_at(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn free_at(&self, now: Timestamp) -> Option<Timestamp> {
         if self.in_flight >= IN_FLIGHT {
             return None;
         }
@@ -77,11 +77,5 @@ impl Channel {
             let age = SignedDuration::try_from(policy.give_up_after).unwrap_or(SignedDuration::MAX);
             attempts >= policy.max_attempts || now.duration_since(created) >= age
         })
-    }
-
-    /// Since when the far end is unwell.
-    #[must_use]
-    pub fn trouble_since(&self) -> Option<Timestamp> {
-        self.breaker.trouble_since()
     }
 }
