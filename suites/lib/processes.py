@@ -67,6 +67,14 @@ class Child:
         self._signal(signal.SIGKILL)
         self._process.wait()
 
+    def freeze(self) -> None:
+        """Holds it still; what reaches its sockets waits."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets it go on."""
+        self._signal(signal.SIGCONT)
+
     def stop(self, seconds: float = 15) -> int:
         """Asks it to end, insists after `seconds`, and returns the exit code."""
         if self._process.poll() is None:
