@@ -1,7 +1,10 @@
 //! What a batch of inputs led to: the one value that is committed together with the cursor.
 
+use crate::automation::definition::{Automation, AutomationId};
+use crate::automation::edit::{Cell, FiringRecord, SenderClock};
 use crate::caller::Caller;
 use crate::effect::Effect;
+use crate::event::Event;
 use crate::ids::{EventId, IncidentId, Seq};
 use crate::incident::{Alert, AlertKey, Incident};
 use crate::pipeline::Pipeline;
@@ -24,13 +27,24 @@ pub struct Decision {
     pub audit: Vec<AuditEntry>,
     /// Why, for each input that a rule looked at.
     pub explanations: Vec<Explanation>,
+    /// Firings of automations.
+    pub firings: Vec<FiringRecord>,
+    /// Events that the decision itself is (`prefect.automation.triggered`); they enter the log with the commit.
+    pub emitted: Vec<Event>,
+    /// How late senders are; stored whenever the cursor is.
+    pub sender_clock: Option<SenderClock>,
 }
 
 impl Decision {
     /// True when only the cursor moved.
     #[must_use]
     pub fn changes_nothing(&self) -> bool {
-        self.changes.is_empty() && self.effects.is_empty() && self.audit.is_empty() && self.explanations.is_empty()
+        self.changes.is_empty()
+            && self.effects.is_empty()
+            && self.audit.is_empty()
+            && self.explanations.is_empty()
+            && self.firings.is_empty()
+            && self.emitted.is_empty()
     }
 }
 
@@ -60,6 +74,28 @@ pub enum Change {
     Ruleset(Box<Ruleset>),
     /// Counters that number things for people.
     Counters(Counters),
+    /// Upsert by id, and one more row of its history.
+    Automation(Box<AutomationChange>),
+    /// The automation and its state are gone; its history stays.
+    AutomationGone {
+        /// Which.
+        id: AutomationId,
+        /// Who removed it.
+        by: Caller,
+        /// When.
+        at: Timestamp,
+    },
+    /// Upsert by key, or gone.
+    AutomationCell(Cell),
+}
+
+/// An automation as it is after an edit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AutomationChange {
+    /// The automation.
+    pub automation: Automation,
+    /// Who edited it.
+    pub by: Caller,
 }
 
 /// A further name of a run or attempt.

@@ -3,6 +3,7 @@
 //! Invariant: id and key are derived from the cause, never random, so that a replay makes the same row.
 //! How a row is sent, retried or given up is in [`crate::delivery`]; what it looks like on the wire in `trackside-connect`.
 
+use crate::automation::act::Act;
 use crate::ids::{DeliveryId, IncidentId, Seq, derive};
 use crate::notice::Notice;
 use jiff::Timestamp;
@@ -28,6 +29,9 @@ pub struct Effect {
     pub action: Action,
     /// Everything a message can say; rendered when it is sent.
     pub notice: Box<Notice>,
+    /// What to carry out, exactly when the action is [`Action::Act`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Act>>,
 }
 
 /// What an effect does at the far end.
@@ -46,6 +50,8 @@ pub enum Action {
     Message,
     /// A test that a person asked for.
     Test,
+    /// An action of an automation; the effect carries an [`Act`].
+    Act,
 }
 
 impl Action {
@@ -59,6 +65,7 @@ impl Action {
             Self::Resolve => "resolve",
             Self::Message => "message",
             Self::Test => "test",
+            Self::Act => "act",
         }
     }
 }

@@ -11,6 +11,7 @@
 //! - [`lag`]: Trackside's own trouble
 //! - [`incident`]: open, collect, resolve, tell
 
+mod automation;
 mod clock;
 mod command;
 mod failure;

@@ -1,5 +1,6 @@
 //! Inputs: everything that can happen, as one type. What is not an input cannot change a decision.
 
+use crate::automation::edit::AutomationEdit;
 use crate::caller::Caller;
 use crate::event::Event;
 use crate::ids::{DeliveryId, IncidentId, Seq};
@@ -17,6 +18,9 @@ pub enum Input {
     Tick {
         /// The due time.
         due: Timestamp,
+        /// When it was noticed, if noticeably later: nothing was running when it was due.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        noticed: Option<Timestamp>,
     },
     /// A delivery ended.
     Outcome(Box<Outcome>),
@@ -33,6 +37,13 @@ pub enum Input {
         connection: String,
         /// How it stands.
         lag: Lag,
+    },
+    /// Automations were made, edited, paused or removed.
+    Automations {
+        /// Who.
+        caller: Caller,
+        /// What changed.
+        edits: Vec<AutomationEdit>,
     },
     /// The rules changed.
     Ruleset {

@@ -3,6 +3,7 @@
 //! No I/O, no clock, no randomness: `now` and outside ids come in as values (DESIGN invariant 5).
 //! Start reading at [`engine`]; [`event`] is what comes in, [`notice`] and [`effect`] what goes out.
 
+pub mod automation;
 pub mod caller;
 pub mod decision;
 pub mod delivery;

@@ -275,7 +275,7 @@ fn entry(mut row: Row) -> Result<Entry> {
     let source: String = row.next()?;
     let input = if source.starts_with(RESERVED) { row.json()? } else { Input::Event(Box::new(row.json()?)) };
     // The column has microseconds, the timer may have more: a tick happens exactly when it was due.
-    let at = if let Input::Tick { due } = input { due } else { at };
+    let at = if let Input::Tick { due, .. } = input { due } else { at };
     Ok(Entry { seq, at, input })
 }
 

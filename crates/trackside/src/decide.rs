@@ -154,7 +154,7 @@ impl Decider {
             return Ok(Step::Idle(Some(due)));
         }
         let id = derive("tick", &[&due.to_string(), &self.state.cursor.to_string()]);
-        let entry = NewEntry::input(due, &Input::Tick { due }, id)?;
+        let entry = NewEntry::input(due, &Input::Tick { due, noticed: None }, id)?;
         self.store.append(vec![entry]).await?;
         Ok(Step::Ticked)
     }

@@ -21,7 +21,7 @@ use jiff::tz::TimeZone;
 
 impl Turn<'_> {
     /// Decides everything that is due.
-    pub(super) fn on_tick(&mut self, due: Timestamp) {
+    pub(super) fn on_tick(&mut self, due: Timestamp, noticed: Option<Timestamp>) {
         for timer in self.state.take_due(due) {
             match &timer.key {
                 TimerKey::Hold { attempt } => self.hold_ended(attempt),

@@ -70,7 +70,11 @@ impl<'a> Turn<'a> {
                     None => {}
                 }
             }
-            Input::Tick { due } => self.on_tick(*due),
+            Input::Tick { due, noticed } => self.on_tick(*due, *noticed),
+            Input::Automations { caller, edits } => {
+                self.caller = caller.clone();
+                self.on_automations(edits);
+            }
             Input::Outcome(outcome) => self.on_outcome(outcome),
             Input::Command { caller, command } => {
                 self.caller = caller.clone();
@@ -157,6 +161,7 @@ impl<'a> Turn<'a> {
             key,
             action,
             notice: Box::new(notice),
+            act: None,
         });
         id
     }

@@ -74,11 +74,11 @@ impl State {
                         needed.incidents.insert(id);
                     }
                 }
-                Input::Tick { due } => self.needed_at(*due, &mut needed),
+                Input::Tick { due, .. } => self.needed_at(*due, &mut needed),
                 Input::Outcome(outcome) => {
                     needed.incidents.extend(outcome.incident.filter(|id| !self.incidents.contains_key(id)));
                 }
-                Input::Ruleset { .. } | Input::Lag { .. } => {}
+                Input::Ruleset { .. } | Input::Automations { .. } | Input::Lag { .. } => {}
             }
         }
         needed

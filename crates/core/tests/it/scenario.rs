@@ -111,7 +111,7 @@ impl Story {
         let then = start() + SignedDuration::from_secs(seconds);
         while let Some(due) = self.state.next_due().filter(|due| *due <= then) {
             self.now = due.max(self.now);
-            self.input(Input::Tick { due });
+            self.input(Input::Tick { due, noticed: None });
         }
         self.now = then;
         self

@@ -35,7 +35,7 @@ fn every_input_reads_back_as_it_was() {
         let due = "2026-11-20T12:00:00.123456789Z".parse().unwrap();
         let inputs = [
             Input::Event(Box::new(event("airflow", "a", 1, 7))),
-            Input::Tick { due },
+            Input::Tick { due, noticed: None },
             Input::Command { caller: caller.clone(), command: Command::SendTest { connection: "hook".to_owned() } },
             Input::Ruleset { caller, ruleset: Box::new(Ruleset::default()) },
         ];
@@ -79,7 +79,7 @@ fn events_are_found_by_id_name_and_source() {
             })
             .collect();
         store.append(entries).await.unwrap();
-        let tick = Input::Tick { due: at(9) };
+        let tick = Input::Tick { due: at(9), noticed: None };
         store.append(vec![NewEntry::input(at(9), &tick, derive("test", &["tick"])).unwrap()]).await.unwrap();
 
         let found = store.event(EventId(derive("test", &["4"]))).await.unwrap().unwrap();

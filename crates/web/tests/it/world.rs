@@ -128,7 +128,7 @@ impl World {
         loop {
             let state = self.load().await;
             let Some(due) = state.next_due().filter(|due| *due <= now) else { break };
-            self.append(&Input::Tick { due }).await;
+            self.append(&Input::Tick { due, noticed: None }).await;
             self.decide().await;
         }
     }
@@ -210,7 +210,7 @@ impl World {
 
     async fn append(&self, input: &Input) {
         let now = match input {
-            Input::Tick { due } => *due,
+            Input::Tick { due, .. } => *due,
             _ => self.now(),
         };
         let id = derive("test", &[&now.to_string(), &self.store.head().borrow().to_string()]);
