@@ -14,7 +14,7 @@ pub fn sample_effect(action: Action, now: Timestamp) -> Effect {
         incident.state = match action {
             Action::Acknowledge => "acknowledged",
             Action::Resolve => "resolved",
-            Action::Trigger | Action::Update | Action::Message | Action::Test => "triggered",
+            Action::Trigger | Action::Update | Action::Message | Action::Test | Action::Act => "triggered",
         }
         .to_owned();
         incident.resolved = incident.resolved.filter(|_| action == Action::Resolve);
@@ -38,6 +38,7 @@ pub(super) fn complete_effect(action: Action, now: Timestamp) -> Effect {
         key: incident.to_string(),
         action,
         notice: Box::new(sample_notice(incident, now)),
+        act: None,
     }
 }
 
