@@ -18,4 +18,6 @@ pub mod action;
 pub mod definition;
 pub mod edit;
 pub mod firing;
+pub mod matching;
+pub mod pattern;
 pub mod set;
