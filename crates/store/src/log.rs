@@ -26,6 +26,7 @@ const OUTCOME: &str = "trackside.outcome";
 const COMMAND: &str = "trackside.command";
 const RULESET: &str = "trackside.ruleset";
 const LAG: &str = "trackside.lag";
+const AUTOMATIONS: &str = "trackside.automations";
 
 /// An entry to be appended.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +71,7 @@ impl NewEntry {
             Input::Command { command, .. } => (COMMAND, command_name(command)),
             Input::Ruleset { .. } => (RULESET, RULESET),
             Input::Lag { .. } => (LAG, LAG),
+            Input::Automations { .. } => (AUTOMATIONS, AUTOMATIONS),
         };
         let body = json("an input", input)?;
         Ok(Self { at: stored_time(at), source: source.to_owned(), id, name: name.to_owned(), body })

@@ -13,7 +13,10 @@ pub(crate) struct Migration {
 }
 
 /// The steps for SQLite, in order.
-pub(crate) static SQLITE: &[Migration] = &[Migration { number: 1, text: include_str!("../sql/sqlite/0001_spine.sql") }];
+pub(crate) static SQLITE: &[Migration] = &[
+    Migration { number: 1, text: include_str!("../sql/sqlite/0001_spine.sql") },
+    Migration { number: 2, text: include_str!("../sql/sqlite/0002_automations.sql") },
+];
 
 /// The version this program works with.
 pub(crate) fn latest() -> i64 {

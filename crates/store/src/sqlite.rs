@@ -150,6 +150,7 @@ mod tests {
             crate::accounts::SQL,
             crate::retention::SQL,
             crate::stats::SQL,
+            crate::automations::write::SQL,
         ] {
             all.extend(module);
         }

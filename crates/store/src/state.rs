@@ -6,7 +6,7 @@
 use crate::error::Result;
 use crate::statement::{Batch, Query, Sql, Statement};
 use crate::value::{Kind, json};
-use crate::{Store, audit, outbox};
+use crate::{Store, audit, automations, outbox};
 use std::collections::BTreeMap;
 use trackside_core::decision::{Alias, Change, Decision};
 use trackside_core::ids::Seq;
@@ -270,7 +270,7 @@ fn decision_statements(decision: &Decision, expected: Seq) -> Result<Vec<Stateme
             .one("the log was decided further by somebody else since this decision was begun"),
     ];
     for change in &decision.changes {
-        statements.push(change_statement(change)?);
+        statements.extend(change_statements(change)?);
     }
     let mut ordinals = Ordinals::default();
     for effect in &decision.effects {
@@ -298,20 +298,24 @@ impl Ordinals {
     }
 }
 
-fn change_statement(change: &Change) -> Result<Statement> {
-    match change {
-        Change::Run(run) => put_run(run),
-        Change::Attempt(attempt) => put_attempt(attempt),
-        Change::Alias(alias) => put_alias(alias),
-        Change::Pipeline(pipeline) => put_pipeline(pipeline),
-        Change::Alert(alert) => put_alert(alert),
-        Change::AlertGone(key) => Ok(drop_alert(key)),
-        Change::Incident(incident) => put_incident(incident),
-        Change::Timer(timer) => put_timer(timer),
-        Change::TimerGone(key) => drop_timer(key),
-        Change::Ruleset(ruleset) => Ok(SET_META.bind("ruleset").bind(json("the rules", ruleset)?).any()),
-        Change::Counters(counters) => Ok(SET_META.bind("counters").bind(json("the counters", counters)?).any()),
-    }
+fn change_statements(change: &Change) -> Result<Vec<Statement>> {
+    let statement = match change {
+        Change::Run(run) => put_run(run)?,
+        Change::Attempt(attempt) => put_attempt(attempt)?,
+        Change::Alias(alias) => put_alias(alias)?,
+        Change::Pipeline(pipeline) => put_pipeline(pipeline)?,
+        Change::Alert(alert) => put_alert(alert)?,
+        Change::AlertGone(key) => drop_alert(key),
+        Change::Incident(incident) => put_incident(incident)?,
+        Change::Timer(timer) => put_timer(timer)?,
+        Change::TimerGone(key) => drop_timer(key)?,
+        Change::Ruleset(ruleset) => SET_META.bind("ruleset").bind(json("the rules", ruleset)?).any(),
+        Change::Counters(counters) => SET_META.bind("counters").bind(json("the counters", counters)?).any(),
+        Change::Automation(change) => return automations::write::put(change),
+        Change::AutomationGone { id, by, at } => return Ok(automations::write::remove(*id, by, *at)),
+        Change::AutomationCell(cell) => automations::write::cell(cell),
+    };
+    Ok(vec![statement])
 }
 
 fn is_open(state: RunState) -> bool {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use trackside_core::automation::definition::AutomationId;
 use trackside_core::ids::{DeliveryId, EventId, IncidentId};
 use uuid::Uuid;
 
@@ -122,6 +123,11 @@ impl From<IncidentId> for Value {
 }
 impl From<DeliveryId> for Value {
     fn from(value: DeliveryId) -> Self {
+        Self::Uuid(value.0)
+    }
+}
+impl From<AutomationId> for Value {
+    fn from(value: AutomationId) -> Self {
         Self::Uuid(value.0)
     }
 }
