@@ -210,6 +210,7 @@ fn a_decision_that_fails_late_leaves_no_part() {
             effects: vec![effect(1, 0, "slack", None)],
             audit: vec![row(0), row(0)],
             explanations: vec![explanation.clone(), explanation],
+            ..Decision::default()
         };
         assert!(matches!(store.commit(&bad, 0).await, Err(Error::Conflict { statement: "audit.insert", .. })));
         assert_eq!(store.cursor().await.unwrap(), 0);

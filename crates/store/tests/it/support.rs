@@ -80,6 +80,7 @@ pub(crate) fn effect(cause: u64, ordinal: u32, connection: &str, incident: Optio
             owner: OwnerView { team: "payments".to_owned(), because: "default".to_owned() },
             passthrough: None,
         }),
+        act: None,
     }
 }
 
