@@ -9,7 +9,7 @@
 //!
 //! - [`definition`], [`action`]: what an automation is; [`request`]: reading one, with errors as Prefect words them
 //! - [`pattern`], [`matching`], [`index`]: which triggers an event concerns
-//! - [`set`], [`firing`]: the engine; [`edit`]: how automations change; [`act`]: what goes out
+//! - [`set`], [`firing`]: the engine; [`edit`]: how automations change; [`act`], [`emitted`]: what goes out
 //! - [`template`]: the texts in actions
 //! - [`lint`], [`explain`], [`backtest`]: knowing before it goes live, and after
 
@@ -17,6 +17,7 @@ pub mod act;
 pub mod action;
 pub mod definition;
 pub mod edit;
+pub mod emitted;
 pub mod firing;
 pub mod matching;
 pub mod pattern;

@@ -39,5 +39,6 @@ pub fn decide(state: &mut State, entries: &[Entry]) -> Decision {
     }
     decision.cursor = state.cursor;
     decision.changes = state.take_changes();
+    decision.sender_clock = state.sender_clock();
     decision
 }

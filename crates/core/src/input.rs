@@ -1,5 +1,6 @@
 //! Inputs: everything that can happen, as one type. What is not an input cannot change a decision.
 
+use crate::automation::act::Act;
 use crate::automation::edit::AutomationEdit;
 use crate::caller::Caller;
 use crate::event::Event;
@@ -109,7 +110,7 @@ impl Command {
 }
 
 /// How a delivery ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Which row.
     pub delivery: DeliveryId,
@@ -124,6 +125,9 @@ pub struct Outcome {
     pub result: DeliveryResult,
     /// Attempts made.
     pub attempts: u32,
+    /// The automation's action that it carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Act>>,
 }
 
 /// Terminal results of a delivery.

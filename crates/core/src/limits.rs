@@ -24,5 +24,9 @@ pub const DURATION_SAMPLES: usize = 64;
 pub const ALERTS_IN_NOTICE: usize = 10;
 /// How long a failed attempt whose finality is unknown is held before it is told as final.
 pub const HOLD_FAILURE: SignedDuration = SignedDuration::from_mins(15);
+/// A deadline noticed later than this was passed while nothing ran: what it leads to is marked late.
+pub const LATE_AFTER: SignedDuration = SignedDuration::from_secs(10);
+/// Most automations that set each other off in a row.
+pub const AUTOMATION_CHAIN: u64 = 32;
 /// Most inputs decided in one commit.
 pub const DECIDE_BATCH: usize = 512;

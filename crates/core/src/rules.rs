@@ -144,11 +144,17 @@ impl Rules {
     /// Severity of a rule for a tier.
     #[must_use]
     pub fn severity(rule: &Rule, tier: Option<u8>) -> Severity {
-        rule.severity.unwrap_or(match tier {
+        rule.severity.unwrap_or_else(|| Self::severity_of_tier(tier))
+    }
+
+    /// Severity of a problem of a tier, when nothing else says it.
+    #[must_use]
+    pub fn severity_of_tier(tier: Option<u8>) -> Severity {
+        match tier {
             Some(1) => Severity::Critical,
             Some(2) => Severity::Error,
             _ => Severity::Warning,
-        })
+        }
     }
 }
 

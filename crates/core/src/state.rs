@@ -4,13 +4,16 @@
 //! [`State::take_changes`] and committed whole. Runs and attempts are a cache of the store: [`State::needed`] says what
 //! must be loaded before a batch is decided, [`State::forget_settled`] drops what is over. No decision is made here.
 
+mod automations;
 mod needed;
 mod shared;
 
 pub use needed::{Loaded, Needed};
 use shared::SharedNames;
 
+use crate::automation::set::Automations;
 use crate::decision::{Alias, Change, Counters};
+use crate::event::Event;
 use crate::ids::{IncidentId, Seq};
 use crate::incident::{Alert, AlertKey, Incident, IncidentState};
 use crate::pipeline::Pipeline;
@@ -44,6 +47,9 @@ pub struct State {
     timers: BTreeMap<TimerKey, Timestamp>,
     due: BTreeSet<(Timestamp, TimerKey)>,
     dirty: BTreeSet<Dirty>,
+    automations: Automations,
+    automation_edits: Vec<Change>,
+    events: BTreeMap<Seq, Arc<Event>>,
 }
 
 /// Which entity changed; the value is read when the batch is taken.
@@ -90,6 +96,9 @@ impl State {
             timers: BTreeMap::new(),
             due: BTreeSet::new(),
             dirty: BTreeSet::new(),
+            automations: Automations::default(),
+            automation_edits: Vec::new(),
+            events: BTreeMap::new(),
         }
     }
 
@@ -97,8 +106,9 @@ impl State {
     ///
     /// # Errors
     /// A stored ruleset that no longer compiles.
-    pub fn restore(workspace: &str, loaded: Loaded) -> Result<Self, BadRuleset> {
+    pub fn restore(workspace: &str, mut loaded: Loaded) -> Result<Self, BadRuleset> {
         let mut state = Self::new(workspace);
+        state.automations = Automations::restore(std::mem::take(&mut loaded.automations));
         state.cursor = loaded.cursor;
         state.counters = loaded.counters;
         state.rules = loaded.ruleset.clone().map(Rules::new).transpose()?.map(Arc::new);
@@ -131,6 +141,7 @@ impl State {
                 self.keep_alias(alias);
             }
         }
+        self.events.extend(loaded.events.into_iter().map(|(seq, event)| (seq, Arc::new(event))));
         for incident in loaded.incidents {
             if !self.incidents.contains_key(&incident.id) {
                 self.keep_incident(incident);
@@ -263,6 +274,7 @@ impl State {
     /// batch was committed; what is needed again is loaded again.
     pub fn forget_settled(&mut self) {
         assert!(self.dirty.is_empty(), "forget only after the batch was taken");
+        self.events.clear();
         for key in std::mem::take(&mut self.settled) {
             self.runs.remove(&key);
             let attempts: Vec<AttemptKey> = self.attempts(&key).map(|attempt| attempt.key.clone()).collect();
@@ -392,7 +404,8 @@ impl State {
     /// When the next decision is due by the clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(due, _)| *due)
+        let timer = self.due.first().map(|(due, _)| *due);
+        timer.into_iter().chain(self.automations.next_due()).min()
     }
 
     /// When a timer is due.
@@ -440,7 +453,9 @@ impl State {
     /// What changed since the last call, one entry per entity with its value now.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         let dirty = std::mem::take(&mut self.dirty);
-        dirty.into_iter().map(|dirty| self.change(dirty)).collect()
+        let mut changes: Vec<Change> = dirty.into_iter().map(|dirty| self.change(dirty)).collect();
+        changes.extend(self.take_automation_changes());
+        changes
     }
 
     fn change(&self, dirty: Dirty) -> Change {

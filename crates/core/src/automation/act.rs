@@ -5,7 +5,11 @@
 use super::action::ActionSpec;
 use super::definition::Automation;
 use super::firing::Firing;
+use crate::ids::EventId;
 use serde::{Deserialize, Serialize};
+
+/// Connection names with this prefix mean the block document with the id that follows.
+pub const BLOCK_PREFIX: &str = "block:";
 
 /// One action of one firing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +24,9 @@ pub struct Act {
     pub action: ActionSpec,
     /// Why.
     pub firing: Firing,
+    /// The event that the firing is itself (`prefect.automation.triggered`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<EventId>,
 }
 
 /// The lists of actions of an automation.

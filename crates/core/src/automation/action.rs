@@ -157,6 +157,40 @@ pub enum ActionSpec {
     },
 }
 
+impl ActionSpec {
+    /// The `type` in JSON.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::DoNothing {} => "do-nothing",
+            Self::SendNotification { .. } => "send-notification",
+            Self::CallWebhook { .. } => "call-webhook",
+            Self::RunDeployment { .. } => "run-deployment",
+            Self::PauseDeployment(_) => "pause-deployment",
+            Self::ResumeDeployment(_) => "resume-deployment",
+            Self::PauseWorkPool(_) => "pause-work-pool",
+            Self::ResumeWorkPool(_) => "resume-work-pool",
+            Self::PauseWorkQueue(_) => "pause-work-queue",
+            Self::ResumeWorkQueue(_) => "resume-work-queue",
+            Self::PauseAutomation(_) => "pause-automation",
+            Self::ResumeAutomation(_) => "resume-automation",
+            Self::CancelFlowRun {} => "cancel-flow-run",
+            Self::SuspendFlowRun {} => "suspend-flow-run",
+            Self::ResumeFlowRun {} => "resume-flow-run",
+            Self::DeleteFlowRun {} => "delete-flow-run",
+            Self::ChangeFlowRunState { .. } => "change-flow-run-state",
+            Self::DeclareIncident { .. } => "declare-incident",
+            Self::PageOwner { .. } => "page-owner",
+            Self::ResolveIncident {} => "resolve-incident",
+            Self::NotifyChannel { .. } => "notify-channel",
+            Self::TriggerDag { .. } => "trigger-dag",
+            Self::ClearTask { .. } => "clear-task",
+            Self::StartBuild { .. } => "start-build",
+            Self::RunJob { .. } => "run-job",
+        }
+    }
+}
+
 /// The way of a message or call: a Prefect block document, or a connection of the configuration. Exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -170,6 +170,17 @@ pub enum Posture {
     Proactive,
 }
 
+impl Posture {
+    /// The word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reactive => "Reactive",
+            Self::Proactive => "Proactive",
+        }
+    }
+}
+
 /// A trigger on events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventTrigger {
@@ -322,6 +333,18 @@ pub struct ConsecutiveTrigger {
 }
 
 impl Trigger {
+    /// The `type` in JSON.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Event(_) => "event",
+            Self::Compound(_) => "compound",
+            Self::Sequence(_) => "sequence",
+            Self::Metric(_) => "metric",
+            Self::Consecutive(_) => "consecutive",
+        }
+    }
+
     /// The children of a composite, else none.
     #[must_use]
     pub fn children(&self) -> &[Self] {
@@ -367,7 +390,9 @@ mod seconds {
             deserializer: D,
         ) -> Result<Option<SignedDuration>, D::Error> {
             let seconds: Option<f64> = Option::deserialize(deserializer)?;
-            seconds.map(|seconds| SignedDuration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)).transpose()
+            seconds
+                .map(|seconds| SignedDuration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom))
+                .transpose()
         }
     }
 }

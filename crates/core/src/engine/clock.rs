@@ -34,6 +34,7 @@ impl Turn<'_> {
                 }
             }
         }
+        self.automations_due(due, noticed);
     }
 
     /// Sets the timers of rules about time for every pipeline that is known or declared. Timers of rules that did

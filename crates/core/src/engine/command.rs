@@ -133,6 +133,7 @@ impl Turn<'_> {
             DeliveryResult::Superseded { why } => ("delivery.superseded", format!("{what} not needed any more: {why}")),
         };
         self.audit(action, summary.clone(), outcome.incident, Some(outcome.delivery));
+        self.emit_action_outcome(outcome);
         if let (DeliveryResult::Dead { error }, Some(incident)) = (&outcome.result, outcome.incident)
             && matches!(outcome.action, Action::Trigger | Action::Resolve)
         {

@@ -2,10 +2,12 @@
 //!
 //! Invariant: ids of effects and positions of audit rows are counted per turn, so they repeat in a replay.
 
+use crate::automation::act::Act;
+use crate::automation::edit::FiringRecord;
 use crate::caller::Caller;
 use crate::decision::{AuditEntry, Decision, Explanation, OwnerTrail, RuleVerdict, Verdict};
 use crate::effect::{Action, Effect, delivery_id};
-use crate::event::Fact;
+use crate::event::{Event, Fact};
 use crate::ids::{DeliveryId, EventId, IncidentId, Seq};
 use crate::input::{Entry, Input};
 use crate::notice::Notice;
@@ -31,6 +33,7 @@ pub(super) struct Turn<'a> {
     effects: BTreeMap<String, u32>,
     meanings: Vec<String>,
     outcomes: Vec<String>,
+    firings: u32,
     verdicts: Vec<RuleVerdict>,
     owner: Option<OwnerTrail>,
     incident: Option<IncidentId>,
@@ -49,6 +52,7 @@ impl<'a> Turn<'a> {
             effects: BTreeMap::new(),
             meanings: Vec::new(),
             outcomes: Vec::new(),
+            firings: 0,
             verdicts: Vec::new(),
             owner: None,
             incident: None,
@@ -59,16 +63,9 @@ impl<'a> Turn<'a> {
     pub(super) fn act(mut self, input: &Input) {
         match input {
             Input::Event(event) => {
+                self.automations_before();
                 self.event = Some(event.id);
-                match &event.fact {
-                    Some(Fact::Run(update)) => {
-                        let (run, transitions) = projection::apply(self.state, event, update, self.at);
-                        self.on_run(&run, &transitions);
-                    }
-                    Some(Fact::Report(report)) => self.on_report(event, report),
-                    Some(Fact::Message(message)) => self.on_message(event, message),
-                    None => {}
-                }
+                self.on_event(event);
             }
             Input::Tick { due, noticed } => self.on_tick(*due, *noticed),
             Input::Automations { caller, edits } => {
@@ -87,6 +84,22 @@ impl<'a> Turn<'a> {
             }
         }
         self.explain();
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        match &event.fact {
+            Some(Fact::Run(update)) => {
+                let (run, transitions) = projection::apply(self.state, event, update, self.at);
+                self.on_run(&run, &transitions);
+                self.automate(event);
+                self.automate_runs(event, &transitions);
+                return;
+            }
+            Some(Fact::Report(report)) => self.on_report(event, report),
+            Some(Fact::Message(message)) => self.on_message(event, message),
+            None => {}
+        }
+        self.automate(event);
     }
 
     /// The rules in force; `None` before the first ruleset, when everything is recorded and nobody is told.
@@ -148,6 +161,22 @@ impl<'a> Turn<'a> {
         incident: Option<IncidentId>,
         notice: Notice,
     ) -> DeliveryId {
+        self.row(connection, action, incident, notice, None)
+    }
+
+    /// Asks for an automation's action to be carried out.
+    pub(super) fn act_effect(&mut self, connection: &str, act: Act, notice: Notice) -> DeliveryId {
+        self.row(connection, Action::Act, None, notice, Some(Box::new(act)))
+    }
+
+    fn row(
+        &mut self,
+        connection: &str,
+        action: Action,
+        incident: Option<IncidentId>,
+        notice: Notice,
+        act: Option<Box<Act>>,
+    ) -> DeliveryId {
         let ordinal = self.effects.entry(connection.to_owned()).or_insert(0);
         let id = delivery_id(&self.state.workspace, self.seq, connection, *ordinal);
         *ordinal += 1;
@@ -161,9 +190,24 @@ impl<'a> Turn<'a> {
             key,
             action,
             notice: Box::new(notice),
-            act: None,
+            act,
         });
         id
+    }
+
+    /// The place of the next firing among those of this input.
+    pub(super) fn next_firing(&mut self) -> u32 {
+        self.firings += 1;
+        self.firings - 1
+    }
+
+    pub(super) fn record_firing(&mut self, record: FiringRecord) {
+        self.decision.firings.push(record);
+    }
+
+    /// An event of Trackside's own; it enters the log with the commit.
+    pub(super) fn emit(&mut self, event: Event) {
+        self.decision.emitted.push(event);
     }
 
     fn explain(self) {

@@ -1,8 +1,9 @@
 //! What is loaded: everything at start, and what a batch of inputs refers to that memory has let go.
 
 use super::State;
+use crate::automation::set;
 use crate::decision::{Alias, Counters};
-use crate::event::Fact;
+use crate::event::{Event, Fact};
 use crate::ids::{IncidentId, Seq};
 use crate::incident::{Alert, Incident};
 use crate::input::{Entry, Input};
@@ -36,6 +37,10 @@ pub struct Loaded {
     pub incidents: Vec<Incident>,
     /// All timers.
     pub timers: Vec<Timer>,
+    /// Automations with their state.
+    pub automations: set::Loaded,
+    /// Events that firings may refer to, by position.
+    pub events: Vec<(Seq, Event)>,
 }
 
 /// What must be loaded before some inputs can be decided.
@@ -45,13 +50,15 @@ pub struct Needed {
     pub runs: BTreeSet<(Name, Name, Name)>,
     /// Incidents that are not open in memory.
     pub incidents: BTreeSet<IncidentId>,
+    /// Events by position, that firings may refer to.
+    pub events: BTreeSet<Seq>,
 }
 
 impl Needed {
     /// True when nothing is missing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.incidents.is_empty()
+        self.runs.is_empty() && self.incidents.is_empty() && self.events.is_empty()
     }
 }
 

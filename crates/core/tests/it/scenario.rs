@@ -195,6 +195,7 @@ impl Story {
             action: effect.action,
             result: DeliveryResult::Dead { error: "403 Forbidden".into() },
             attempts: 1,
+            act: None,
         })))
     }
 

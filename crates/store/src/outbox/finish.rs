@@ -222,6 +222,7 @@ fn outcome(delivery: &Delivery, result: DeliveryResult, now: Timestamp) -> Resul
         action: effect.action,
         result,
         attempts: delivery.attempts,
+        act: effect.act.clone(),
     };
     NewEntry::input(now, &Input::Outcome(Box::new(outcome)), id)
 }
