@@ -4,7 +4,7 @@
 //! (`prefect.server.events.schemas.automations.EventTrigger`); used by both semantics, by `lint` and by `explain`.
 //! Invariants: pure; allocates only the bucketing key.
 
-use super::definition::{EventTrigger, Patterns, ResourceSpec};
+use super::definition::{EventTrigger, Patterns, ResourceSpec, Trigger};
 use super::pattern;
 use crate::event::{Event, Labels, RESOURCE_ROLE};
 
@@ -79,4 +79,27 @@ pub fn covers(spec: &ResourceSpec, labels: &Labels) -> bool {
 
 fn patterns_cover(patterns: &Patterns, value: Option<&str>) -> bool {
     patterns.alternatives().iter().any(|alternative| pattern::matches(alternative, value))
+}
+
+/// The event triggers of a tree in the order written, each with its path (empty for the root, `0.1` for the second
+/// child of the first). The position in this list is how the set tells an automation which of them an event concerns.
+#[must_use]
+pub fn event_triggers(root: &Trigger) -> Vec<(String, &EventTrigger)> {
+    fn collect<'a>(trigger: &'a Trigger, path: &str, found: &mut Vec<(String, &'a EventTrigger)>) {
+        if let Trigger::Event(event) = trigger {
+            found.push((path.to_owned(), event));
+        }
+        for (index, child) in trigger.children().iter().enumerate() {
+            collect(child, &child_path(path, index), found);
+        }
+    }
+    let mut found = Vec::new();
+    collect(root, "", &mut found);
+    found
+}
+
+/// The path of a child.
+#[must_use]
+pub fn child_path(parent: &str, index: usize) -> String {
+    if parent.is_empty() { index.to_string() } else { format!("{parent}.{index}") }
 }
