@@ -15,9 +15,11 @@
 
 pub mod act;
 pub mod action;
+pub mod backtest;
 pub mod definition;
 pub mod edit;
 pub mod emitted;
+pub mod explain;
 pub mod firing;
 pub mod matching;
 pub mod pattern;

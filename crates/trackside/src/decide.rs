@@ -137,7 +137,8 @@ impl Decider {
         }
         let store_at = self.decided_at + STORE_CURSOR_AFTER;
         if now >= store_at {
-            self.store_decision(&Decision { cursor: self.state.cursor, ..Decision::default() }).await?;
+            let (cursor, sender_clock) = (self.state.cursor, self.state.sender_clock());
+            self.store_decision(&Decision { cursor, sender_clock, ..Decision::default() }).await?;
         }
         match self.tick(now).await? {
             Step::Idle(due) if now < store_at => Ok(Step::Idle(Some(due.map_or(store_at, |due| due.min(store_at))))),
@@ -145,7 +146,8 @@ impl Decider {
         }
     }
 
-    /// The timer enters the log with its due time; the id makes a second one of the same moment the same entry.
+    /// The timer enters the log with its due time, and with the time now when that is noticeably later; the id makes a
+    /// second one of the same moment the same entry.
     async fn tick(&mut self, now: Timestamp) -> Result<Step, DecideError> {
         let Some(due) = self.state.next_due() else {
             return Ok(Step::Idle(None));
@@ -153,8 +155,9 @@ impl Decider {
         if due > now {
             return Ok(Step::Idle(Some(due)));
         }
+        let noticed = (now.duration_since(due) > limits::LATE_AFTER).then_some(now);
         let id = derive("tick", &[&due.to_string(), &self.state.cursor.to_string()]);
-        let entry = NewEntry::input(due, &Input::Tick { due, noticed: None }, id)?;
+        let entry = NewEntry::input(due, &Input::Tick { due, noticed }, id)?;
         self.store.append(vec![entry]).await?;
         Ok(Step::Ticked)
     }

@@ -109,5 +109,6 @@ pub(crate) fn action(action: Action) -> &'static str {
         Action::Resolve => "Resolved",
         Action::Message => "Message",
         Action::Test => "Test",
+        Action::Act => "Action",
     }
 }
