@@ -5,6 +5,7 @@ pub mod csrf;
 pub mod directory;
 pub mod link;
 pub mod role;
+pub mod seal;
 pub mod secret;
 pub mod session;
 pub mod token;
