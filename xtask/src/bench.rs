@@ -4,14 +4,18 @@
 //! before the log (parsing, authentication and building the row included), and against the disk's own fsync rate.
 //! Server and load share the machine's cores, in both halves of each ratio. Nothing here is a timed test.
 
+mod automations;
 mod intake;
 mod latency;
 mod load;
 mod memory;
+mod peer;
+mod receiver;
 mod server;
 
 use anyhow::Result;
 use clap::Args;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// What to measure, and how long.
@@ -23,6 +27,9 @@ pub(crate) struct BenchArgs {
     /// Open alerts for the memory figure
     #[arg(long, default_value_t = 100_000)]
     alerts: usize,
+    /// Interpreter of a virtual environment with Prefect, to compare automations with the real server
+    #[arg(long)]
+    prefect: Option<PathBuf>,
     /// Only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
@@ -34,6 +41,7 @@ enum Part {
     Intake,
     Latency,
     Memory,
+    Automations,
 }
 
 /// Builds the release binary and measures.
@@ -51,6 +59,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     }
     if wanted(Part::Memory) {
         runtime.block_on(memory::run(args.alerts))?;
+    }
+    if wanted(Part::Automations) {
+        runtime.block_on(automations::run(args.prefect.as_deref()))?;
     }
     Ok(())
 }

@@ -14,7 +14,8 @@ pub(super) struct Server {
     child: Child,
     pub(super) address: SocketAddr,
     /// Held until the server is gone.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    admin: String,
 }
 
 /// Builds the release binary.
@@ -41,36 +42,27 @@ impl Server {
             folder.path().join("token").display(),
         );
         std::fs::write(config.join("trackside.yaml"), head + configuration)?;
-        let mut child = Command::new("target/release/trackside")
-            .args(["serve", "--config"])
-            .arg(&config)
-            .env("RUST_LOG", "warn")
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("cannot start target/release/trackside")?;
-        let stderr = child.stderr.take().context("no standard error")?;
-        let mut lines = BufReader::new(stderr).lines();
-        let address = loop {
-            let line = lines.next().context("the server ended before it listened")??;
-            if let Some(url) = line.strip_prefix("Trackside is at http://") {
-                break url.parse()?;
-            }
-        };
-        // Whatever it says later is passed on, so that the pipe never fills.
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok).filter(|line| !line.contains("Sign in")) {
-                eprintln!("{line}");
-            }
-        });
-        Ok(Self { child, address, _folder: folder })
+        let (child, address) = launch(&config)?;
+        let admin = std::fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
+        Ok(Self { child, address, folder, admin })
+    }
+
+    /// Kills it and starts it again on the same data.
+    pub(super) fn restart(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        (self.child, self.address) = launch(&self.folder.path().join("config"))?;
+        Ok(())
+    }
+
+    /// The token of the local administrator.
+    pub(super) fn admin(&self) -> &str {
+        &self.admin
     }
 
     /// The process's own resident memory in bytes, without pages of files that the system may drop at any time.
     pub(super) fn resident(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
-        Ok(kilobytes * 1024)
+        resident(self.child.id())
     }
 
     /// CPU time used so far, in seconds.
@@ -81,6 +73,40 @@ impl Server {
         // Linux counts these in hundredths of a second.
         Ok((ticks(11)? + ticks(12)?) / 100.0)
     }
+}
+
+/// The resident memory of a process in bytes, without pages of files that the system may drop at any time.
+pub(super) fn resident(process: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+    Ok(kilobytes * 1024)
+}
+
+/// Starts the release binary and waits until it says where it listens.
+fn launch(config: &Path) -> Result<(Child, SocketAddr)> {
+    let mut child = Command::new("target/release/trackside")
+        .args(["serve", "--config"])
+        .arg(config)
+        .env("RUST_LOG", "warn")
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot start target/release/trackside")?;
+    let stderr = child.stderr.take().context("no standard error")?;
+    let mut lines = BufReader::new(stderr).lines();
+    let address = loop {
+        let line = lines.next().context("the server ended before it listened")??;
+        if let Some(url) = line.strip_prefix("Trackside is at http://") {
+            break url.parse()?;
+        }
+    };
+    // Whatever it says later is passed on, so that the pipe never fills.
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok).filter(|line| !line.contains("Sign in")) {
+            eprintln!("{line}");
+        }
+    });
+    Ok((child, address))
 }
 
 impl Drop for Server {
