@@ -136,7 +136,8 @@ impl SealKey {
         if value.len() > VALUE_BYTES {
             return Err(SealError::TooLong);
         }
-        let (data_key, nonces) = randomness.0.split_at(KEY_BYTES);
+        let Randomness(random) = randomness;
+        let (data_key, nonces) = random.split_at(KEY_BYTES);
         let (key_nonce, value_nonce) = nonces.split_at(NONCE_LEN);
         let aad = place.aad();
         let mut sealed = Vec::with_capacity(OVERHEAD_BYTES + value.len());

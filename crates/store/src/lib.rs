@@ -2,8 +2,8 @@
 //!
 //! Start at [`Store`]: one cheap-to-clone handle. What it can do stands in one module per subject:
 //! [`log`] (append and read inputs), [`state`] (commit a decision, load at start), [`outbox`] (deliveries),
-//! [`runs`], [`incidents`], [`automations`], [`audit`], [`stats`] (what pages and the API show), [`accounts`] (tokens,
-//! sessions), [`retention`].
+//! [`runs`], [`incidents`], [`automations`], [`firings`], [`audit`], [`stats`] (what pages and the API show),
+//! [`accounts`] (tokens, sessions), [`blocks`] (block documents), [`retention`].
 //!
 //! Invariants: a write answers after its commit is on disk; a write is one atomic batch of statements that are data,
 //! there are no interactive transactions; every answer has a limit. Everything that knows a database is in `sqlite`.
@@ -12,7 +12,9 @@
 pub mod accounts;
 pub mod audit;
 pub mod automations;
+pub mod blocks;
 mod error;
+pub mod firings;
 pub mod incidents;
 pub mod log;
 pub mod metrics;

@@ -4,12 +4,15 @@
 //! an entry never changes. Inputs that Trackside makes itself use the reserved sources `trackside.*`, which no
 //! event may have, so reading back never confuses the two.
 
+pub mod scan;
+
 use crate::Store;
 use crate::error::{Error, Result};
-use crate::page::{Page, SCAN_ROWS, bounded};
+use crate::page::{PAGE_ITEMS, Page, SCAN_ROWS, bounded};
 use crate::statement::{Batch, Listing, Sql, given};
 use crate::value::{Kind, Row, json, stored_time};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use trackside_core::event::Event;
 use trackside_core::ids::{EventId, Seq};
 use trackside_core::input::{Command, DeliveryResult, Entry, Input};
@@ -161,6 +164,13 @@ static LIST: Listing = Listing {
     order: "ORDER BY seq DESC",
     columns: ENTRY,
 };
+static AT_POSITIONS: Listing = Listing {
+    name: "log.events_at",
+    head: "SELECT seq, at, source, body FROM log WHERE NOT (source >= 'trackside.' AND source < 'trackside/')",
+    clauses: &["seq IN ({*})"],
+    order: "ORDER BY seq",
+    columns: ENTRY,
+};
 static AT_SEQ: Sql = Sql::read("log.time", "SELECT at FROM log WHERE seq = $1", &[Kind::Time]);
 static BOUNDS: Sql =
     Sql::read("log.bounds", "SELECT (SELECT min(seq) FROM log), (SELECT max(seq) FROM log)", &[Kind::Int, Kind::Int]);
@@ -168,7 +178,7 @@ static BOUNDS: Sql =
 #[cfg(test)]
 pub(crate) static SQL: &[&Sql] = &[&AFTER, &BY_SEQ, &BY_ID, &TAIL, &AT_SEQ, &BOUNDS];
 #[cfg(test)]
-pub(crate) static LISTINGS: &[&Listing] = &[&LIST];
+pub(crate) static LISTINGS: &[&Listing] = &[&LIST, &AT_POSITIONS];
 
 impl Store {
     /// Appends entries: all of them or none. Returns when they are durable, with the position of each, in order.
@@ -213,6 +223,24 @@ impl Store {
         self.row(BY_ID.bind(id).query()).await?.map(logged_event).transpose()
     }
 
+    /// The events at these positions, in their order in the log. What is not there any more, or is no event, is left
+    /// out.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when one cannot be decoded.
+    pub async fn events_at(&self, positions: &[Seq]) -> Result<Vec<LoggedEvent>> {
+        let positions: Vec<Seq> = BTreeSet::from_iter(positions).into_iter().copied().collect();
+        let mut events = Vec::with_capacity(positions.len());
+        for some in positions.chunks(PAGE_ITEMS) {
+            let values = some.iter().map(|seq| (*seq).into()).collect();
+            let rows = self.rows(AT_POSITIONS.query(vec![values], some.len())).await?;
+            for row in rows {
+                events.push(logged_event(row)?);
+            }
+        }
+        Ok(events)
+    }
+
     /// Events, newest first. Looks at no more than [`SCAN_ROWS`] entries per page.
     ///
     /// # Errors
@@ -255,9 +283,12 @@ impl Store {
         }
     }
 
-    /// The first position accepted at or after `at`, by bisection: acceptance times ascend with positions, apart
-    /// from clock corrections and ticks, which carry their due time.
-    pub(crate) async fn position_at(&self, at: Timestamp) -> Result<Seq> {
+    /// The first position accepted at or after `at`, one after the last when there is none. By bisection: acceptance
+    /// times ascend with positions, apart from clock corrections and ticks, which carry their due time.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn seq_at(&self, at: Timestamp) -> Result<Seq> {
         let (first, last) = self.bounds().await?;
         let (mut low, mut high) = (first, last + 1);
         while low < high {

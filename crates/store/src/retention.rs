@@ -5,6 +5,7 @@
 
 use crate::Store;
 use crate::error::Result;
+use crate::firings::day_of;
 use crate::statement::{Batch, Sql};
 use jiff::Timestamp;
 
@@ -14,7 +15,8 @@ pub const PURGE_ROWS: usize = 500;
 /// What is old enough to be deleted, per kind. `None` keeps everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Decided log entries accepted before this, with their explanations. Sending such an event again makes it new.
+    /// Decided log entries accepted before this, with their explanations and firings. Sending such an event again makes
+    /// it new.
     pub log: Option<Timestamp>,
     /// Runs that ended before this, with attempts and names.
     pub runs: Option<Timestamp>,
@@ -22,7 +24,8 @@ pub struct Retention {
     pub incidents: Option<Timestamp>,
     /// Delivered and superseded deliveries that ended before this. Dead ones stay until they are put back.
     pub deliveries: Option<Timestamp>,
-    /// Audit rows before this.
+    /// Audit rows before this, with the history of automations removed before this. The history of those that are there
+    /// has a bound of its own, [`crate::automations::HISTORY_ROWS`].
     pub audit: Option<Timestamp>,
 }
 
@@ -33,6 +36,8 @@ pub struct Purged {
     pub log: u64,
     /// Explanations.
     pub explanations: u64,
+    /// Firings of automations.
+    pub firings: u64,
     /// Runs.
     pub runs: u64,
     /// Incidents.
@@ -41,13 +46,24 @@ pub struct Purged {
     pub deliveries: u64,
     /// Audit rows.
     pub audit: u64,
+    /// Rows of the history of automations that are gone.
+    pub history: u64,
 }
 
 impl Purged {
     /// Whether another batch may find more.
     #[must_use]
     pub fn may_have_more(&self) -> bool {
-        let counts = [self.log, self.explanations, self.runs, self.incidents, self.deliveries, self.audit];
+        let counts = [
+            self.log,
+            self.explanations,
+            self.firings,
+            self.runs,
+            self.incidents,
+            self.deliveries,
+            self.audit,
+            self.history,
+        ];
         counts.contains(&(PURGE_ROWS as u64))
     }
 }
@@ -62,6 +78,15 @@ static EXPLANATIONS: Sql = Sql::write(
     "explanations.purge",
     "DELETE FROM explanations WHERE (seq, ordinal) IN (SELECT seq, ordinal FROM explanations
        WHERE seq < (SELECT min(seq) FROM log) ORDER BY seq, ordinal LIMIT $1)",
+);
+static FIRINGS: Sql = Sql::write(
+    "firings.purge",
+    "DELETE FROM firings WHERE position IN (SELECT position FROM firings WHERE at < $1 ORDER BY at, position LIMIT $2)",
+);
+static FIRING_DAYS: Sql = Sql::write(
+    "firing_days.purge",
+    "DELETE FROM firing_days WHERE (automation, day) IN (SELECT automation, day FROM firing_days
+       WHERE day < $1 ORDER BY day LIMIT $2)",
 );
 static ATTEMPTS: Sql = Sql::write(
     "attempts.purge",
@@ -96,8 +121,28 @@ static AUDIT: Sql = Sql::write(
     "DELETE FROM audit WHERE position IN (SELECT position FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
 );
 
+// A removal's own row goes last, so that what is left of its history is still found by it.
+static HISTORY: Sql = Sql::write(
+    "automation_history.purge",
+    "DELETE FROM automation_history WHERE position IN (SELECT h.position FROM automation_history d
+       JOIN automation_history h ON h.automation = d.automation AND h.position <= d.position
+       WHERE d.kind = 'delete' AND d.at < $1 ORDER BY d.at, h.position LIMIT $2)",
+);
+
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] = &[&LOG, &EXPLANATIONS, &ATTEMPTS, &ALIASES, &RUNS, &INCIDENTS, &DELIVERIES, &AUDIT];
+pub(crate) static SQL: &[&Sql] = &[
+    &LOG,
+    &EXPLANATIONS,
+    &FIRINGS,
+    &FIRING_DAYS,
+    &ATTEMPTS,
+    &ALIASES,
+    &RUNS,
+    &INCIDENTS,
+    &DELIVERIES,
+    &AUDIT,
+    &HISTORY,
+];
 
 impl Store {
     /// Deletes at most [`PURGE_ROWS`] per kind. Call it again while [`Purged::may_have_more`].
@@ -108,10 +153,12 @@ impl Store {
         Ok(Purged {
             log: self.purge_log(retention.log).await?,
             explanations: self.purge_explanations(retention.log).await?,
+            firings: self.purge_firings(retention.log).await?,
             runs: self.purge_runs(retention.runs).await?,
             incidents: self.purge_one(&INCIDENTS, retention.incidents).await?,
             deliveries: self.purge_one(&DELIVERIES, retention.deliveries).await?,
             audit: self.purge_one(&AUDIT, retention.audit).await?,
+            history: self.purge_one(&HISTORY, retention.audit).await?,
         })
     }
 
@@ -123,7 +170,7 @@ impl Store {
 
     async fn purge_log(&self, before: Option<Timestamp>) -> Result<u64> {
         let Some(before) = before else { return Ok(0) };
-        let position = self.position_at(before).await?;
+        let position = self.seq_at(before).await?;
         let receipt = self.write(Batch::of(vec![LOG.bind(position).bind(PURGE_ROWS).any()])).await?;
         Ok(receipt.changed.iter().sum())
     }
@@ -134,6 +181,15 @@ impl Store {
         }
         let receipt = self.write(Batch::of(vec![EXPLANATIONS.bind(PURGE_ROWS).any()])).await?;
         Ok(receipt.changed.iter().sum())
+    }
+
+    /// Firings go one by one, the figures of a day when the whole day is over; the count is of firings.
+    async fn purge_firings(&self, before: Option<Timestamp>) -> Result<u64> {
+        let Some(before) = before else { return Ok(0) };
+        let firings = FIRINGS.bind(before).bind(PURGE_ROWS).any();
+        let days = FIRING_DAYS.bind(day_of(before)).bind(PURGE_ROWS).any();
+        let receipt = self.write(Batch::of(vec![firings, days])).await?;
+        Ok(receipt.changed.first().copied().unwrap_or(0))
     }
 
     /// A run goes with its parts, in one batch; the count is of runs.

@@ -247,10 +247,10 @@ impl Store {
     }
 
     async fn event_windows(&self, run: &Run) -> Result<Vec<(Seq, Seq)>> {
-        let begin = self.position_at(run.first_seen.saturating_sub(EARLIER).unwrap_or(run.first_seen)).await?;
+        let begin = self.seq_at(run.first_seen.saturating_sub(EARLIER).unwrap_or(run.first_seen)).await?;
         let around_begin = (begin, begin + EVENT_WINDOW);
         let Some(ended) = run.ended else { return Ok(vec![around_begin]) };
-        let end = self.position_at(ended).await?;
+        let end = self.seq_at(ended).await?;
         let from = end.saturating_sub(EVENT_WINDOW / 2).max(around_begin.1);
         Ok(vec![around_begin, (from, end.max(from) + EVENT_WINDOW / 2)])
     }

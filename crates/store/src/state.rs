@@ -1,12 +1,14 @@
 //! The state that decisions are made on, and the commit that changes it.
 //!
-//! Invariants: one decided batch is one atomic commit: state, outbox rows, audit, explanations and cursor together;
+//! Invariants: one decided batch is one atomic commit: state, outbox rows, audit, explanations, firings, the events it
+//! emits and cursor together;
 //! a commit on another cursor than the one in the database fails and changes nothing.
 
 use crate::error::Result;
+use crate::log::NewEntry;
 use crate::statement::{Batch, Query, Sql, Statement};
 use crate::value::{Kind, json};
-use crate::{Store, audit, automations, outbox};
+use crate::{Store, audit, automations, firings, outbox};
 use std::collections::BTreeMap;
 use trackside_core::decision::{Alias, Change, Decision};
 use trackside_core::ids::Seq;
@@ -143,12 +145,14 @@ pub(crate) static SQL: &[&Sql] = &[
 ];
 
 impl Store {
-    /// Commits one decided batch on top of the cursor it was decided on.
+    /// Commits one decided batch on top of the cursor it was decided on. The events that the decision itself is enter
+    /// the log in the same batch, after everything that is there; [`Store::head`] tells of them.
     ///
     /// # Errors
     /// [`crate::Error::Conflict`] when the cursor in the database is not `expected`: somebody else decided; load again.
     pub async fn commit(&self, decision: &Decision, expected: Seq) -> Result<()> {
-        self.write(Batch::of(decision_statements(decision, expected)?)).await?;
+        let entries = decision.emitted.iter().map(NewEntry::event).collect::<Result<_>>()?;
+        self.write(Batch { entries, statements: decision_statements(decision, expected)? }).await?;
         Ok(())
     }
 
@@ -161,24 +165,25 @@ impl Store {
         Ok(row.map(|mut row| row.json()).transpose()?.unwrap_or(0))
     }
 
-    /// Everything the engine keeps in memory: all pipelines, alerts, timers and open incidents, and the runs that are
-    /// not over or have an attempt that is not over (at most [`LOAD_RUNS`]).
+    /// Everything the engine keeps in memory: all pipelines, alerts, timers and open incidents, the runs that are
+    /// not over or have an attempt that is not over (at most [`LOAD_RUNS`]), and all automations with their state.
+    /// Nothing may be committed meanwhile.
     ///
     /// # Errors
     /// [`crate::Error::Corrupt`] when a value cannot be read back.
     pub async fn load(&self) -> Result<Loaded> {
-        let mut answers = self
-            .snapshot(vec![
-                META.bind("cursor").query(),
-                META.bind("ruleset").query(),
-                META.bind("counters").query(),
-                PIPELINES.bound().query(),
-                ALERTS.bound().query(),
-                OPEN_INCIDENTS.bound().query(),
-                TIMERS.bound().query(),
-                OPEN_RUNS.bind(LOAD_RUNS).query(),
-            ])
-            .await?;
+        let mut queries = vec![
+            META.bind("cursor").query(),
+            META.bind("ruleset").query(),
+            META.bind("counters").query(),
+            PIPELINES.bound().query(),
+            ALERTS.bound().query(),
+            OPEN_INCIDENTS.bound().query(),
+            TIMERS.bound().query(),
+            OPEN_RUNS.bind(LOAD_RUNS).query(),
+        ];
+        queries.extend(automations::load::queries());
+        let mut answers = self.snapshot(queries).await?;
         let mut loaded = Loaded {
             cursor: answers.next(|mut row| row.json())?.pop().unwrap_or(0),
             ruleset: answers.next(|mut row| row.json())?.pop(),
@@ -190,7 +195,9 @@ impl Store {
             ..Loaded::default()
         };
         let runs = answers.next(|mut row| row.json())?;
+        loaded.automations = automations::load::answered(&mut answers)?;
         self.load_families(runs, &mut loaded).await?;
+        automations::load::events(self, loaded.cursor, &mut loaded.automations).await?;
         Ok(loaded)
     }
 
@@ -282,6 +289,10 @@ fn decision_statements(decision: &Decision, expected: Seq) -> Result<Vec<Stateme
     let mut ordinals = Ordinals::default();
     for explanation in &decision.explanations {
         statements.push(audit::insert_explanation(explanation, ordinals.next(explanation.seq))?);
+    }
+    statements.extend(firings::insert(&decision.firings)?);
+    if let Some(clock) = &decision.sender_clock {
+        statements.push(SET_META.bind("sender_clock").bind(json("the sender clock", clock)?).any());
     }
     Ok(statements)
 }

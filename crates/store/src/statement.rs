@@ -4,9 +4,12 @@
 //! are `$1`, `$2`, … and first appear in that order; comparisons come before `IS NULL` tests of the same parameter;
 //! nothing that only one database knows. A write is a [`Batch`]: all of it or nothing.
 
+use crate::error::{Error, Result};
 use crate::log::{Appended, Arrival, NewEntry};
+use crate::page::PAGE_ITEMS;
 use crate::value::{Kind, Row, Value};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// One SQL text with a name and the kinds of its columns.
 #[derive(Debug)]
@@ -148,7 +151,7 @@ pub(crate) struct Listing {
     pub name: &'static str,
     /// Up to and including an unconditional `WHERE` clause.
     pub head: &'static str,
-    /// One clause per filter; `{0}`, `{1}`, … are its values.
+    /// One clause per filter; `{0}`, `{1}`, … are its values, `{*}` the list of all values after those.
     pub clauses: &'static [&'static str],
     /// The order; `LIMIT` is added.
     pub order: &'static str,
@@ -163,6 +166,19 @@ pub(crate) fn given(value: Option<impl Into<Value>>) -> Filter {
     value.into_iter().map(Into::into).collect()
 }
 
+/// A filter with one of several values, when it is given; `None` when it is given and empty, so that nothing passes.
+pub(crate) fn one_of<T>(values: Option<&BTreeSet<T>>) -> Result<Option<Filter>>
+where
+    for<'a> &'a T: Into<Value>,
+{
+    let Some(values) = values else { return Ok(Some(Filter::new())) };
+    if values.len() > PAGE_ITEMS {
+        let problem = format!("a list of {} values, at most {PAGE_ITEMS} are allowed", values.len());
+        return Err(Error::Invalid { what: "the filter".to_owned(), problem });
+    }
+    Ok((!values.is_empty()).then(|| values.iter().map(Into::into).collect()))
+}
+
 impl Listing {
     /// The query with the filters that are present, in the order of `clauses`.
     pub(crate) fn query(&self, filters: Vec<Filter>, limit: usize) -> Query {
@@ -174,16 +190,29 @@ impl Listing {
         Query { bound: Bound { name: self.name, text, columns: self.columns, params }, max_bytes: usize::MAX }
     }
 
+    /// The page of the query that begins after `offset` rows.
+    pub(crate) fn query_from(&self, filters: Vec<Filter>, offset: u64, limit: usize) -> Query {
+        let mut query = self.query(filters, limit);
+        query.bound.params.push(offset.into());
+        let number = query.bound.params.len();
+        query.bound.text = Cow::Owned(format!("{} OFFSET ${number}", query.bound.text));
+        query
+    }
+
     /// The text for so many values per clause.
     fn text(&self, values: &[usize]) -> String {
         let mut text = self.head.to_owned();
         let mut number = 0;
         for (clause, values) in self.clauses.iter().zip(values).filter(|(_, values)| **values > 0) {
+            let single = singles(clause);
             let mut clause = (*clause).to_owned();
-            for value in 0..*values {
+            for value in 0..single {
                 number += 1;
                 clause = clause.replace(&format!("{{{value}}}"), &format!("${number}"));
             }
+            let list: Vec<String> = (single..*values).map(|rest| format!("${}", number + 1 + rest - single)).collect();
+            number += list.len();
+            clause = clause.replace("{*}", &list.join(", "));
             text.push_str(" AND ");
             text.push_str(&clause);
         }
@@ -193,7 +222,7 @@ impl Listing {
     /// Every text this listing can have.
     #[cfg(test)]
     pub(crate) fn texts(&self) -> Vec<String> {
-        let values = |clause: &str| (0..9).take_while(|value| clause.contains(&format!("{{{value}}}"))).count();
+        let values = |clause: &str| singles(clause) + if clause.contains("{*}") { 2 } else { 0 };
         (0..1_usize << self.clauses.len())
             .map(|mask| {
                 let present = |(bit, clause): (usize, &&str)| if mask & (1 << bit) == 0 { 0 } else { values(clause) };
@@ -201,4 +230,9 @@ impl Listing {
             })
             .collect()
     }
+}
+
+/// How many values of a clause stand alone.
+fn singles(clause: &str) -> usize {
+    (0..9).take_while(|value| clause.contains(&format!("{{{value}}}"))).count()
 }

@@ -222,7 +222,7 @@ impl Store {
 
     /// Events accepted at or after `since`: positions since then, without Trackside's own entries.
     async fn events_since(&self, since: Timestamp) -> Result<u64> {
-        let first: Seq = self.position_at(since).await?;
+        let first: Seq = self.seq_at(since).await?;
         let (_, last) = self.bounds().await?;
         let row = self.row(INTERNAL.bind(first).query()).await?;
         let internal: u64 = row.map(|mut row| row.next()).transpose()?.unwrap_or(0);

@@ -126,6 +126,16 @@ impl From<DeliveryId> for Value {
         Self::Uuid(value.0)
     }
 }
+impl From<&Uuid> for Value {
+    fn from(value: &Uuid) -> Self {
+        Self::Uuid(*value)
+    }
+}
+impl From<&AutomationId> for Value {
+    fn from(value: &AutomationId) -> Self {
+        Self::Uuid(value.0)
+    }
+}
 impl From<AutomationId> for Value {
     fn from(value: AutomationId) -> Self {
         Self::Uuid(value.0)
@@ -217,6 +227,19 @@ impl FromValue for [u8; 32] {
             Value::Bytes(bytes) => Self::try_from(bytes).map_err(Value::Bytes),
             other => Err(other),
         }
+    }
+}
+impl FromValue for Vec<u8> {
+    fn from_value(value: Value) -> Result<Self, Value> {
+        match value {
+            Value::Bytes(bytes) => Ok(bytes),
+            other => Err(other),
+        }
+    }
+}
+impl FromValue for AutomationId {
+    fn from_value(value: Value) -> Result<Self, Value> {
+        Uuid::from_value(value).map(Self)
     }
 }
 impl FromValue for EventId {

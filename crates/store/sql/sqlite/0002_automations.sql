@@ -2,6 +2,7 @@
 --
 -- Types as in 0001.
 
+-- `owner` is the resource that an automation goes with.
 CREATE TABLE automations (
   id         BLOB    NOT NULL PRIMARY KEY,
   name       TEXT    NOT NULL,
@@ -11,8 +12,10 @@ CREATE TABLE automations (
   created    INTEGER NOT NULL,
   updated    INTEGER NOT NULL,
   version    INTEGER NOT NULL,
+  owner      TEXT,
   body       TEXT    NOT NULL
 ) STRICT;
+CREATE INDEX automations_of_owner   ON automations (owner) WHERE owner IS NOT NULL;
 CREATE INDEX automations_by_name    ON automations (name, id);
 CREATE INDEX automations_by_created ON automations (created, id);
 CREATE INDEX automations_by_updated ON automations (updated, id);
@@ -59,7 +62,7 @@ CREATE TABLE firings (
 ) STRICT;
 CREATE INDEX firings_of       ON firings (automation, at, position);
 CREATE INDEX firings_by_time  ON firings (at, position);
-CREATE INDEX firings_of_event ON firings (event) WHERE event IS NOT NULL;
+CREATE INDEX firings_of_event ON firings (event, at, position) WHERE event IS NOT NULL;
 
 -- How often each automation fired on each day (days since 1970, UTC), counted as firings are written, so that a list
 -- of automations costs the same however often they fire.

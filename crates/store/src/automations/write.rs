@@ -14,11 +14,11 @@ pub const HISTORY_ROWS: usize = 500;
 
 static PUT: Sql = Sql::write(
     "automations.put",
-    "INSERT INTO automations (id, name, enabled, semantics, origin, created, updated, version, body)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    "INSERT INTO automations (id, name, enabled, semantics, origin, created, updated, version, owner, body)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
      ON CONFLICT (id) DO UPDATE SET name = excluded.name, enabled = excluded.enabled, semantics = excluded.semantics,
        origin = excluded.origin, created = excluded.created, updated = excluded.updated, version = excluded.version,
-       body = excluded.body",
+       owner = excluded.owner, body = excluded.body",
 );
 static DROP: Sql = Sql::write("automations.drop", "DELETE FROM automations WHERE id = $1");
 static TAG: Sql = Sql::write("automation_tags.put", "INSERT INTO automation_tags (automation, tag) VALUES ($1, $2)");
@@ -75,6 +75,7 @@ fn put_row(automation: &Automation, body: &str) -> Statement {
         .bind(automation.created)
         .bind(automation.updated)
         .bind(automation.version)
+        .bind(automation.spec.owner_resource.as_ref())
         .bind(body)
         .any()
 }
