@@ -140,7 +140,7 @@ fn subject(effect: &Effect, rendered: &template::Rendered) -> String {
 }
 
 /// The text with its addresses made into links. Everything is escaped.
-fn html(title: &str, text: &str) -> String {
+pub(crate) fn html(title: &str, text: &str) -> String {
     let mut html = format!(
         "<!doctype html><html><head><meta charset=\"utf-8\"><title>{}</title></head>\
          <body style=\"font-family:sans-serif;font-size:15px;line-height:1.45;color:#1d2329\">\n",

@@ -23,6 +23,7 @@ use http::Method;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 use trackside_core::effect::Effect;
 
@@ -70,9 +71,40 @@ pub struct HttpRequest {
     /// Absolute address.
     pub url: String,
     /// Headers, lower-case names.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// Body, UTF-8 in every protocol spoken here.
     pub body: String,
+    /// What else the sender must know.
+    pub guard: Guard,
+}
+
+/// How careful the sender is with the other side. The default is what connections of the configuration get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Guard {
+    /// Which hosts may be spoken to.
+    pub hosts: Hosts,
+    /// Whether the other side must prove who it is.
+    pub certificate: Certificate,
+}
+
+/// Which hosts may be spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hosts {
+    /// All: an administrator wrote the address.
+    #[default]
+    Any,
+    /// Only those whose every address is public (a block with `allow_private_urls` off).
+    Public,
+}
+
+/// Whether the certificate of an `https` address is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certificate {
+    /// It is.
+    #[default]
+    Checked,
+    /// It is not (a block with `verify` off).
+    Unchecked,
 }
 
 /// Whether a repeated request can be seen at the far end.
@@ -112,6 +144,11 @@ pub enum Answer {
     },
     /// The request surely did not go out: refused connection, unknown host, failed TLS handshake.
     NotSent {
+        /// The reason, without address.
+        error: String,
+    },
+    /// The request was held back, because the block does not allow the address. Trying again does not help.
+    Withheld {
         /// The reason, without address.
         error: String,
     },
@@ -212,6 +249,7 @@ pub fn request(
 pub fn classify(connection: &Connection, request: &Request, answer: &Answer, now: Timestamp) -> Verdict {
     let (status, headers, body) = match answer {
         Answer::NotSent { error } => return Verdict::Retry { not_before: None, why: format!("not sent: {error}") },
+        Answer::Withheld { error } => return Verdict::Refused { why: format!("not sent: {error}") },
         Answer::Lost { error } => return lost(request.repeat, error),
         Answer::Response { status, headers, body } => (*status, headers, body.as_str()),
     };
@@ -294,7 +332,7 @@ impl Response<'_> {
     }
 }
 
-fn lost(repeat: Repeat, error: &str) -> Verdict {
+pub(crate) fn lost(repeat: Repeat, error: &str) -> Verdict {
     match repeat {
         Repeat::Harmless => Verdict::Retry {
             not_before: None,
@@ -306,10 +344,40 @@ fn lost(repeat: Repeat, error: &str) -> Verdict {
     }
 }
 
+impl HttpRequest {
+    /// A request without headers and body.
+    #[must_use]
+    pub fn new(method: Method, url: impl Into<String>) -> Self {
+        Self { method, url: url.into(), headers: Vec::new(), body: String::new(), guard: Guard::default() }
+    }
+
+    /// The same with one header more. `name` is lower-case.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The same with this body.
+    #[must_use]
+    pub fn body(mut self, content_type: &str, body: impl Into<String>) -> Self {
+        self.body = body.into();
+        self.header("content-type", content_type)
+    }
+
+    /// The same with a JSON body.
+    #[must_use]
+    pub fn json(self, body: &serde_json::Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+}
+
 impl Request {
     /// A request whose text may hold `secrets`; these are hidden wherever it is printed.
     #[must_use]
-    pub(crate) fn new(wire: Wire, repeat: Repeat, secrets: Vec<SecretString>) -> Self {
+    pub(crate) fn new(wire: Wire, repeat: Repeat, mut secrets: Vec<SecretString>) -> Self {
+        // A secret may stand within another one; the longer one is replaced first.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
         Self { wire, repeat, note: None, then: None, otherwise: None, secrets }
     }
 
@@ -320,7 +388,11 @@ impl Request {
             Wire::Http(http) => ShownRequest {
                 method: http.method.to_string(),
                 url: self.redact(&http.url),
-                headers: http.headers.iter().map(|(name, value)| ((*name).to_owned(), self.redact(value))).collect(),
+                headers: http
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.clone().into_owned(), self.redact(value)))
+                    .collect(),
                 body: self.redact(&http.body),
             },
             Wire::Mail(mail) => ShownRequest {

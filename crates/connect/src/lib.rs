@@ -4,6 +4,7 @@
 //! `classify(...) -> Verdict` ([`far_end`]). One shared sender does the I/O ([`sender`]); nothing else here does.
 
 pub mod alertmanager;
+pub mod block;
 pub mod cloudevents;
 pub mod connection;
 pub mod door;

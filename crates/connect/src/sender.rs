@@ -3,16 +3,21 @@
 //! Invariants: no redirect is followed; an answer is read to at most [`ANSWER_BYTES`] and within the timeout; error
 //! texts hold no address and no secret; `NotSent` is said only when no byte of the message can have been processed.
 //! It does not retry, wait, or judge: that is [`crate::far_end`]'s and the delivery loop's. Connections are written by
-//! administrators, so private addresses are allowed.
+//! administrators, so private addresses are allowed unless a request says otherwise ([`Guard`]).
 
 use crate::connection::Connection;
-use crate::far_end::{ANSWER_BYTES, Answer, CannotSend, HttpRequest, Request, Verdict, Wire, classify, request};
+use crate::far_end::{
+    ANSWER_BYTES, Answer, CannotSend, Certificate, Guard, Hosts, HttpRequest, Request, Verdict, Wire, classify, request,
+};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use trackside_core::effect::Effect;
 
 mod mail;
+mod public;
 
 /// Longest wait for a connection (TCP and TLS), within the timeout of the request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,9 +89,12 @@ pub async fn attempt<S: Sender>(
 }
 
 /// Sends over the network: HTTP with `reqwest`, mail with `lettre`, both with rustls.
+///
+/// Most requests go through one client; the few with another [`Guard`] get a client of their own when the first comes.
 #[derive(Clone, Debug)]
 pub struct NetworkSender {
     client: reqwest::Client,
+    guarded: Arc<Mutex<BTreeMap<Guard, reqwest::Client>>>,
 }
 
 impl NetworkSender {
@@ -95,28 +103,61 @@ impl NetworkSender {
     /// # Errors
     /// When the TLS backend cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .build()?;
-        Ok(Self { client })
+        Ok(Self { client: client(Guard::default())?, guarded: Arc::default() })
     }
 
     async fn http(&self, request: &HttpRequest, timeout: Duration) -> Answer {
+        if let Err(error) = public::check(request) {
+            return Answer::Withheld { error: error.to_string() };
+        }
+        let client = match self.client(request.guard) {
+            Ok(client) => client,
+            Err(error) => return Answer::NotSent { error: reason(error) },
+        };
         let mut builder =
-            self.client.request(request.method.clone(), &request.url).timeout(timeout).body(request.body.clone());
+            client.request(request.method.clone(), &request.url).timeout(timeout).body(request.body.clone());
         for (name, value) in &request.headers {
-            builder = builder.header(*name, value);
+            builder = builder.header(name.as_ref(), value);
         }
         match builder.send().await {
             Ok(response) => read(response).await,
+            Err(error) if public::is_cause(&error) => Answer::Withheld { error: reason(error) },
             Err(error) if error.is_connect() || error.is_builder() => Answer::NotSent { error: reason(error) },
             Err(error) => Answer::Lost { error: reason(error) },
         }
     }
+}
+
+impl NetworkSender {
+    fn client(&self, guard: Guard) -> Result<reqwest::Client, reqwest::Error> {
+        if guard == Guard::default() {
+            return Ok(self.client.clone());
+        }
+        let mut guarded = self.guarded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = guarded.get(&guard) {
+            return Ok(client.clone());
+        }
+        let client = client(guard)?;
+        guarded.insert(guard, client.clone());
+        Ok(client)
+    }
+}
+
+fn client(guard: Guard) -> Result<reqwest::Client, reqwest::Error> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST);
+    if guard.hosts == Hosts::Public {
+        // Not through a proxy: that would resolve the name itself.
+        builder = builder.dns_resolver(Arc::new(public::Resolver)).no_proxy();
+    }
+    if guard.certificate == Certificate::Unchecked {
+        builder = builder.danger_accept_invalid_certs(true);
+    }
+    builder.build()
 }
 
 impl Sender for NetworkSender {
@@ -170,6 +211,7 @@ fn without_secrets(answer: Answer, request: &Request) -> Answer {
             body: request.redact(&body),
         },
         Answer::NotSent { error } => Answer::NotSent { error: request.redact(&error) },
+        Answer::Withheld { error } => Answer::Withheld { error: request.redact(&error) },
         Answer::Lost { error } => Answer::Lost { error: request.redact(&error) },
     }
 }

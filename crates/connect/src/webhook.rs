@@ -72,17 +72,11 @@ pub(crate) fn request(
     let id = effect.id.to_string();
     let signature = sign(secrets, &id, now.as_second(), body.as_bytes())
         .map_err(|error| CannotSend::Credential { connection: connection.name.clone(), problem: error.to_string() })?;
-    let http = HttpRequest {
-        method: http::Method::POST,
-        url: url.as_str().to_owned(),
-        headers: vec![
-            ("content-type", "application/json".to_owned()),
-            (ID, id),
-            (TIMESTAMP, now.as_second().to_string()),
-            (SIGNATURE, signature),
-        ],
-        body,
-    };
+    let http = HttpRequest::new(http::Method::POST, url.as_str())
+        .body("application/json", body)
+        .header(ID, id)
+        .header(TIMESTAMP, now.as_second().to_string())
+        .header(SIGNATURE, signature);
     let hidden = url.query().map(SecretString::from).into_iter().collect();
     let mut request = Request::new(Wire::Http(http), Repeat::Harmless, hidden);
     request.note = rendered.note;

@@ -316,7 +316,7 @@ fn attempt_record(attempted: &Attempted) -> AttemptRecord {
     };
     let (status, answer) = match last.map(|exchange| &exchange.answer) {
         Some(Answer::Response { status, body, .. }) => (Some(*status), Some(cut(body))),
-        Some(Answer::NotSent { error } | Answer::Lost { error }) => (None, Some(cut(error))),
+        Some(Answer::NotSent { error } | Answer::Withheld { error } | Answer::Lost { error }) => (None, Some(cut(error))),
         None => (None, None),
     };
     let request = last.map(|exchange| {

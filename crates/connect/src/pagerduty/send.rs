@@ -26,12 +26,7 @@ const CUT_DETAIL_BYTES: usize = 1_000;
 /// The event for `effect`.
 pub(crate) fn request(connection: &Connection, url: &str, routing_key: &SecretString, effect: &Effect) -> Request {
     let (body, note) = body(connection, effect, routing_key.expose_secret());
-    let http = HttpRequest {
-        method: http::Method::POST,
-        url: format!("{url}/v2/enqueue"),
-        headers: vec![("content-type", "application/json".to_owned())],
-        body,
-    };
+    let http = HttpRequest::new(http::Method::POST, format!("{url}/v2/enqueue")).body("application/json", body);
     let mut request = Request::new(Wire::Http(http), Repeat::Harmless, vec![routing_key.clone()]);
     request.note = note;
     request
@@ -138,7 +133,7 @@ fn details(connection: &Connection, effect: &Effect, rendered: &Rendered) -> Val
 }
 
 /// The event as text within [`BODY_BYTES`]: long details are cut first, then all of them give way to a note.
-fn fit(mut event: Value) -> String {
+pub(crate) fn fit(mut event: Value) -> String {
     let text = event.to_string();
     if text.len() <= BODY_BYTES {
         return text;

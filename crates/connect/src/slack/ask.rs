@@ -36,12 +36,8 @@ pub(crate) fn request(api: &Api<'_>, effect: &Effect, previous: Option<&str>) ->
         }
         None => "conversations.history",
     };
-    let http = HttpRequest {
-        method: http::Method::GET,
-        url: format!("{}/{method}?{}", api.base, query.finish()),
-        headers: vec![("authorization", api.authorization())],
-        body: String::new(),
-    };
+    let http = HttpRequest::new(http::Method::GET, format!("{}/{method}?{}", api.base, query.finish()))
+        .header("authorization", api.authorization());
     Some(Request::new(Wire::Http(http), Repeat::Harmless, vec![api.token.clone()]))
 }
 
@@ -55,7 +51,7 @@ pub(crate) fn classify(
     now: Timestamp,
 ) -> Verdict {
     let (status, headers, body) = match answer {
-        Answer::NotSent { error } | Answer::Lost { error } => {
+        Answer::NotSent { error } | Answer::Withheld { error } | Answer::Lost { error } => {
             return Verdict::Unknown { not_before: None, why: format!("could not ask: {error}") };
         }
         Answer::Response { status, headers, body } => (*status, headers, body),

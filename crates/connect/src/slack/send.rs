@@ -28,6 +28,8 @@ pub const BLOCKS: usize = 50;
 /// `metadata.event_type` of every post.
 pub(crate) const METADATA_TYPE: &str = "trackside_delivery";
 
+const CONTENT_TYPE: &str = "application/json; charset=utf-8";
+
 /// Where the Web API is and how to authenticate.
 pub(crate) struct Api<'a> {
     pub(crate) base: &'a str,
@@ -38,15 +40,9 @@ pub(crate) struct Api<'a> {
 impl Api<'_> {
     /// The headers of a call with a body.
     fn post(&self, method: &str, body: &Value, repeat: Repeat) -> Request {
-        let http = HttpRequest {
-            method: http::Method::POST,
-            url: format!("{}/{method}", self.base),
-            headers: vec![
-                ("content-type", "application/json; charset=utf-8".to_owned()),
-                ("authorization", self.authorization()),
-            ],
-            body: body.to_string(),
-        };
+        let http = HttpRequest::new(http::Method::POST, format!("{}/{method}", self.base))
+            .body(CONTENT_TYPE, body.to_string())
+            .header("authorization", self.authorization());
         Request::new(Wire::Http(http), repeat, vec![self.token.clone()])
     }
 
@@ -59,12 +55,7 @@ impl Api<'_> {
 pub(crate) fn webhook_request(connection: &Connection, url: &SecretString, effect: &Effect) -> Request {
     let (body, note) = content(connection, effect);
     let url = url.expose_secret().trim();
-    let http = HttpRequest {
-        method: http::Method::POST,
-        url: url.to_owned(),
-        headers: vec![("content-type", "application/json; charset=utf-8".to_owned())],
-        body: Value::Object(body).to_string(),
-    };
+    let http = HttpRequest::new(http::Method::POST, url).body(CONTENT_TYPE, Value::Object(body).to_string());
     // The path alone opens the door too, so it is hidden wherever it shows.
     let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map(|(_, path)| path);
     let secrets = [Some(url), path].into_iter().flatten().map(SecretString::from).collect();
