@@ -103,3 +103,19 @@ pub fn event_triggers(root: &Trigger) -> Vec<(String, &EventTrigger)> {
 pub fn child_path(parent: &str, index: usize) -> String {
     if parent.is_empty() { index.to_string() } else { format!("{parent}.{index}") }
 }
+
+/// One of [`event_triggers`] by its position there.
+#[must_use]
+pub fn event_trigger(root: &Trigger, position: usize) -> Option<&EventTrigger> {
+    fn find<'a>(trigger: &'a Trigger, left: &mut usize) -> Option<&'a EventTrigger> {
+        match trigger {
+            Trigger::Event(event) if *left == 0 => Some(event),
+            Trigger::Event(_) => {
+                *left -= 1;
+                None
+            }
+            other => other.children().iter().find_map(|child| find(child, left)),
+        }
+    }
+    find(root, &mut { position })
+}

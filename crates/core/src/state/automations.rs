@@ -37,7 +37,7 @@ impl State {
     }
 
     pub(crate) fn remove_automation(&mut self, id: AutomationId, by: Caller, at: Timestamp) {
-        self.automations.remove(id);
+        self.automations.remove(id, at);
         self.automation_edits.push(Change::AutomationGone { id, by, at });
     }
 

@@ -1,0 +1,168 @@
+//! One automation in the set: its definition, its state by its semantics, and when it must be looked at again.
+
+use super::super::definition::{Automation, Semantics};
+use super::super::edit::Cell;
+use super::super::firing::{EventRef, Firing};
+use super::super::prefect::{self, Clocks, Dues};
+use super::super::view::{BucketView, ChildView};
+use super::RunOutcome;
+use crate::event::Event;
+use jiff::Timestamp;
+
+/// An automation with its state.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) automation: Automation,
+    pub(super) watch: Watch,
+    /// As the agenda has them.
+    pub(super) dues: Dues,
+}
+
+/// The state of an automation, by its semantics.
+#[derive(Clone, Debug)]
+pub(super) enum Watch {
+    Prefect(prefect::Watch),
+    Trackside(ours::Watch),
+}
+
+impl Entry {
+    pub(super) fn new(automation: Automation, now: Timestamp) -> Self {
+        let watch = match automation.semantics {
+            Semantics::Prefect => Watch::Prefect(prefect::Watch::new(&automation)),
+            Semantics::Trackside => Watch::Trackside(ours::Watch::new(&automation, now)),
+        };
+        Self { automation, watch, dues: Dues::default() }
+    }
+
+    pub(super) fn restore(automation: Automation, cells: &[Cell]) -> Self {
+        let watch = match automation.semantics {
+            Semantics::Prefect => Watch::Prefect(prefect::Watch::restore(&automation, cells)),
+            Semantics::Trackside => Watch::Trackside(ours::Watch::restore(&automation, cells)),
+        };
+        Self { automation, watch, dues: Dues::default() }
+    }
+
+    pub(super) fn on_event(&mut self, leaves: &[usize], event: &Event, at: EventRef, now: Timestamp) -> Vec<Firing> {
+        match &mut self.watch {
+            Watch::Prefect(watch) => watch.on_event(&self.automation, leaves, event, at, now),
+            Watch::Trackside(watch) => watch.on_event(leaves, event, at, now),
+        }
+    }
+
+    /// Prefect's open server has no triggers on runs.
+    pub(super) fn on_run(&mut self, outcome: &RunOutcome, now: Timestamp) -> Vec<Firing> {
+        match &mut self.watch {
+            Watch::Prefect(_) => Vec::new(),
+            Watch::Trackside(watch) => watch.on_run(outcome, now),
+        }
+    }
+
+    /// Decides what is due, but for what Prefect removes only after that (see [`Self::sweep`]).
+    pub(super) fn on_due(&mut self, now: Timestamp, noticed: Option<Timestamp>, clocks: Clocks) -> Vec<Firing> {
+        match &mut self.watch {
+            Watch::Prefect(watch) if self.automation.spec.enabled => watch.look_for_absences(&self.automation, clocks),
+            Watch::Prefect(_) => Vec::new(),
+            Watch::Trackside(watch) => watch.on_due(now, noticed),
+        }
+    }
+
+    pub(super) fn sweep(&mut self, clocks: Clocks) {
+        if let Watch::Prefect(watch) = &mut self.watch {
+            watch.sweep(clocks);
+        }
+    }
+
+    pub(super) fn forget_schedule(&mut self) {
+        if let Watch::Prefect(watch) = &mut self.watch {
+            watch.forget_schedule();
+        }
+    }
+
+    pub(super) fn pause(&mut self, now: Timestamp) {
+        if let Watch::Trackside(watch) = &mut self.watch {
+            watch.pause(now);
+        }
+    }
+
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        if let Watch::Trackside(watch) = &mut self.watch {
+            watch.resume(now);
+        }
+    }
+
+    /// Removes all state, so that the next cells tell that it is gone.
+    pub(super) fn clear(&mut self) {
+        match &mut self.watch {
+            Watch::Prefect(watch) => watch.clear(),
+            Watch::Trackside(watch) => watch.clear(),
+        }
+    }
+
+    pub(super) fn current_dues(&self) -> Dues {
+        match &self.watch {
+            Watch::Prefect(watch) => watch.dues(&self.automation),
+            Watch::Trackside(watch) => Dues { server: watch.next_due(), senders: None },
+        }
+    }
+
+    pub(super) fn take_cells(&mut self, cells: &mut Vec<Cell>) {
+        match &mut self.watch {
+            Watch::Prefect(watch) => watch.take_cells(&self.automation, cells),
+            Watch::Trackside(watch) => watch.take_cells(cells),
+        }
+    }
+
+    pub(super) fn buckets(&self) -> Vec<BucketView> {
+        match &self.watch {
+            Watch::Prefect(watch) => watch.buckets(),
+            Watch::Trackside(watch) => watch.buckets(),
+        }
+    }
+
+    pub(super) fn child_firings(&self) -> Vec<ChildView> {
+        match &self.watch {
+            Watch::Prefect(watch) => watch.child_firings(),
+            Watch::Trackside(watch) => watch.child_firings(),
+        }
+    }
+}
+
+/// Until the evaluation with Trackside's semantics is here: nothing fires.
+mod ours {
+    use super::{Automation, BucketView, Cell, ChildView, Event, EventRef, Firing, RunOutcome, Timestamp};
+
+    #[derive(Clone, Debug)]
+    pub(in super::super) struct Watch {}
+
+    #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "the shape of what comes")]
+    impl Watch {
+        pub(super) fn new(_automation: &Automation, _now: Timestamp) -> Self {
+            Self {}
+        }
+        pub(super) fn restore(_automation: &Automation, _cells: &[Cell]) -> Self {
+            Self {}
+        }
+        pub(super) fn on_event(&mut self, _: &[usize], _: &Event, _: EventRef, _: Timestamp) -> Vec<Firing> {
+            Vec::new()
+        }
+        pub(super) fn on_run(&mut self, _outcome: &RunOutcome, _now: Timestamp) -> Vec<Firing> {
+            Vec::new()
+        }
+        pub(super) fn on_due(&mut self, _now: Timestamp, _noticed: Option<Timestamp>) -> Vec<Firing> {
+            Vec::new()
+        }
+        pub(super) fn next_due(&self) -> Option<Timestamp> {
+            None
+        }
+        pub(super) fn pause(&mut self, _now: Timestamp) {}
+        pub(super) fn resume(&mut self, _now: Timestamp) {}
+        pub(super) fn clear(&mut self) {}
+        pub(super) fn take_cells(&mut self, _cells: &mut Vec<Cell>) {}
+        pub(super) fn buckets(&self) -> Vec<BucketView> {
+            Vec::new()
+        }
+        pub(super) fn child_firings(&self) -> Vec<ChildView> {
+            Vec::new()
+        }
+    }
+}
