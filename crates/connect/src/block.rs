@@ -28,6 +28,7 @@ mod opsgenie;
 mod pagerduty;
 mod placeholder;
 mod schema;
+mod sealed;
 mod secrets;
 mod sendgrid;
 mod slack;

@@ -1,4 +1,4 @@
-//! Secret values inside a document's content: hiding, sealing, and keeping them when a masked document is sent back.
+//! Secret values inside a document's content: finding, hiding, and keeping them when a masked document is sent back.
 //!
 //! Which values are secret is said by the schema's `secret_fields`: a field, or `field.*` for every value in an object.
 
@@ -9,22 +9,27 @@ use serde_json::Value;
 pub const MASK: &str = "********";
 
 impl BlockType {
-    /// `data` with every secret value replaced by what `change` makes of it. Null and absent values stay.
+    /// `data` with every secret value replaced by what `change` makes of its place (`headers.Authorization`) and of it.
+    /// Null and absent values stay.
     ///
     /// # Errors
     /// The first error of `change`.
-    pub fn map_secrets<E>(&self, data: &Value, mut change: impl FnMut(&Value) -> Result<Value, E>) -> Result<Value, E> {
+    pub fn map_secrets<E>(
+        &self,
+        data: &Value,
+        mut change: impl FnMut(&str, &Value) -> Result<Value, E>,
+    ) -> Result<Value, E> {
         let mut data = data.clone();
         for path in self.secret_fields() {
             let (field, whole) = path.strip_suffix(".*").map_or((path, true), |field| (field, false));
             let Some(value) = data.get_mut(field).filter(|value| !value.is_null()) else { continue };
             match value.as_object_mut().filter(|_| !whole) {
                 Some(values) => {
-                    for value in values.values_mut().filter(|value| !value.is_null()) {
-                        *value = change(value)?;
+                    for (name, value) in values.iter_mut().filter(|(_, value)| !value.is_null()) {
+                        *value = change(&format!("{field}.{name}"), value)?;
                     }
                 }
-                None => *value = change(value)?,
+                None => *value = change(field, value)?,
             }
         }
         Ok(data)
@@ -33,7 +38,7 @@ impl BlockType {
     /// `data` with its secrets hidden.
     #[must_use]
     pub fn mask(&self, data: &Value) -> Value {
-        let hide = |_: &Value| Ok::<_, std::convert::Infallible>(Value::from(MASK));
+        let hide = |_: &str, _: &Value| Ok::<_, std::convert::Infallible>(Value::from(MASK));
         match self.map_secrets(data, hide) {
             Ok(masked) => masked,
             Err(never) => match never {},
@@ -91,8 +96,9 @@ mod tests {
     fn a_secret_is_changed_as_a_value_and_an_error_ends_it() {
         let custom = BlockType::by_slug("custom-webhook").unwrap();
         let data = json!({"name": "n", "url": "u", "secrets": {"a": {"deep": 1}, "b": "x"}});
-        let sealed = custom.map_secrets(&data, |value| Ok::<_, ()>(json!(format!("sealed {value}")))).unwrap();
-        assert_eq!(sealed["secrets"], json!({"a": "sealed {\"deep\":1}", "b": "sealed \"x\""}));
-        assert_eq!(custom.map_secrets(&data, |_| Err::<Value, _>("no key")), Err("no key"));
+        let sealed =
+            custom.map_secrets(&data, |place, value| Ok::<_, ()>(json!(format!("sealed {place} {value}")))).unwrap();
+        assert_eq!(sealed["secrets"], json!({"a": "sealed secrets.a {\"deep\":1}", "b": "sealed secrets.b \"x\""}));
+        assert_eq!(custom.map_secrets(&data, |_, _| Err::<Value, _>("no key")), Err("no key"));
     }
 }
