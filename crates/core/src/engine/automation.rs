@@ -55,45 +55,34 @@ impl Turn<'_> {
         self.state.put_automation(automation, self.caller.clone(), self.at);
     }
 
-    /// Goes on evaluating an automation.
+    /// Goes on evaluating an automation; says what became of it.
     fn resume_automation(&mut self, id: AutomationId) -> String {
-        self.switch_automation(id, "automation.resumed", |automation| {
-            let was = automation.spec.enabled;
-            automation.spec.enabled = true;
-            !was
-        })
-    }
-
-    /// Stops evaluating an automation.
-    fn pause_automation(&mut self, id: AutomationId) -> String {
-        self.switch_automation(id, "automation.paused", |automation| {
-            let was = automation.spec.enabled;
-            automation.spec.enabled = false;
-            was
-        })
-    }
-
-    /// Puts an automation on or off; says what became of it.
-    fn switch_automation(
-        &mut self,
-        id: AutomationId,
-        action: &'static str,
-        switch: fn(&mut Automation) -> bool,
-    ) -> String {
-        let Some(mut automation) = self.state.automation(id).cloned() else {
-            return self.no_such_automation(id);
-        };
-        let done = action.strip_prefix("automation.").unwrap_or(action);
-        if !switch(&mut automation) {
-            return format!("automation {} is {done} already", automation.spec.name);
+        match self.state.resume_automation(id, self.caller.clone(), self.at) {
+            Some(name) => self.switched("resumed", &name),
+            None => self.not_switched(id, "is not paused"),
         }
-        automation.updated = self.at;
-        automation.version += 1;
-        let said = format!("automation {} {done}", automation.spec.name);
-        self.audit(action, said.clone(), None, None);
+    }
+
+    /// Stops evaluating an automation; its state stays.
+    fn pause_automation(&mut self, id: AutomationId) -> String {
+        match self.state.pause_automation(id, self.caller.clone(), self.at) {
+            Some(name) => self.switched("paused", &name),
+            None => self.not_switched(id, "is paused already"),
+        }
+    }
+
+    fn switched(&mut self, done: &str, name: &str) -> String {
+        let said = format!("automation {name} {done}");
+        self.audit(&format!("automation.{done}"), said.clone(), None, None);
         self.follows(said.clone());
-        self.state.put_automation(automation, self.caller.clone(), self.at);
         said
+    }
+
+    fn not_switched(&mut self, id: AutomationId, why: &str) -> String {
+        match self.state.automation(id) {
+            Some(automation) => format!("automation {} {why}", automation.spec.name),
+            None => self.no_such_automation(id),
+        }
     }
 
     fn delete_automation(&mut self, id: AutomationId) {

@@ -31,9 +31,26 @@ impl State {
     }
 
     pub(crate) fn put_automation(&mut self, automation: Automation, by: Caller, now: Timestamp) {
-        self.automation_edits
-            .push(Change::Automation(Box::new(AutomationChange { automation: automation.clone(), by })));
-        self.automations.put(automation, now);
+        self.automations.put(automation.clone(), now);
+        drop(self.edited(automation, by));
+    }
+
+    /// Stops evaluating an automation. Its name, or nothing when it is not there or paused already.
+    pub(crate) fn pause_automation(&mut self, id: AutomationId, by: Caller, now: Timestamp) -> Option<String> {
+        let automation = self.automations.pause(id, now)?.clone();
+        Some(self.edited(automation, by))
+    }
+
+    /// Goes on evaluating an automation. Its name, or nothing when it is not there or not paused.
+    pub(crate) fn resume_automation(&mut self, id: AutomationId, by: Caller, now: Timestamp) -> Option<String> {
+        let automation = self.automations.resume(id, now)?.clone();
+        Some(self.edited(automation, by))
+    }
+
+    fn edited(&mut self, automation: Automation, by: Caller) -> String {
+        let name = automation.spec.name.clone();
+        self.automation_edits.push(Change::Automation(Box::new(AutomationChange { automation, by })));
+        name
     }
 
     pub(crate) fn remove_automation(&mut self, id: AutomationId, by: Caller, at: Timestamp) {

@@ -6,7 +6,7 @@ use trackside_core::caller::Caller;
 use trackside_core::decision::{Alias, Change, Decision};
 use trackside_core::engine::decide;
 use trackside_core::event::{Event, Fact, Report, ReportAction, Severity};
-use trackside_core::ids::{EventId, IncidentId};
+use trackside_core::ids::{EventId, IncidentId, Seq};
 use trackside_core::incident::{Incident, IncidentState};
 use trackside_core::input::{Command, DeliveryResult, Entry, Input, Outcome};
 use trackside_core::run::{Attempt, AttemptKey, AttemptRef, Run, RunKey, RunReport, RunUpdate, System};
@@ -68,6 +68,16 @@ impl Archive {
     }
 }
 
+/// The bodies of the events that a decision asks for.
+fn events_of(log: &[Entry], needed: &Needed) -> Vec<(Seq, Event)> {
+    let wanted = log.iter().filter(|entry| needed.events.contains(&entry.seq));
+    let event = |entry: &Entry| match &entry.input {
+        Input::Event(event) => Some((entry.seq, (**event).clone())),
+        _ => None,
+    };
+    wanted.filter_map(event).collect()
+}
+
 /// Midnight of every story.
 pub(crate) fn start() -> Timestamp {
     "2026-11-20T00:00:00Z".parse().unwrap()
@@ -117,11 +127,33 @@ impl Story {
         self
     }
 
+    /// Moves the clock without deciding anything, as if nothing ran.
+    pub(crate) fn sleep_until(&mut self, seconds: i64) -> &mut Self {
+        self.now = start() + SignedDuration::from_secs(seconds);
+        self
+    }
+
+    /// The clock of the story.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Decides an input, and then the events that the decision itself is.
     pub(crate) fn input(&mut self, input: Input) -> &mut Self {
+        self.input_alone(input);
+        let emitted = self.decisions.last().map(|decision| decision.emitted.clone()).unwrap_or_default();
+        for event in emitted {
+            self.input(Input::Event(Box::new(event)));
+        }
+        self
+    }
+
+    fn input_alone(&mut self, input: Input) {
         let entry = Entry { seq: self.state.cursor + 1, at: self.now, input };
         self.log.push(entry.clone());
         let before: Vec<_> = self.state.open_incidents().cloned().collect();
-        let loaded = self.archive.load(&self.state.needed(std::slice::from_ref(&entry)));
+        let needed = self.state.needed(std::slice::from_ref(&entry));
+        let loaded = Loaded { events: events_of(&self.log, &needed), ..self.archive.load(&needed) };
         self.state.absorb(loaded);
         let decision = decide(&mut self.state, &[entry]);
         self.archive.keep(&decision);
@@ -137,7 +169,6 @@ impl Story {
         }
         self.state.forget_settled();
         self.decisions.push(decision);
-        self
     }
 
     /// An event with this fact.
@@ -214,6 +245,8 @@ impl Story {
         let mut state = State::new("default");
         let mut replayed = Vec::new();
         for entry in &self.log {
+            let events = events_of(&self.log, &state.needed(std::slice::from_ref(entry)));
+            state.absorb(Loaded { events, ..Loaded::default() });
             replayed.push(decide(&mut state, std::slice::from_ref(entry)));
         }
         for (live, again) in self.decisions.iter().zip(&replayed) {
