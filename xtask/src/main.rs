@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "measuring needs the real clock and real tasks")]
 
 mod bench;
+mod vectors;
 
 use clap::{Parser, Subcommand};
 
@@ -18,10 +19,14 @@ struct Cli {
 enum Chore {
     /// Measure durable intake, event-to-webhook latency and memory, as ratios in one run
     Bench(bench::BenchArgs),
+    /// Run recorded behaviours of other systems against ours
+    #[command(subcommand)]
+    Vectors(vectors::Vectors),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().chore {
         Chore::Bench(args) => bench::run(&args),
+        Chore::Vectors(what) => vectors::run(&what),
     }
 }
