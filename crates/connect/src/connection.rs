@@ -37,7 +37,7 @@ pub enum ConnectionConfig {
     Webhook(WebhookConfig),
     /// E-mail over SMTP.
     Email(EmailConfig),
-    /// A Prefect server that events are read from. Nothing is sent there.
+    /// A Prefect server that events are read from, and that carries out Prefect's actions.
     Prefect(PrefectConfig),
 }
 
@@ -159,7 +159,7 @@ pub struct EmailConfig {
     pub message: MessageTemplates,
 }
 
-/// A Prefect server that events are read from.
+/// A Prefect server that events are read from, and that carries out Prefect's actions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrefectConfig {
@@ -171,6 +171,9 @@ pub struct PrefectConfig {
     /// `user:password` of a self-hosted server with basic authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_string: Option<SecretRef>,
+    /// How fast and how long to try actions.
+    #[serde(default)]
+    pub delivery: DeliverySettings,
 }
 
 /// How fast and how long to try. Absent fields take the defaults of the kind.
@@ -264,8 +267,22 @@ pub enum Target {
         /// Recipients.
         to: Vec<Mailbox>,
     },
-    /// Prefect server, read only.
-    Prefect,
+    /// Prefect server.
+    Prefect {
+        /// Base of its API, no trailing slash.
+        api: String,
+        /// Credential, if it asks for one.
+        auth: Option<PrefectAuth>,
+    },
+}
+
+/// How to authenticate to a Prefect API.
+#[derive(Clone, Debug)]
+pub enum PrefectAuth {
+    /// API key of Prefect Cloud, as a bearer token.
+    Key(SecretString),
+    /// `user:password` of a self-hosted server, as basic authentication.
+    Basic(SecretString),
 }
 
 impl ConnectionConfig {
@@ -319,14 +336,12 @@ impl ConnectionConfig {
     #[must_use]
     pub fn delivery(&self) -> DeliveryPolicy {
         let (settings, rate, burst, timeout_s) = match self {
-            Self::Pagerduty(c) => (Some(&c.delivery), 2.0, 20, 10),
-            Self::Slack(c) => (Some(&c.delivery), 1.0, 3, 10),
-            Self::Webhook(c) => (Some(&c.delivery), 50.0, 100, 20),
-            Self::Email(c) => (Some(&c.delivery), 2.0, 10, 30),
-            Self::Prefect(_) => (None, 10.0, 10, 10),
+            Self::Pagerduty(c) => (&c.delivery, 2.0, 20, 10),
+            Self::Slack(c) => (&c.delivery, 1.0, 3, 10),
+            Self::Webhook(c) => (&c.delivery, 50.0, 100, 20),
+            Self::Email(c) => (&c.delivery, 2.0, 10, 30),
+            Self::Prefect(c) => (&c.delivery, 10.0, 20, 10),
         };
-        let none = DeliverySettings::default();
-        let settings = settings.unwrap_or(&none);
         let duration = |span: Option<Span>, default: u64| {
             span.and_then(|span| u64::try_from(span.seconds()).ok())
                 .map_or(Duration::from_secs(default), Duration::from_secs)
@@ -373,7 +388,14 @@ impl ConnectionConfig {
                 from: c.from.clone(),
                 to: c.to.clone(),
             },
-            Self::Prefect(_) => Target::Prefect,
+            Self::Prefect(c) => Target::Prefect {
+                api: base(Some(&c.url), ""),
+                auth: match (&c.api_key, &c.auth_string) {
+                    (Some(key), _) => Some(PrefectAuth::Key(key.resolve()?)),
+                    (None, Some(basic)) => Some(PrefectAuth::Basic(basic.resolve()?)),
+                    (None, None) => None,
+                },
+            },
         };
         Ok(Connection {
             name: name.to_owned(),
@@ -403,7 +425,7 @@ impl Connection {
             Target::SlackWebhook { .. } | Target::SlackApi { .. } => ConnectionKind::Slack,
             Target::Webhook { .. } => ConnectionKind::Webhook,
             Target::Email { .. } => ConnectionKind::Email,
-            Target::Prefect => ConnectionKind::Prefect,
+            Target::Prefect { .. } => ConnectionKind::Prefect,
         }
     }
 }

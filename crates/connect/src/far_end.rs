@@ -193,9 +193,11 @@ pub enum Verdict {
 /// Why an effect cannot be turned into a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotSend {
-    /// The connection is only read from.
-    #[error("connection `{0}` is of kind prefect, which is read from, not sent to; notify through another connection")]
-    ReadOnly(String),
+    /// The connection takes no messages.
+    #[error(
+        "connection `{0}` is of kind prefect, which carries out Prefect's actions only; notify through another one"
+    )]
+    NoMessages(String),
     /// A credential is there but unusable.
     #[error("connection `{connection}`: {problem}")]
     Credential {
@@ -221,7 +223,7 @@ pub enum CannotSend {
 /// identity keys every time.
 ///
 /// # Errors
-/// When the connection is read only or a credential is unusable; trying again does not help until the configuration changes.
+/// When the connection takes no messages or a credential is unusable; trying again does not help until the configuration changes.
 pub fn request(
     connection: &Connection,
     effect: &Effect,
@@ -240,7 +242,7 @@ pub fn request(
             let envelope = email::Account { server, login: login.as_ref(), from, to };
             email::request(connection, &envelope, effect)
         }
-        Target::Prefect => Err(CannotSend::ReadOnly(connection.name.clone())),
+        Target::Prefect { .. } => Err(CannotSend::NoMessages(connection.name.clone())),
     }
 }
 
@@ -259,7 +261,7 @@ pub fn classify(connection: &Connection, request: &Request, answer: &Answer, now
         Target::SlackWebhook { .. } | Target::SlackApi { .. } => slack::send::classify(&response, request.repeat),
         Target::Webhook { .. } => webhook::classify(&response),
         Target::Email { .. } => email::classify(&response),
-        Target::Prefect => Verdict::Refused { why: "nothing is sent to Prefect".to_owned() },
+        Target::Prefect { .. } => Verdict::Refused { why: "no messages are sent to Prefect".to_owned() },
     }
 }
 
@@ -274,7 +276,7 @@ pub fn reconcile(connection: &Connection, effect: &Effect, previous: Option<&str
         | Target::SlackWebhook { .. }
         | Target::Webhook { .. }
         | Target::Email { .. }
-        | Target::Prefect => None,
+        | Target::Prefect { .. } => None,
     }
 }
 
@@ -294,7 +296,7 @@ pub fn classify_reconcile(
         | Target::SlackWebhook { .. }
         | Target::Webhook { .. }
         | Target::Email { .. }
-        | Target::Prefect => Verdict::Retry { not_before: None, why: "cannot be asked; sent again".to_owned() },
+        | Target::Prefect { .. } => Verdict::Retry { not_before: None, why: "cannot be asked; sent again".to_owned() },
     }
 }
 

@@ -41,6 +41,23 @@ pub struct Attempt {
     pub exchanges: Vec<Exchange>,
     /// The verdict on the whole.
     pub verdict: Verdict,
+    /// What the next attempt must know of this one, when it is not the last.
+    pub progress: Option<String>,
+    /// What the reader of the delivery should know beside the verdict.
+    pub notes: Vec<String>,
+}
+
+impl Attempt {
+    /// Of exchanges that were made, with the notes of their requests.
+    pub(crate) fn of(exchanges: Vec<Exchange>, verdict: Verdict) -> Self {
+        let notes = exchanges.iter().filter_map(|exchange| exchange.request.note.clone()).collect();
+        Self { exchanges, verdict, progress: None, notes }
+    }
+
+    /// Nothing was sent, and nothing will be.
+    pub(crate) fn refused(why: String) -> Self {
+        Self::of(Vec::new(), Verdict::Refused { why })
+    }
 }
 
 /// A request and its answer.
@@ -81,9 +98,9 @@ pub async fn attempt<S: Sender>(
             (Verdict::Refused { .. }, _, Some(otherwise)) => *otherwise,
             (Verdict::Done { far_ref }, None, _) => {
                 let verdict = Verdict::Done { far_ref: first_ref.or(far_ref) };
-                return Ok(Attempt { exchanges, verdict });
+                return Ok(Attempt::of(exchanges, verdict));
             }
-            (verdict, _, _) => return Ok(Attempt { exchanges, verdict }),
+            (verdict, _, _) => return Ok(Attempt::of(exchanges, verdict)),
         };
     }
 }

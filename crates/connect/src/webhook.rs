@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::value::RawValue;
 use sha2::Sha256;
 use trackside_core::effect::Effect;
 
@@ -69,18 +70,51 @@ pub(crate) fn request(
         }
     })
     .to_string();
+    let mut request = signed(connection, url, secrets, ("application/json", body), effect, now)?;
+    request.note = rendered.note;
+    Ok(request)
+}
+
+/// The call that an automation asks for: its payload as it is, signed like every other message.
+pub(crate) fn call(
+    connection: &Connection,
+    url: &HttpUrl,
+    secrets: &[SecretString],
+    payload: &str,
+    effect: &Effect,
+    now: Timestamp,
+) -> Result<Request, CannotSend> {
+    signed(connection, url, secrets, (content_type(payload), payload.to_owned()), effect, now)
+}
+
+/// JSON, when it is an object or a list, else text.
+pub(crate) fn content_type(payload: &str) -> &'static str {
+    let begins = payload.trim_start().starts_with(['{', '[']);
+    if begins && serde_json::from_str::<&RawValue>(payload).is_ok() {
+        "application/json"
+    } else {
+        "text/plain; charset=utf-8"
+    }
+}
+
+fn signed(
+    connection: &Connection,
+    url: &HttpUrl,
+    secrets: &[SecretString],
+    (content_type, body): (&str, String),
+    effect: &Effect,
+    now: Timestamp,
+) -> Result<Request, CannotSend> {
     let id = effect.id.to_string();
     let signature = sign(secrets, &id, now.as_second(), body.as_bytes())
         .map_err(|error| CannotSend::Credential { connection: connection.name.clone(), problem: error.to_string() })?;
     let http = HttpRequest::new(http::Method::POST, url.as_str())
-        .body("application/json", body)
+        .body(content_type, body)
         .header(ID, id)
         .header(TIMESTAMP, now.as_second().to_string())
         .header(SIGNATURE, signature);
     let hidden = url.query().map(SecretString::from).into_iter().collect();
-    let mut request = Request::new(Wire::Http(http), Repeat::Harmless, hidden);
-    request.note = rendered.note;
-    Ok(request)
+    Ok(Request::new(Wire::Http(http), Repeat::Harmless, hidden))
 }
 
 /// 2xx is success; 410 means the receiver wants no more; 429, 502 and 504 ask to slow down like the other 5xx.

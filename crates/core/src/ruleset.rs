@@ -39,12 +39,24 @@ pub enum ConnectionKind {
     Webhook,
     /// E-mail over SMTP.
     Email,
-    /// A Prefect server that events are read from.
+    /// A Prefect server that events are read from, and that carries out Prefect's actions.
     Prefect,
 }
 
 impl ConnectionKind {
-    /// True when messages can be sent through it; false when it is only read from.
+    /// The lower-case name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pagerduty => "pagerduty",
+            Self::Slack => "slack",
+            Self::Webhook => "webhook",
+            Self::Email => "email",
+            Self::Prefect => "prefect",
+        }
+    }
+
+    /// True when messages can be sent through it.
     #[must_use]
     pub fn can_tell(self) -> bool {
         !matches!(self, Self::Prefect)

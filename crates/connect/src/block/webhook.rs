@@ -5,10 +5,10 @@
 
 use super::{InvalidBlock, Occasion, http, yes};
 use crate::far_end::{Certificate, Guard, HttpRequest, Repeat, Request, Wire};
+use crate::webhook::content_type;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// Header that tells a receiver which call this is.
@@ -98,15 +98,5 @@ impl Webhook {
 
     fn headers(&self) -> BTreeMap<String, String> {
         self.headers.iter().map(|(name, value)| (name.clone(), value.text())).collect()
-    }
-}
-
-/// JSON, when it is an object or a list.
-fn content_type(payload: &str) -> &'static str {
-    let begins = payload.trim_start().starts_with(['{', '[']);
-    if begins && serde_json::from_str::<&RawValue>(payload).is_ok() {
-        "application/json"
-    } else {
-        "text/plain; charset=utf-8"
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::connection::PrefectAuth;
 use crate::connection::address::HttpUrl;
 use crate::email::{MailServer, Mailbox};
 use crate::template::{MessageTemplates, sample_effect};
@@ -43,6 +44,11 @@ pub(crate) fn webhook() -> Connection {
         url: HttpUrl::try_from("https://example.net/in".to_owned()).unwrap(),
         secrets: vec![SecretString::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")],
     })
+}
+
+pub(crate) fn prefect() -> Connection {
+    let auth = Some(PrefectAuth::Key(SecretString::from("pnu_s3cret")));
+    connection(Target::Prefect { api: "https://prefect.example.net/api".to_owned(), auth })
 }
 
 pub(crate) fn email() -> Connection {
@@ -214,11 +220,14 @@ fn only_slack_with_a_known_channel_can_be_asked() {
 }
 
 #[test]
-fn nothing_is_sent_to_a_connection_that_is_read_from() {
-    let connection = connection(Target::Prefect);
+fn no_message_is_sent_to_prefect() {
+    let connection = prefect();
     assert_eq!(connection.kind(), ConnectionKind::Prefect);
     let error = request(&connection, &sample_effect(Action::Test, now()), None, now()).unwrap_err();
-    assert!(error.to_string().contains("under-test") && error.to_string().contains("read from"), "{error}");
+    assert!(
+        error.to_string().contains("under-test") && error.to_string().contains("notify through another one"),
+        "{error}"
+    );
 }
 
 #[test]

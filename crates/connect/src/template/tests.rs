@@ -1,9 +1,8 @@
 use super::*;
-use crate::connection::Target;
-use crate::far_end::tests::{connection, now};
+use crate::far_end::tests::{now, prefect};
 
 fn rendered(message: MessageTemplates, action: Action, markup: Markup) -> Rendered {
-    let mut connection = connection(Target::Prefect);
+    let mut connection = prefect();
     connection.message = message;
     render(&connection, &sample_effect(action, now()), markup)
 }
@@ -35,7 +34,7 @@ fn the_default_text_renders_for_the_barest_notice() {
     {
         effect.action = action;
         for markup in [Markup::Plain, Markup::Slack] {
-            let rendered = render(&connection(Target::Prefect), &effect, markup);
+            let rendered = render(&prefect(), &effect, markup);
             assert_eq!(rendered.note, None, "{action:?}");
             assert!(rendered.body.contains("connection refused"), "{}", rendered.body);
         }
