@@ -26,5 +26,6 @@ pub mod matching;
 mod parking;
 pub mod pattern;
 mod prefect;
+pub mod request;
 pub mod set;
 pub mod view;

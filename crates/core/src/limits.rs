@@ -30,3 +30,16 @@ pub const LATE_AFTER: SignedDuration = SignedDuration::from_secs(10);
 pub const AUTOMATION_CHAIN: u64 = 32;
 /// Most inputs decided in one commit.
 pub const DECIDE_BATCH: usize = 512;
+/// Deepest nesting of triggers in an automation. Each level doubles the errors of what is below it (see
+/// [`crate::automation::request`]).
+pub const AUTOMATION_DEPTH: usize = 8;
+/// Most triggers in one automation, composites included.
+pub const AUTOMATION_TRIGGERS: usize = 200;
+/// Most actions in one list of an automation.
+pub const AUTOMATION_ACTIONS: usize = 50;
+/// Most patterns and labels in the triggers of one automation.
+pub const AUTOMATION_PATTERNS: usize = 2000;
+/// Longest text in an automation, in bytes: a template, a name, a pattern.
+pub const AUTOMATION_TEXT_BYTES: usize = 64 * 1024;
+/// Deepest nesting of any value in an automation.
+pub const AUTOMATION_JSON_DEPTH: usize = 64;

@@ -1,8 +1,8 @@
 //! What an automation is: its trigger, its actions, how it is evaluated.
 //!
 //! The types are Prefect's vocabulary (`prefect.server.events.schemas.automations`), serialised as its API gives them
-//! (normalised: defaults written out, `within` in seconds). Invariants: durations are never negative; a composite
-//! trigger has its children in the order written. Checking what a user sends is [`super::request`]'s job.
+//! (normalised: defaults written out, `within` in seconds). Invariants: durations are never negative, except that
+//! Prefect takes a negative `within` of a composite; a composite has its children in the order written. Checking what a user sends is [`super::request`]'s job.
 
 use super::action::ActionSpec;
 use jiff::{SignedDuration, Timestamp};
@@ -356,6 +356,13 @@ impl Trigger {
     }
 }
 
+/// A duration as seconds with a fraction, to the microsecond, as Python's `timedelta.total_seconds()` gives it.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "exact below 285 years, as in Python")]
+pub fn seconds_of(duration: SignedDuration) -> f64 {
+    duration.as_micros() as f64 / 1e6
+}
+
 /// Durations as seconds with a fraction, as Prefect's JSON has them.
 mod seconds {
     use jiff::SignedDuration;
@@ -363,7 +370,7 @@ mod seconds {
 
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(value: &SignedDuration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(value.as_secs_f64())
+        serializer.serialize_f64(super::seconds_of(*value))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
