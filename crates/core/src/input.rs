@@ -125,6 +125,12 @@ pub struct Outcome {
     pub result: DeliveryResult,
     /// Attempts made.
     pub attempts: u32,
+    /// HTTP or SMTP status of the last answer, if one came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The far end's name for what it got or made (`prefect.flow-run.…` for a run that was started).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_ref: Option<String>,
     /// The automation's action that it carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Act>>,

@@ -226,6 +226,8 @@ impl Story {
             action: effect.action,
             result: DeliveryResult::Dead { error: "403 Forbidden".into() },
             attempts: 1,
+            status: Some(403),
+            far_ref: None,
             act: None,
         })))
     }

@@ -130,7 +130,7 @@ impl Store {
                         .one(STALE),
                 );
                 batch.statements.push(promote(delivery, now));
-                batch.entries.push(outcome(delivery, result.clone(), now)?);
+                batch.entries.push(outcome(delivery, result.clone(), Some(attempt), now)?);
             }
         }
         self.write(batch).await?;
@@ -147,7 +147,7 @@ impl Store {
         for (row, why) in rows {
             let gone = "a delivery was finished or tried since it was looked at";
             batch.statements.push(SUPERSEDE.bind(now).bind(*why).bind(row.effect.id).bind(row.attempts).one(gone));
-            batch.entries.push(outcome(row, DeliveryResult::Superseded { why: (*why).to_owned() }, now)?);
+            batch.entries.push(outcome(row, DeliveryResult::Superseded { why: (*why).to_owned() }, None, now)?);
         }
         batch.statements.extend(rows.iter().map(|(row, _)| promote(row, now)));
         self.write(batch).await?;
@@ -212,7 +212,12 @@ fn end_of(result: &DeliveryResult) -> (&'static str, Option<&str>) {
 
 /// The end of a delivery as an input. Its id is derived from the row, its attempts and the end, so that a row which
 /// is put back and ends again is heard of again, and the same end is heard of once.
-fn outcome(delivery: &Delivery, result: DeliveryResult, now: Timestamp) -> Result<NewEntry> {
+fn outcome(
+    delivery: &Delivery,
+    result: DeliveryResult,
+    last: Option<&AttemptRecord>,
+    now: Timestamp,
+) -> Result<NewEntry> {
     let effect = &delivery.effect;
     let id = derive("outcome", &[&effect.id.to_string(), &delivery.attempts.to_string(), end_of(&result).0]);
     let outcome = Outcome {
@@ -222,6 +227,8 @@ fn outcome(delivery: &Delivery, result: DeliveryResult, now: Timestamp) -> Resul
         action: effect.action,
         result,
         attempts: delivery.attempts,
+        status: last.and_then(|attempt| attempt.status),
+        far_ref: last.and_then(|attempt| attempt.far_ref.clone()),
         act: effect.act.clone(),
     };
     NewEntry::input(now, &Input::Outcome(Box::new(outcome)), id)

@@ -7,7 +7,7 @@ use super::super::turn::Turn;
 use crate::automation::definition::Automation;
 use crate::automation::emitted::{self, about, related};
 use crate::automation::firing::Firing;
-use crate::event::Event;
+use crate::event::{Event, Labels, RESOURCE_ID, RESOURCE_ROLE};
 use crate::ids::{DeliveryId, EventId, derive};
 use crate::input::{DeliveryResult, Outcome};
 use crate::limits;
@@ -64,11 +64,13 @@ impl Turn<'_> {
         let mut payload = json!({
             "action_index": act.index, "action_type": act.action.kind(), "invocation": outcome.delivery,
         });
-        if let (Some(reason), Value::Object(payload)) = (reason, &mut payload) {
-            payload.insert("reason".into(), reason.clone().into());
+        if let Value::Object(payload) = &mut payload {
+            payload.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
+            payload.extend(outcome.status.map(|status| ("status_code".to_owned(), json!(status))));
         }
         let id = EventId(derive("action-event", &[word, &outcome.delivery.to_string(), &self.seq.to_string()]));
         let mut event = about(id, &act.automation, &format!("action.{word}"), self.at, payload);
+        event.related.extend(outcome.far_ref.as_deref().and_then(started));
         event.related.extend(act.cause.map(|cause| related(cause, "automation-triggered-event")));
         event.related.extend(act.firing.event.map(|event| related(event.id, "triggering-event")));
         event.follows = Some(EventId(derive("action-event", &["triggered", &outcome.delivery.to_string()])));
@@ -80,4 +82,11 @@ impl Turn<'_> {
         let id = EventId(derive("automation-event", &[word, &self.seq.to_string(), &automation.id.to_string()]));
         self.emit(about(id, automation, word, self.at, Value::Object(Map::new())));
     }
+}
+
+/// The flow run that an action started, as a related resource.
+fn started(far_ref: &str) -> Option<Labels> {
+    far_ref.starts_with("prefect.flow-run.").then(|| {
+        Labels::from([(RESOURCE_ID.to_owned(), far_ref.to_owned()), (RESOURCE_ROLE.to_owned(), "flow-run".to_owned())])
+    })
 }
