@@ -4,9 +4,11 @@
 //! left out; a file that cannot be read, or whose kind is not known, is a failure.
 //!
 //! - [`timeline`]: events and time in, firings out; [`matching`]: patterns and triggers against single events
+//! - [`validation`]: requests to make an automation
 
 mod matching;
 mod timeline;
+mod validation;
 
 use anyhow::Context;
 use serde::de::DeserializeOwned;
@@ -110,6 +112,7 @@ fn run_text(text: &str) -> anyhow::Result<Vec<Case>> {
     match kind.as_str() {
         "timeline" => Ok(timeline::run(&read(file)?)),
         "matching" => Ok(matching::run(&read(file)?)),
+        "validation" => Ok(validation::run(&read(file)?)),
         other => anyhow::bail!("the kind `{other}` is not known"),
     }
 }
@@ -127,8 +130,8 @@ mod tests {
         let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/automations");
         let mut failed = Vec::new();
         let mut passed = 0;
-        // The other two kinds have tests beside what they are about.
-        let ours = |file: &PathBuf| !file.ends_with("templates.json") && !file.ends_with("validation.json");
+        // The templates have a test beside what they are about.
+        let ours = |file: &PathBuf| !file.ends_with("templates.json");
         let recorded: Vec<PathBuf> = files(&recorded).unwrap().into_iter().filter(ours).collect();
         for (file, cases) in run_all(&recorded).unwrap() {
             for case in cases {
