@@ -32,9 +32,9 @@ use turn::Turn;
 #[must_use]
 pub fn decide(state: &mut State, entries: &[Entry]) -> Decision {
     let mut decision = Decision { cursor: state.cursor, ..Decision::default() };
-    for entry in entries {
+    for (index, entry) in entries.iter().enumerate() {
         assert!(entry.seq > state.cursor, "inputs are decided once, in log order");
-        Turn::new(state, entry, &mut decision).act(&entry.input);
+        Turn::new(state, entries, index, &mut decision).act(&entry.input);
         state.cursor = entry.seq;
     }
     decision.cursor = state.cursor;

@@ -17,7 +17,7 @@ use super::edit::{Cell, SenderClock};
 use super::firing::EventRef;
 use super::index::{Bin, Index};
 use super::matching;
-use super::parking::{self, Parking};
+use super::parking::{self, Follower, Parking};
 use super::view::{BucketView, ChildView};
 use crate::event::{Event, Labels};
 use crate::ids::{EventId, Seq};
@@ -92,6 +92,8 @@ pub struct Automations {
     changed: BTreeSet<AutomationId>,
     /// Cells of automations that were replaced.
     replaced: Vec<Cell>,
+    /// Followers that the last call decided; their leaders came, or did not in time.
+    released: Vec<Follower>,
 }
 
 /// That automations were edited.

@@ -22,7 +22,6 @@ use crate::limits;
 use crate::projection::Transition;
 use crate::run::{Run, RunState};
 use jiff::Timestamp;
-use std::sync::Arc;
 
 impl Turn<'_> {
     /// Takes edits.
@@ -112,7 +111,7 @@ impl Turn<'_> {
         while let Some(due) = self.state.automations().next_due().filter(|due| *due <= until) {
             let at = std::mem::replace(&mut self.at, due);
             let firings = self.state.automations_mut().on_due(due, noticed);
-            self.all_fired(firings, None);
+            self.all_fired(firings);
             self.at = at;
             let next = self.state.automations().next_due();
             assert!(next != Some(due), "what was due at {due} is decided");
@@ -131,7 +130,7 @@ impl Turn<'_> {
     /// Evaluates an event.
     pub(super) fn automate(&mut self, event: &Event) {
         let firings = self.state.automations_mut().on_event(event, self.seq, self.at);
-        self.all_fired(firings, Some(event));
+        self.all_fired(firings);
     }
 
     /// Evaluates the ends of runs.
@@ -146,22 +145,22 @@ impl Turn<'_> {
             let Some(run) = self.state.run(key) else { continue };
             let outcome = run_outcome(run, event, EventRef { id: event.id, seq: self.seq }, result, self.at);
             let firings = self.state.automations_mut().on_run(&outcome, self.at);
-            self.all_fired(firings, Some(event));
+            self.all_fired(firings);
         }
     }
 
-    fn all_fired(&mut self, firings: Vec<Firing>, current: Option<&Event>) {
+    fn all_fired(&mut self, firings: Vec<Firing>) {
         for firing in firings {
-            self.fired(firing, current);
+            self.fired(firing);
         }
     }
 
     /// Carries a firing's consequences and writes down what they were.
-    fn fired(&mut self, firing: Firing, current: Option<&Event>) {
+    fn fired(&mut self, firing: Firing) {
         let Some(automation) = self.state.automation(firing.automation).cloned() else {
             return;
         };
-        let body = self.body(&firing, current);
+        let body = firing.event.and_then(|event| self.event_body(event.seq));
         let (verdict, word) = match firing.state {
             FiringState::Triggered => (Verdict::Fires, "fired"),
             FiringState::Resolved => (Verdict::Clears, "resolved"),
@@ -186,15 +185,6 @@ impl Turn<'_> {
             deliveries: carried.deliveries,
             incident: carried.incident,
         });
-    }
-
-    /// The event of a firing: the one being decided, or one that was loaded for it.
-    fn body(&self, firing: &Firing, current: Option<&Event>) -> Option<Arc<Event>> {
-        let event = firing.event?;
-        if let Some(current) = current.filter(|_| event.seq == self.seq) {
-            return Some(Arc::new(current.clone()));
-        }
-        self.state.event_body(event.seq)
     }
 }
 

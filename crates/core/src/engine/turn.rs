@@ -28,6 +28,7 @@ pub(super) struct Turn<'a> {
     pub(super) at: Timestamp,
     pub(super) event: Option<EventId>,
     pub(super) caller: Caller,
+    batch: &'a [Entry],
     decision: &'a mut Decision,
     audits: u32,
     effects: BTreeMap<String, u32>,
@@ -40,13 +41,16 @@ pub(super) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(state: &'a mut State, entry: &Entry, decision: &'a mut Decision) -> Self {
+    /// The turn of `batch[index]`.
+    pub(super) fn new(state: &'a mut State, batch: &'a [Entry], index: usize, decision: &'a mut Decision) -> Self {
+        let entry = &batch[index];
         Self {
             state,
             seq: entry.seq,
             at: entry.at,
             event: None,
             caller: Caller::rules(),
+            batch,
             decision,
             audits: 0,
             effects: BTreeMap::new(),
@@ -100,6 +104,15 @@ impl<'a> Turn<'a> {
             None => {}
         }
         self.automate(event);
+    }
+
+    /// The body of an event that a firing refers to: one of this batch, or one that was loaded for it.
+    pub(super) fn event_body(&self, seq: Seq) -> Option<Arc<Event>> {
+        let here = self.batch.binary_search_by_key(&seq, |entry| entry.seq).ok();
+        match here.map(|index| &self.batch[index].input) {
+            Some(Input::Event(event)) => Some(Arc::new((**event).clone())),
+            _ => self.state.automations().released(seq).or_else(|| self.state.event_body(seq)),
+        }
     }
 
     /// The rules in force; `None` before the first ruleset, when everything is recorded and nobody is told.

@@ -26,6 +26,7 @@ impl Automations {
     /// for it at most 15 minutes.
     pub fn on_event(&mut self, event: &Event, seq: Seq, now: Timestamp) -> Vec<Firing> {
         let mut firings = Vec::new();
+        self.released.clear();
         if !self.parking.is_seen(event.id, now) {
             let at = EventRef { id: event.id, seq };
             let _: ControlFlow<()> = self.react(event, at, now, 0, &mut firings);
@@ -44,6 +45,7 @@ impl Automations {
     /// Decides what is due at `now`. `noticed` is set when that was noticed late: then an absence is looked for with
     /// what is known at `noticed`, once.
     pub fn on_due(&mut self, now: Timestamp, noticed: Option<Timestamp>) -> Vec<Firing> {
+        self.released.clear();
         let notice = if noticed.is_some() { Notice::Late } else { Notice::OnTime };
         let clocks = self.clocks(noticed.map_or(now, |noticed| noticed.max(now)), notice);
         let mut due = self.agenda.due(now, clocks.lag);
@@ -52,6 +54,12 @@ impl Automations {
         firings.extend(self.go_on_without_leaders(clocks.now));
         self.sweep(due, clocks);
         firings
+    }
+
+    /// The body of an event that had waited for its leader and was decided by the last call.
+    #[must_use]
+    pub fn released(&self, seq: Seq) -> Option<Arc<Event>> {
+        self.released.iter().find(|follower| follower.at.seq == seq).map(|follower| Arc::clone(&follower.event))
     }
 
     /// When something is due next.
@@ -103,6 +111,7 @@ impl Automations {
         self.evaluate(event, at, now, firings);
         self.parking.saw(event.id, now);
         for follower in self.parking.followers_of(event.id) {
+            self.released.push(follower.clone());
             if self.react(&follower.event, follower.at, now, depth + 1, firings).is_break() {
                 break;
             }
@@ -167,6 +176,7 @@ impl Automations {
     fn go_on_without_leaders(&mut self, now: Timestamp) -> Vec<Firing> {
         let mut firings = Vec::new();
         for follower in self.parking.take_lost(now) {
+            self.released.push(follower.clone());
             let _: ControlFlow<()> = self.react(&follower.event, follower.at, now, 0, &mut firings);
         }
         firings
