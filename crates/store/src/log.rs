@@ -290,7 +290,7 @@ impl Store {
     /// When the log cannot be read.
     pub async fn seq_at(&self, at: Timestamp) -> Result<Seq> {
         let (first, last) = self.bounds().await?;
-        let (mut low, mut high) = (first, last + 1);
+        let (mut low, mut high) = (first.max(1), last + 1);
         while low < high {
             let middle = low + (high - low) / 2;
             let time: Timestamp = match self.row(AT_SEQ.bind(middle).query()).await? {

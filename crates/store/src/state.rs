@@ -1,8 +1,7 @@
 //! The state that decisions are made on, and the commit that changes it.
 //!
 //! Invariants: one decided batch is one atomic commit: state, outbox rows, audit, explanations, firings, the events it
-//! emits and cursor together;
-//! a commit on another cursor than the one in the database fails and changes nothing.
+//! emits and cursor together; a commit on another cursor than the one in the database fails and changes nothing.
 
 use crate::error::Result;
 use crate::log::NewEntry;

@@ -41,6 +41,20 @@ impl NameFilter {
         Self::Of { names: BTreeSet::new(), prefixes: BTreeSet::new() }
     }
 
+    /// Names that can match one of these patterns of event names (`job.*`): a literal is a name, else what stands
+    /// before the first wildcard is a prefix. Lets through a little more than the patterns.
+    pub fn patterns<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
+        let (mut names, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
+        for pattern in patterns {
+            match pattern.find(['*', '?', '[']) {
+                Some(0) => return Self::Any,
+                Some(wildcard) => prefixes.insert(pattern[..wildcard].to_owned()),
+                None => names.insert(pattern.to_owned()),
+            };
+        }
+        Self::Of { names, prefixes }
+    }
+
     /// Whether an event of this name is read.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
@@ -111,7 +125,11 @@ impl Store {
         if samples == 0 {
             return Ok(0);
         }
-        let at = |sample: u64| after + 1 + sample * span / samples;
+        // Not evenly spaced: what comes in turns must not be met in step.
+        let at = |sample: u64| {
+            let (begin, end) = (sample * span / samples, (sample + 1) * span / samples);
+            after + 1 + begin + sample.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (end - begin)
+        };
         let queries = (0..samples).map(|sample| NAME_AT.bind(at(sample)).query()).collect();
         let mut answers = self.snapshot(queries).await?;
         let mut matching = 0;

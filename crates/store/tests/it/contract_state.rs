@@ -1,6 +1,6 @@
 //! Decisions: one atomic commit on the expected cursor, and everything reads back.
 
-use crate::support::{at, each, effect, entry, incident_id, pipeline_key, run, run_key};
+use crate::support::{at, changes, each, effect, entry, incident_id, pipeline_key, run, run_key};
 use trackside_core::caller::Caller;
 use trackside_core::decision::{Alias, AuditEntry, Change, Counters, Decision, Explanation};
 use trackside_core::event::Severity;
@@ -68,10 +68,6 @@ fn alias(pipeline: &str, name: &str, alias: &str) -> Alias {
 fn timer(rule: &str, seconds: i64) -> Timer {
     let key = TimerKey::Missing { rule: rule.into(), pipeline: pipeline_key("orders") };
     Timer { key, due: at(seconds) }
-}
-
-fn changes(cursor: u64, changes: Vec<Change>) -> Decision {
-    Decision { cursor, changes, ..Decision::default() }
 }
 
 #[test]

@@ -6,11 +6,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 mod contract_accounts;
+mod contract_automations;
+mod contract_blocks;
+mod contract_emitted;
+mod contract_firings;
 mod contract_log;
 mod contract_outbox;
 mod contract_read;
+mod contract_scan;
 mod contract_state;
 mod crash;
 mod files;
 mod lanes;
+mod migrate;
 mod support;

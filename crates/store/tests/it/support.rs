@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use std::future::Future;
+use trackside_core::automation::definition::{Automation, AutomationId, AutomationSpec, Origin, Semantics, Trigger};
 use trackside_core::caller::Caller;
-use trackside_core::decision::Decision;
+use trackside_core::decision::{AutomationChange, Change, Decision};
 use trackside_core::effect::{Action, Effect, delivery_id};
 use trackside_core::event::{Event, RESOURCE_ID, Severity};
 use trackside_core::ids::{EventId, IncidentId, derive};
@@ -11,6 +12,7 @@ use trackside_core::notice::{Notice, OwnerView};
 use trackside_core::run::{PipelineKey, Run, RunKey, RunState, System};
 use trackside_store::log::NewEntry;
 use trackside_store::{Access, Options, Store, Threading};
+use uuid::Uuid;
 
 /// Runs a test on every way a store can be opened.
 pub(crate) fn each<F: Future<Output = ()>>(test: impl Fn(Store) -> F) {
@@ -116,4 +118,45 @@ pub(crate) fn run(pipeline: &str, name: &str, state: RunState) -> Run {
         rows: None,
         counted: None,
     }
+}
+
+pub(crate) fn automation_id(number: u128) -> AutomationId {
+    AutomationId(Uuid::from_u128(number))
+}
+
+/// An automation on failed tasks, made at second `number`.
+pub(crate) fn automation(number: u128, name: &str) -> Automation {
+    let trigger = serde_json::json!({
+        "type": "event", "match": {"prefect.resource.id": "test.*"}, "match_related": {}, "after": [],
+        "expect": ["airflow.task.failed"], "for_each": [], "posture": "Reactive", "threshold": 3, "within": 60.0,
+    });
+    let made = at(i64::try_from(number).unwrap());
+    Automation {
+        id: automation_id(number),
+        spec: AutomationSpec {
+            name: name.to_owned(),
+            description: String::new(),
+            enabled: true,
+            tags: Vec::new(),
+            trigger: serde_json::from_value::<Trigger>(trigger).unwrap(),
+            actions: Vec::new(),
+            actions_on_trigger: Vec::new(),
+            actions_on_resolve: Vec::new(),
+            owner_resource: None,
+        },
+        semantics: Semantics::Trackside,
+        origin: Origin::Api,
+        created: made,
+        updated: made,
+        version: 1,
+    }
+}
+
+/// A decision that only changes state.
+pub(crate) fn changes(cursor: u64, changes: Vec<Change>) -> Decision {
+    Decision { cursor, changes, ..Decision::default() }
+}
+
+pub(crate) fn put(automation: &Automation) -> Change {
+    Change::Automation(Box::new(AutomationChange { automation: automation.clone(), by: caller() }))
 }
