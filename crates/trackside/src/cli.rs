@@ -1,11 +1,14 @@
-//! The command line: `demo`, `serve` and `check` work here, everything else asks a running server over HTTP.
+//! The command line: `demo`, `serve`, `check` and `automations test` work here, everything else asks a running server
+//! over HTTP.
 //!
 //! Invariants: standard output holds the answer (a table, or JSON with `--json`), standard error the rest; an error says
-//! what to do; exit code 0 success, 1 refused or failed, 2 wrong usage.
+//! what to do; exit code 0 success, 1 refused or failed, 2 wrong usage (and of `plan`: something changes).
 
 mod client;
 mod commands;
 mod demo;
+mod plan;
+mod rehearse;
 mod serve;
 mod show;
 
@@ -36,6 +39,30 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Show what a configuration folder would change on a running server; exit code 2 when something does
+    Plan {
+        /// Folder with the configuration
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Put a configuration folder in force on a running server, all or nothing
+    Apply {
+        /// Folder with the configuration
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Ask nobody
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Automations: what is in force, what it does, tests
+    Automations {
+        #[command(subcommand)]
+        action: AutomationsAction,
     },
     /// Why an event or incident led to what it led to: rules, owner, messages, attempts
     Explain {
@@ -107,6 +134,19 @@ enum Command {
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum AutomationsAction {
+    /// Run the tests that stand beside automations, without a server
+    Test {
+        /// Files with `tests`, or folders
+        #[arg(value_name = "FILE", required = true)]
+        paths: Vec<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -224,6 +264,12 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await?,
         Command::Serve(args) => serve::run(args).await?,
         Command::Check { folder, json } => return commands::check(&folder, json),
+        Command::Plan { folder, server } => return plan::plan(&server, &folder).await,
+        Command::Apply { folder, yes, server } => {
+            let consent = if yes { plan::Consent::Given } else { plan::Consent::Ask };
+            return plan::apply(&server, &folder, consent).await;
+        }
+        Command::Automations { action: AutomationsAction::Test { paths, json } } => return rehearse::run(&paths, json),
         Command::Explain { id, server } => commands::explain(&server, &id).await?,
         Command::Events { action: EventsAction::Tail { lines, no_follow, server } } => {
             commands::tail(&server, lines, no_follow).await?;

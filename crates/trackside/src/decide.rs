@@ -106,7 +106,7 @@ impl Decider {
     pub async fn apply(&self, ruleset: Ruleset, caller: Caller, now: Timestamp) -> Result<(), DecideError> {
         let same = self.state.rules().is_some_and(|rules| *rules.source() == ruleset);
         if !same {
-            append_ruleset(&self.store, ruleset, caller, now).await?;
+            self.store.append(vec![ruleset_entry(ruleset, caller, now)?]).await?;
         }
         Ok(())
     }
@@ -251,21 +251,14 @@ impl Decider {
     }
 }
 
-/// Writes rules to the log. They must compile: the caller has checked them.
+/// The entry that puts rules in force. They must compile: the caller has checked them.
 ///
 /// # Errors
-/// When the log cannot be written.
-pub async fn append_ruleset(
-    store: &Store,
-    ruleset: Ruleset,
-    caller: Caller,
-    now: Timestamp,
-) -> trackside_store::Result<Seq> {
+/// When it cannot be written down.
+pub fn ruleset_entry(ruleset: Ruleset, caller: Caller, now: Timestamp) -> trackside_store::Result<NewEntry> {
     let cause = format!("{now} {} {}", caller.subject, serde_json::to_string(&ruleset).unwrap_or_default());
     let input = Input::Ruleset { caller, ruleset: Box::new(ruleset) };
-    let entry = NewEntry::input(now, &input, derive("ruleset", &[&cause]))?;
-    let appended = store.append(vec![entry]).await?;
-    Ok(appended.first().map_or(0, |appended| appended.seq))
+    NewEntry::input(now, &input, derive("ruleset", &[&cause]))
 }
 
 async fn load(store: &Store, workspace: &str) -> Result<State, DecideError> {

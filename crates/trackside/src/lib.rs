@@ -3,6 +3,8 @@
 //! This crate is the shell: it reads the configuration, runs the loops around `once(now)`, and serves. The decisions are
 //! in `trackside-core`, the durable memory in `trackside-store`, the wire formats in `trackside-connect`.
 
+pub mod apply;
+pub mod automations;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -1,34 +1,32 @@
-//! The server: opens the store, starts the loops and the listener, stops them in order, takes a new configuration.
+//! The server: opens the store, starts the loops and the listener, stops them in order.
 //!
 //! Order of stopping: no new connections, running requests end, then the loops finish what they began; what is
-//! not finished is found again at the next start. Invariant: an invalid configuration never replaces a valid one.
+//! not finished is found again at the next start. Taking another configuration is in [`crate::apply`].
 
+use crate::apply::{self, Configurator, Handle, Parts, derived};
+use crate::automations::stored;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::decide::{Decider, append_ruleset};
-use crate::deliver::{Connections, Deliverer, Wakes};
-use crate::prefect::Feed;
+use crate::decide::{Decider, Step};
+use crate::deliver::{Deliverer, Wakes};
 use crate::watchdog::Watchdog;
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use trackside_connect::connection::{ConnectionConfig, PrefectConfig, SlackAccess};
 use trackside_connect::sender::Sender;
-use trackside_core::caller::Caller;
 use trackside_core::ids::Seq;
-use trackside_core::ruleset::{ConnectionKind, Ruleset};
 use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::role::Role;
+use trackside_identity::seal::SealKey;
 use trackside_identity::session::SessionKey;
 use trackside_identity::token::{Token, TokenForm, TokenHash};
 use trackside_store::{Access, Options, Store, Threading};
-use trackside_web::{AppState, Configured, ConnectionInfo, Listener, Metrics, Sends, Shell, Version};
+use trackside_web::{AppState, Configure, Configured, Listener, Metrics, Shell, Version};
 use url::Url;
 
 mod metrics;
@@ -41,8 +39,12 @@ pub const WORKSPACE: &str = "default";
 pub const ADMIN_TOKEN_FILE: &str = "admin.token";
 /// File in the data folder with the key that browser sessions are signed with.
 const SESSION_KEY_FILE: &str = "session.key";
+/// File in the data folder with the key that secrets in block documents are sealed with.
+const SEAL_KEY_FILE: &str = "seal.key";
 /// File in the data folder with the database.
 const DATABASE_FILE: &str = "trackside.sqlite";
+/// Most batches that are decided before anything is served; more is left to the loop.
+const CATCH_UP: usize = 64;
 
 /// A running server.
 #[derive(Debug)]
@@ -51,31 +53,27 @@ pub struct Server {
     state: AppState,
     store: Store,
     decided: watch::Receiver<Seq>,
-    clock: Clock,
-    connections: watch::Sender<(Connections, Option<String>)>,
-    ruleset: Ruleset,
-    admin: Grant,
+    public_url: String,
+    configuring: Handle,
     stop_serving: watch::Sender<bool>,
+    stop_configuring: watch::Sender<bool>,
     stop_loops: watch::Sender<bool>,
     serving: JoinSet<()>,
+    configurator: JoinSet<()>,
     loops: JoinSet<()>,
-    feeds: Feeds,
-}
-
-/// The Prefect servers being read.
-#[derive(Debug)]
-struct Feeds {
-    configured: BTreeMap<String, PrefectConfig>,
-    stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
 }
 
 impl Server {
-    /// Starts a server. It listens when this returns.
+    /// Starts a server with what stands in a folder. It listens when this returns.
     ///
     /// # Errors
-    /// When the data folder, the address, the certificate or a token cannot be used.
-    pub async fn start<S: Sender + Send + Sync + 'static>(config: &Config, clock: Clock, sender: S) -> Result<Self> {
+    /// When the data folder, the address, the certificate, a token or an automation cannot be used.
+    pub async fn start<S: Sender + Send + Sync + 'static>(
+        config: Config,
+        folder: &Path,
+        clock: Clock,
+        sender: S,
+    ) -> Result<Self> {
         let data = &config.server.data;
         private_folder(data)?;
         let options = Options { access: Access::Serve, threading: Threading::Threads };
@@ -89,19 +87,29 @@ impl Server {
         let address = tcp.local_addr()?;
         let admin = local_admin(data, &clock)?;
 
-        let decider = Decider::load(store.clone(), WORKSPACE).await?;
-        let mut ruleset = config.ruleset.clone();
-        ruleset.public_url = Some(public_url(config, address));
-        decider.apply(ruleset.clone(), configuration_caller(), clock.now()).await?;
-        let connections = watch::Sender::new((connections(config), ruleset.public_url.clone()));
+        let mut decider = Decider::load(store.clone(), WORKSPACE).await?;
+        let ruleset = derived::ruleset(&config, address);
+        decider.apply(ruleset.clone(), stored::files(), clock.now()).await?;
+        catch_up(&mut decider, &clock).await?;
+        apply::start_automations(&store, &config, *decider.decided().borrow(), clock.now()).await?;
+        let connections = watch::Sender::new((Arc::new(config.connections.clone()), ruleset.public_url.clone()));
         let deliverer = Deliverer::new(store.clone(), connections.borrow().0.clone(), ruleset.public_url.clone());
 
         let (stop_serving, stop_loops) = (watch::Sender::new(false), watch::Sender::new(false));
-        let configured = configured(config, &ruleset, admin.clone(), address)?;
+        let (configuring, asked) = apply::handle();
+        let configured = derived::configured(&config, &ruleset, admin.clone())?;
         let session_key = session_key(data, &clock)?;
         let mut registry = Registry::default();
         let outbox = metrics::register(&mut registry, &store);
-        let parts = WebParts { configured, session_key, registry, stopping: stop_serving.subscribe() };
+        let configure = configuring.configure();
+        let parts = WebParts {
+            configured,
+            configure,
+            session_key,
+            seal_key: Arc::new(seal_key(data, &clock)?),
+            registry,
+            stopping: stop_serving.subscribe(),
+        };
         let state = web_state(&store, &clock, &decider, parts).await?;
 
         let mut loops = JoinSet::new();
@@ -112,26 +120,37 @@ impl Server {
         loops.spawn(decider.run(clock.clone(), stop_loops.subscribe()));
         let watchdog = Watchdog::new(store.clone(), config.server.retention, outbox, clock.now());
         loops.spawn(watchdog.run(clock.clone(), stop_loops.subscribe()));
+
+        let public_url = ruleset.public_url.clone().unwrap_or_default();
+        let (stop_configuring, mut configurator) = (watch::Sender::new(false), JoinSet::new());
+        let parts = Parts {
+            state: state.clone(),
+            store: store.clone(),
+            clock,
+            decided: decided.clone(),
+            connections,
+            address,
+            admin,
+        };
+        let task = Configurator::started(folder, parts, config, ruleset, asked).await?;
+        configurator.spawn(task.run(stop_configuring.subscribe()));
         let mut serving = JoinSet::new();
         let router = trackside_web::router(state.clone());
         serving.spawn(trackside_web::serve(vec![Listener { tcp, tls }], router, stop_serving.subscribe()));
-        let mut server = Self {
+        Ok(Self {
             address,
             state,
             store,
             decided,
-            clock,
-            connections,
-            ruleset,
-            admin,
+            public_url,
+            configuring,
             stop_serving,
+            stop_configuring,
             stop_loops,
             serving,
+            configurator,
             loops,
-            feeds: Feeds { configured: BTreeMap::new(), stop: watch::Sender::new(false), tasks: JoinSet::new() },
-        };
-        server.feed(config).await?;
-        Ok(server)
+        })
     }
 
     /// Where it listens.
@@ -140,10 +159,10 @@ impl Server {
         self.address
     }
 
-    /// Address as people reach it, without trailing slash.
+    /// Address as people reached it at the start, without trailing slash.
     #[must_use]
     pub fn public_url(&self) -> &str {
-        self.ruleset.public_url.as_deref().unwrap_or_default()
+        &self.public_url
     }
 
     /// A one-time sign-in address for the local administrator.
@@ -164,53 +183,21 @@ impl Server {
         &self.store
     }
 
-    /// Puts another configuration in force. Address, data folder and certificate stay until the next start.
+    /// Reads the configuration folder again and puts it in force. Address, data folder and certificate stay until the
+    /// next start.
     ///
     /// # Errors
     /// When it cannot be used; the old one stays in force.
-    pub async fn reconfigure(&mut self, config: &Config) -> Result<()> {
-        let mut ruleset = config.ruleset.clone();
-        ruleset.public_url = Some(public_url(config, self.address));
-        let configured = configured(config, &ruleset, self.admin.clone(), self.address)?;
-        self.state.reconfigure(configured).await?;
-        self.connections.send_replace((connections(config), ruleset.public_url.clone()));
-        if ruleset != self.ruleset {
-            append_ruleset(&self.store, ruleset.clone(), configuration_caller(), self.clock.now()).await?;
-            self.ruleset = ruleset;
-        }
-        self.feed(config).await
-    }
-
-    /// Reads the Prefect servers of a configuration, and no others.
-    async fn feed(&mut self, config: &Config) -> Result<()> {
-        let wanted: BTreeMap<String, PrefectConfig> = config
-            .connections
-            .iter()
-            .filter_map(|(name, connection)| match connection {
-                ConnectionConfig::Prefect(prefect) => Some((name.clone(), prefect.clone())),
-                _ => None,
-            })
-            .collect();
-        if wanted == self.feeds.configured {
-            return Ok(());
-        }
-        self.feeds.stop.send_replace(true);
-        while self.feeds.tasks.join_next().await.is_some() {}
-        self.feeds.stop = watch::Sender::new(false);
-        for (name, prefect) in &wanted {
-            let feed = Feed::open(name, prefect.clone(), self.store.clone(), self.clock.clone()).await?;
-            self.feeds.tasks.spawn(feed.run(self.feeds.stop.subscribe()));
-        }
-        self.feeds.configured = wanted;
-        Ok(())
+    pub async fn reload(&self) -> Result<()> {
+        self.configuring.reload().await
     }
 
     /// Stops: requests end, loops finish what they began.
     pub async fn stop(mut self) {
         self.stop_serving.send_replace(true);
-        self.feeds.stop.send_replace(true);
         while self.serving.join_next().await.is_some() {}
-        while self.feeds.tasks.join_next().await.is_some() {}
+        self.stop_configuring.send_replace(true);
+        while self.configurator.join_next().await.is_some() {}
         self.stop_loops.send_replace(true);
         while self.loops.join_next().await.is_some() {}
     }
@@ -219,7 +206,9 @@ impl Server {
 /// What the web needs beside the store, the clock and the decider.
 struct WebParts {
     configured: Configured,
+    configure: Configure,
     session_key: SessionKey,
+    seal_key: Arc<SealKey>,
     registry: Registry,
     stopping: watch::Receiver<bool>,
 }
@@ -232,7 +221,9 @@ async fn web_state(store: &Store, clock: &Clock, decider: &Decider, mut parts: W
         clock: Arc::new(move || time.now()),
         random: Arc::new(move || dice.random()),
         session_key: parts.session_key,
+        seal_key: parts.seal_key,
         wake_sender: Arc::new(move || waker.send_modify(|count| *count += 1)),
+        configure: parts.configure,
         decided: decider.decided(),
         stopping: parts.stopping,
         registry: Arc::new(parts.registry),
@@ -246,62 +237,14 @@ async fn web_state(store: &Store, clock: &Clock, decider: &Decider, mut parts: W
     Ok(AppState::new(shell).await?)
 }
 
-fn configuration_caller() -> Caller {
-    Caller { subject: "configuration".to_owned(), via: "cli".to_owned() }
-}
-
-fn connections(config: &Config) -> Connections {
-    Arc::new(config.connections.clone())
-}
-
-/// The configured address for links; else where it listens, with the port that was really bound.
-fn public_url(config: &Config, address: SocketAddr) -> String {
-    if config.server.public_url.is_some() {
-        return config.server.public_url();
+/// Decides what was accepted before the last end, so that what is compared with the files is what is in force.
+async fn catch_up(decider: &mut Decider, clock: &Clock) -> Result<()> {
+    for _ in 0..CATCH_UP {
+        if !matches!(decider.once(clock.now()).await?, Step::Decided(_)) {
+            break;
+        }
     }
-    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
-    format!("{scheme}://{address}")
-}
-
-fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, address: SocketAddr) -> Result<Configured> {
-    let mut tokens = vec![admin];
-    for entry in &config.tokens {
-        let secret = entry.secret.resolve().with_context(|| format!("token `{}`", entry.name))?;
-        tokens.push(Grant {
-            name: entry.name.clone(),
-            role: entry.role,
-            team: entry.team.clone(),
-            origin: Origin::Configuration,
-            expires: None,
-            hash: TokenHash::of(secrecy::ExposeSecret::expose_secret(&secret)),
-        });
-    }
-    let url = public_url(config, address);
-    Ok(Configured {
-        public_url: Url::parse(&url).with_context(|| format!("server.public_url `{url}` is not an address"))?,
-        tokens,
-        connections: config.connections.iter().map(|(name, config)| (name.clone(), shown(config))).collect(),
-        ruleset: Arc::new(ruleset.clone()),
-    })
-}
-
-/// A connection without its secrets.
-fn shown(config: &ConnectionConfig) -> ConnectionInfo {
-    let (kind, address) = match config {
-        ConnectionConfig::Pagerduty(c) => (
-            "pagerduty",
-            c.url.as_ref().map_or("https://events.pagerduty.com".to_owned(), |url| url.as_str().to_owned()),
-        ),
-        ConnectionConfig::Slack(c) => match &c.access {
-            SlackAccess::IncomingWebhook { .. } => ("slack", "incoming webhook".to_owned()),
-            SlackAccess::WebApi { channel, .. } => ("slack", channel.clone()),
-        },
-        ConnectionConfig::Webhook(c) => ("webhook", c.url.as_str().to_owned()),
-        ConnectionConfig::Email(c) => ("email", c.to.iter().map(|to| to.0.to_string()).collect::<Vec<_>>().join(", ")),
-        ConnectionConfig::Prefect(c) => ("prefect", c.url.as_str().to_owned()),
-    };
-    let sends = if config.kind() == ConnectionKind::Prefect { Sends::Nothing } else { Sends::Messages };
-    ConnectionInfo { kind: kind.to_owned(), address, sends }
+    Ok(())
 }
 
 /// The local administrator: whoever can read the data folder. The token is made at the first start.
@@ -333,6 +276,14 @@ fn session_key(data: &Path, clock: &Clock) -> Result<SessionKey> {
         *byte = pair.with_context(|| format!("{} is damaged; delete it, people sign in again", path.display()))?;
     }
     Ok(SessionKey::new(key))
+}
+
+/// The key that secrets in block documents are sealed with. Without it they are lost, so it belongs into the backup.
+fn seal_key(data: &Path, clock: &Clock) -> Result<SealKey> {
+    let path = data.join(SEAL_KEY_FILE);
+    let fresh = SealKey::new(clock.random());
+    let text = kept_secret(&path, secrecy::ExposeSecret::expose_secret(&fresh.text()))?;
+    SealKey::parse(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
 /// Makes the data folder for its owner only; one that is there keeps its permissions.

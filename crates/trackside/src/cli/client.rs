@@ -2,7 +2,7 @@
 
 use super::ServerArgs;
 use anyhow::{Context, Result, bail};
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -43,6 +43,13 @@ impl Client {
         .await
     }
 
+    /// Posts JSON and reads JSON, whatever the status.
+    pub(super) async fn ask(&self, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
+        let response = self.send(self.request(Method::POST, path).json(body)).await?;
+        let status = response.status();
+        Ok((status, serde_json::from_str(&response.text().await?).unwrap_or(Value::Null)))
+    }
+
     /// Deletes.
     pub(super) async fn delete(&self, path: &str) -> Result<Value> {
         self.answer(self.request(Method::DELETE, path)).await
@@ -52,10 +59,14 @@ impl Client {
         self.http.request(method, format!("{}/api/v1/{path}", self.url)).bearer_auth(&self.token)
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Value> {
-        let response = request.send().await.map_err(reqwest::Error::without_url).with_context(|| {
+    async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        request.send().await.map_err(reqwest::Error::without_url).with_context(|| {
             format!("no answer from {}; is the server running? (`trackside serve`, or name it with --url)", self.url)
-        })?;
+        })
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Value> {
+        let response = self.send(request).await?;
         let status = response.status();
         let body = response.text().await?;
         let value: Value = serde_json::from_str(&body).unwrap_or(Value::Null);

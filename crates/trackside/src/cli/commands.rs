@@ -21,7 +21,7 @@ const TAIL: usize = 200;
 /// `trackside check DIR`.
 pub(super) fn check(folder: &Path, json: bool) -> Result<ExitCode> {
     let (errors, warnings) = match config::load(folder) {
-        Ok(config) => (Vec::new(), config.warnings),
+        Ok(config) => (Vec::new(), [config.warnings, config.unusable_here].concat()),
         Err(problems) => (problems.0, Vec::new()),
     };
     if json {

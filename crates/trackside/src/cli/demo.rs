@@ -22,6 +22,8 @@ use trackside_sim::recording::Recording;
 
 /// The configuration, as it stands in `examples/demo`.
 const CONFIGURATION: &str = include_str!("../../../../examples/demo/trackside.yaml");
+/// Folder in the temporary one with the configuration of this run.
+const CONFIGURATION_FOLDER: &str = "config";
 /// How long `--once` waits for the last message.
 const SETTLE_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// How often it looks whether everything is delivered.
@@ -73,7 +75,8 @@ pub(super) async fn run(args: DemoArgs) -> Result<()> {
     let clock = Clock::system();
     let ingest = Token::new(TokenForm::Bearer, clock.random());
     let config = configuration(temporary.path(), &data, listen, &far_ends, &ingest)?;
-    let server = Server::start(&config, clock.clone(), NetworkSender::new()?).await?;
+    let folder = temporary.path().join(CONFIGURATION_FOLDER);
+    let server = Server::start(config, &folder, clock.clone(), NetworkSender::new()?).await?;
     show::remark(&format!("Trackside   {}", server.sign_in_link()));
     show::remark(&format!("PagerDuty   {}  (what arrived there)", far_ends.pagerduty.url()));
     show::remark(&format!("Slack       {}  (what arrived there)\n", far_ends.slack.url()));
@@ -107,7 +110,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<()> {
 
 /// Writes the demonstration's configuration with the addresses of this run, and loads it as any other.
 fn configuration(folder: &Path, data: &Path, listen: &str, far_ends: &FarEnds, ingest: &Token) -> Result<Config> {
-    let configuration = folder.join("config");
+    let configuration = folder.join(CONFIGURATION_FOLDER);
     std::fs::create_dir(&configuration)?;
     let secret = |name: &str, value: &str| -> Result<String> {
         let path = folder.join(name);

@@ -1,13 +1,14 @@
 //! `trackside serve`: the real server, until Ctrl-C or SIGTERM; SIGHUP reads the configuration again.
 
 use super::show;
+use crate::apply;
 use crate::clock::Clock;
-use crate::config::{self, Config, LogFormat};
+use crate::config::LogFormat;
 use crate::server::Server;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use trackside_connect::sender::NetworkSender;
@@ -22,15 +23,16 @@ pub(super) struct ServeArgs {
 
 /// Serves until told to stop.
 pub(super) async fn run(args: ServeArgs) -> Result<()> {
-    let config = read(&args.config)?;
+    let config = apply::read(&args.config)?;
     log(config.server.log);
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().chain(&config.unusable_here) {
         tracing::warn!("{warning}");
     }
-    let mut server = Server::start(&config, Clock::system(), NetworkSender::new()?).await?;
+    let data = config.server.data.display().to_string();
+    let server = Server::start(config, &args.config, Clock::system(), NetworkSender::new()?).await?;
     show::remark(&format!("Trackside is at {}", server.public_url()));
     show::remark(&format!("Sign in (once, within 10 minutes): {}", server.sign_in_link()));
-    tracing::info!(address = %server.address(), data = %config.server.data.display(), "serving");
+    tracing::info!(address = %server.address(), data, "serving");
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -38,7 +40,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<()> {
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
-            _ = hangup.recv() => reload(&mut server, &args.config).await,
+            _ = hangup.recv() => reload(&server).await,
         }
     }
     tracing::info!("stopping");
@@ -47,21 +49,11 @@ pub(super) async fn run(args: ServeArgs) -> Result<()> {
 }
 
 /// Reads the configuration again. A bad one is refused, and the one in force stays.
-async fn reload(server: &mut Server, folder: &Path) {
-    let result = match read(folder) {
-        Ok(config) => server.reconfigure(&config).await,
-        Err(error) => Err(error),
-    };
-    match result {
+async fn reload(server: &Server) {
+    match server.reload().await {
         Ok(()) => tracing::info!("the configuration was read again and is in force"),
         Err(error) => tracing::error!("the configuration was not changed: {error:#}"),
     }
-}
-
-fn read(folder: &Path) -> Result<Config> {
-    let mut config = config::load(folder).with_context(|| format!("{} cannot be used", folder.display()))?;
-    config.server = config.server.resolve(|name| std::env::var(name).ok());
-    Ok(config)
 }
 
 /// Logs to standard error; `RUST_LOG` chooses what (default `info`).

@@ -1,7 +1,8 @@
-//! YAML with places: a tree that knows the line and column of every key and value.
+//! YAML and JSON with places: a tree that knows the line and column of every key and value.
 //!
 //! The typed sections are read from this tree, so a mistake anywhere (wrong type, unknown key, a glob that does not
-//! compile) is found again by its path. Aliases and merge keys are resolved by the YAML reader.
+//! compile) is found again by its path. Aliases and merge keys are resolved by the YAML reader. The values of a `.json`
+//! file are read as JSON: YAML knows neither its surrogate pairs nor tabs.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -25,7 +26,9 @@ impl From<Location> for Place {
 /// A document with the places of its values.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
-    root: Spanned<Node>,
+    value: Value,
+    /// Absent only for a JSON document that the YAML reader cannot follow.
+    root: Option<Spanned<Node>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -36,23 +39,29 @@ enum Node {
 }
 
 impl Tree {
-    /// Reads a document. An empty one is an empty map.
+    /// Reads a YAML document. An empty one is an empty map.
     pub(super) fn parse(text: &str) -> Result<Self, (Place, String)> {
-        // YAML 1.2 booleans only: a team called `no` or `y` is a name.
-        let options = serde_saphyr::options! { strict_booleans: true };
-        serde_saphyr::from_str_with_options::<Spanned<Node>>(text, options).map(|root| Self { root }).map_err(|error| {
-            let place = error.location().map(Place::from).unwrap_or_default();
-            let message = error.without_snippet().to_string();
-            (place, message.lines().next().unwrap_or_default().to_owned())
-        })
+        let root = spanned(text)?;
+        let value = match json(&root.value) {
+            Value::Null => Value::Object(Map::new()),
+            value => value,
+        };
+        Ok(Self { value, root: Some(root) })
+    }
+
+    /// Reads a JSON document.
+    pub(super) fn parse_json(text: &str) -> Result<Self, (Place, String)> {
+        let value = serde_json::from_str(text).map_err(|error| {
+            let place = Place { line: error.line() as u64, column: error.column() as u64 };
+            let message = error.to_string();
+            (place, message.split(" at line ").next().unwrap_or_default().to_owned())
+        })?;
+        Ok(Self { value, root: spanned(&as_yaml(text)).ok() })
     }
 
     /// The values alone.
-    pub(super) fn to_json(&self) -> Value {
-        match json(&self.root.value) {
-            Value::Null => Value::Object(Map::new()),
-            value => value,
-        }
+    pub(super) fn value(&self) -> &Value {
+        &self.value
     }
 
     /// The place of the value at a path such as `rules[2].match.pipeline`; of the nearest parent when it is not there.
@@ -65,49 +74,80 @@ impl Tree {
         let (node, place) = self.walk(path);
         let named = quoted(problem, "unknown field `").or_else(|| quoted(problem, "unknown variant `"));
         let key = named.and_then(|name| match node {
-            Node::Map(entries) => entries.iter().find(|(key, _)| key.value == name),
-            Node::Scalar(_) | Node::List(_) => None,
+            Some(Node::Map(entries)) => entries.iter().find(|(key, _)| key.value == name),
+            Some(Node::Scalar(_) | Node::List(_)) | None => None,
         });
         key.map_or(place, |(key, _)| key.referenced.into())
     }
 
-    fn walk(&self, path: &str) -> (&Node, Place) {
-        let mut node = &self.root.value;
-        let mut place = Place::from(self.root.referenced);
-        for step in steps(path) {
-            let next = match (node, &step) {
-                (Node::List(items), Step::Index(index)) => items.get(*index).map(|item| (&item.value, item.referenced)),
-                (Node::Map(entries), Step::Key(name)) => {
-                    entries.iter().find(|(key, _)| key.value == *name).map(|(key, value)| {
-                        let at = if matches!(value.value, Node::Scalar(_)) { value.referenced } else { key.referenced };
-                        (&value.value, at)
-                    })
-                }
-                _ => None,
-            };
-            let Some((value, location)) = next else {
-                break;
-            };
-            node = value;
-            place = location.into();
+    fn walk(&self, path: &str) -> (Option<&Node>, Place) {
+        let Some(root) = &self.root else { return (None, Place::default()) };
+        let (mut node, mut place, mut rest) = (&root.value, Place::from(root.referenced), path);
+        while let Some((value, location, after)) = step(node, rest) {
+            (node, place, rest) = (value, location.into(), after);
         }
-        (node, place)
+        (Some(node), place)
     }
 }
 
-enum Step<'a> {
-    Key(&'a str),
-    Index(usize),
+/// One step down `path`, with the rest of it. A key may hold dots itself (`match.prefect.resource.id`): the longest fits.
+fn step<'a, 'p>(node: &'a Node, path: &'p str) -> Option<(&'a Node, Location, &'p str)> {
+    let path = path.strip_prefix('.').unwrap_or(path);
+    match node {
+        Node::List(items) => {
+            let (index, rest) = match path.strip_prefix('[') {
+                Some(path) => path.split_once(']')?,
+                None => path.split_at(path.find(['.', '[']).unwrap_or(path.len())),
+            };
+            items.get(index.parse::<usize>().ok()?).map(|item| (&item.value, item.referenced, rest))
+        }
+        Node::Map(entries) => {
+            let fits = |(key, value): &'a (Spanned<String>, Spanned<Node>)| {
+                let rest = path.strip_prefix(key.value.as_str())?;
+                let whole = !key.value.is_empty() && (rest.is_empty() || rest.starts_with(['.', '[']));
+                whole.then_some((key, value, rest))
+            };
+            let (key, value, rest) = entries.iter().filter_map(fits).min_by_key(|(_, _, rest)| rest.len())?;
+            let at = if matches!(value.value, Node::Scalar(_)) { value.referenced } else { key.referenced };
+            Some((&value.value, at, rest))
+        }
+        Node::Scalar(_) => None,
+    }
 }
 
-/// Splits `a.b[2].c`. Names with dots in them are found up to the dot, which is near enough.
-fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
-    path.split(['.', '[']).filter(|part| !part.is_empty()).map(|part| {
-        match part.strip_suffix(']').and_then(|index| index.parse().ok()) {
-            Some(index) => Step::Index(index),
-            None => Step::Key(part),
-        }
+fn spanned(text: &str) -> Result<Spanned<Node>, (Place, String)> {
+    // YAML 1.2 booleans only: a team called `no` or `y` is a name.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let place = error.location().map(Place::from).unwrap_or_default();
+        let message = error.without_snippet().to_string();
+        (place, message.lines().next().unwrap_or_default().to_owned())
     })
+}
+
+/// JSON that a YAML reader can follow, with everything in its place: blanks for tabs, plain characters for the
+/// escapes of UTF-16.
+fn as_yaml(text: &str) -> String {
+    let mut yaml = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['\\', '\t']) {
+        yaml.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        let length = match escape.as_bytes() {
+            [b'\t', ..] => 1,
+            [b'\\', b'u', ..] => 6,
+            _ => 2,
+        };
+        match escape.get(..length) {
+            Some("\t") => yaml.push(' '),
+            Some(long) if length == 6 => yaml.extend(std::iter::repeat_n('x', long.len())),
+            Some(short) => yaml.push_str(short),
+            None => yaml.push_str(escape),
+        }
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    yaml.push_str(rest);
+    yaml
 }
 
 fn json(node: &Node) -> Value {

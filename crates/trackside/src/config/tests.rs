@@ -22,7 +22,7 @@ connections:
 fn check(files: &[(&str, &str)], expect: &str) {
     let folder = folder(files);
     let found = match load(folder.path()) {
-        Ok(config) => config.warnings,
+        Ok(config) => [config.warnings, config.unusable_here].concat(),
         Err(problems) => problems.0,
     };
     let text: Vec<String> =
@@ -49,7 +49,7 @@ fn a_secret_that_is_only_read_with_is_missed_too() {
         &[("a.yaml", prefect), ("b.yaml", teams)],
         "b.yaml:1:9: teams.platform: the default owner has no way to be told: what nobody else owns reaches nobody \
          (add `notify: [{via: CONNECTION}]`)\n\
-         a.yaml:2:46: connections.prod.api_key: environment variable `TRACKSIDE_TEST_UNSET` is not set; \
+         a.yaml:2:3: connections.prod: environment variable `TRACKSIDE_TEST_UNSET` is not set; \
          set it before starting the server",
     );
 }
@@ -59,7 +59,7 @@ fn mistakes_have_a_place_and_a_suggestion() {
     let with = |more: &str| format!("{GOOD}{more}");
     check(
         &[("a.yaml", &with("ruls: []\n"))],
-        "a.yaml:7:1: ruls: unknown field `ruls`, expected one of `server`, `teams`, `owners`, `rules`, `pipelines`, `connections`, `tokens` (did you mean `rules`?)",
+        "a.yaml:7:1: ruls: unknown field `ruls`, expected one of `server`, `teams`, `owners`, `rules`, `pipelines`, `connections`, `tokens`, `automations`, `tests` (did you mean `rules`?)",
     );
     check(
         &[
@@ -86,7 +86,7 @@ fn mistakes_have_a_place_and_a_suggestion() {
 fn bad_yaml_has_a_place() {
     let folder = folder(&[("a.yaml", "teams: [\n")]);
     let problems = load(folder.path()).unwrap_err();
-    assert!(problems.0[0].line > 0, "{problems}");
+    assert!(problems.0[0].spot.line > 0, "{problems}");
 }
 
 #[test]

@@ -1,0 +1,132 @@
+//! Judges the whole: what no single file can know, and what is allowed but probably not meant.
+//!
+//! Invariant: every mistake is found in one go, not one per run. What depends on the environment of this process is
+//! kept apart, because the files may be meant for another one.
+
+use super::merge::{Merged, Origins};
+use super::problem::{Problem, Problems};
+use super::{Config, automation};
+use trackside_connect::connection::{ConnectionConfig, SlackAccess};
+use trackside_core::event::Severity;
+use trackside_core::rules::Rules;
+use trackside_core::ruleset::{Condition, ConnectionInfo, ConnectionKind, FailedOn, Rule, Ruleset, Selector, Updates};
+
+/// Makes a configuration of what stands in a folder.
+pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
+    let Merged { sections, automations, origins } = merged;
+    let server = sections.server.unwrap_or_default();
+    let mut problems = Vec::new();
+    for (name, connection) in &sections.connections {
+        for invalid in connection.validate().err().unwrap_or_default() {
+            problems.push(origins.problem(&format!("connections.{name}.{}", invalid.field), invalid.problem));
+        }
+    }
+    for (index, token) in sections.tokens.iter().enumerate() {
+        if let Some(team) = &token.team
+            && !sections.teams.contains_key(team)
+        {
+            let path = format!("tokens[{index}].team");
+            problems.push(origins.problem(&path, format!("there is no team `{team}`")));
+        }
+        if sections.tokens[..index].iter().any(|earlier| earlier.name == token.name) {
+            let path = format!("tokens[{index}].name");
+            problems.push(origins.problem(&path, format!("`{}` is used twice", token.name)));
+        }
+    }
+    let ruleset = Ruleset {
+        teams: sections.teams,
+        owners: sections.owners.unwrap_or_default(),
+        rules: if sections.rules.is_empty() { default_rules() } else { sections.rules },
+        pipelines: sections.pipelines,
+        connections: sections.connections.iter().map(|(name, config)| (name.clone(), info(config))).collect(),
+        public_url: Some(server.public_url()),
+    };
+    if let Err(bad) = Rules::new(ruleset.clone()) {
+        problems.push(origins.problem(&bad.path, bad.problem));
+    }
+    let automations = automation::understand(&automations, &origins, &mut problems);
+    for (index, case) in sections.tests.iter().enumerate() {
+        problems.extend(automation::check_case(index, case, &automations, &origins).err().unwrap_or_default());
+    }
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    let mut config = Config {
+        server,
+        ruleset,
+        connections: sections.connections,
+        tokens: sections.tokens,
+        automations,
+        warnings: Vec::new(),
+        unusable_here: Vec::new(),
+    };
+    config.warnings = warnings(&config, &origins);
+    config.unusable_here = unusable_here(&config, &origins);
+    Ok(config)
+}
+
+/// What applies when a configuration has no rules: tell of every failure, carry every report.
+fn default_rules() -> Vec<Rule> {
+    let rule = |name: &str, when| Rule { name: name.to_owned(), matches: Selector::default(), when, severity: None };
+    vec![rule("failed", Condition::Failed { consecutive: 1, on: FailedOn::Any }), rule("reported", Condition::Reported)]
+}
+
+/// What decisions need to know of a connection.
+fn info(config: &ConnectionConfig) -> ConnectionInfo {
+    let edits = match config {
+        ConnectionConfig::Slack(slack) => !matches!(slack.access, SlackAccess::IncomingWebhook { .. }),
+        ConnectionConfig::Webhook(_) => true,
+        ConnectionConfig::Pagerduty(_) | ConnectionConfig::Email(_) | ConnectionConfig::Prefect(_) => false,
+    };
+    ConnectionInfo { kind: config.kind(), updates: if edits { Updates::Every } else { Updates::Raised } }
+}
+
+fn warnings(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut warn = |path: String, problem: String, suggestion: &str| {
+        let problem = origins.problem(&path, problem);
+        found.push(Problem { suggestion: Some(suggestion.to_owned()), ..problem });
+    };
+    for (name, team) in &config.ruleset.teams {
+        if team.notify.is_empty() && *name != config.ruleset.owners.default {
+            let problem = "the team has no way to be told; the default owner is told instead".to_owned();
+            warn(format!("teams.{name}"), problem, "add `notify: [{via: CONNECTION}]`");
+        }
+        if let Some(least) =
+            team.notify.iter().map(|notify| notify.min_severity).min().filter(|least| *least > Severity::Warning)
+        {
+            let problem = format!("nobody is told of anything below {}", least.as_str());
+            warn(format!("teams.{name}.notify"), problem, "add a connection without `min_severity`");
+        }
+    }
+    let default = &config.ruleset.owners.default;
+    if config.ruleset.teams.get(default).is_some_and(|team| team.notify.is_empty()) {
+        let problem = "the default owner has no way to be told: what nobody else owns reaches nobody".to_owned();
+        warn(format!("teams.{default}"), problem, "add `notify: [{via: CONNECTION}]`");
+    }
+    for (name, connection) in &config.connections {
+        let told = config.ruleset.teams.values().any(|team| team.notify.iter().any(|notify| notify.via == *name));
+        let used = config.automations.iter().any(|automation| automation.uses(name));
+        if !told && !used && connection.kind() != ConnectionKind::Prefect {
+            let problem = "no team is told through it, and no automation uses it".to_owned();
+            warn(format!("connections.{name}"), problem, "name it in a team's `notify`");
+        }
+    }
+    found
+}
+
+/// Secrets that cannot be had here, and what else shows only when a connection is opened.
+fn unusable_here(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (name, connection) in &config.connections {
+        if let Err(error) = connection.open(name, None) {
+            found.push(origins.problem(&format!("connections.{name}"), error.to_string()));
+        }
+    }
+    for (index, token) in config.tokens.iter().enumerate() {
+        if let Err(error) = token.secret.resolve() {
+            found.push(origins.problem(&format!("tokens[{index}].secret"), error.to_string()));
+        }
+    }
+    found
+}
