@@ -63,6 +63,7 @@ class Trackside:
         self.url = f"{scheme}://{self.authority}"
         self.ingest_token = secrets.token_hex(24)
         self.viewer_token = secrets.token_hex(24)
+        self.admin_token = secrets.token_hex(24)
         self.folder = bench.folder / "trackside"
         (self.folder / "config").mkdir(parents=True)
         self._env = self._environment(settings)
@@ -126,7 +127,7 @@ class Trackside:
 
     def _environment(self, settings: Settings) -> dict[str, str]:
         env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-        env |= {"INGEST_TOKEN": self.ingest_token, "VIEWER_TOKEN": self.viewer_token, "RUST_BACKTRACE": "1"}
+        env |= {"INGEST_TOKEN": self.ingest_token, "VIEWER_TOKEN": self.viewer_token, "ADMIN_TOKEN": self.admin_token, "RUST_BACKTRACE": "1"}
         for team in TEAMS:
             env[f"PD_{team.upper()}"] = routing_key(team)
             env[f"SLACK_{team.upper()}"] = settings.far_end + slack_path(team)
@@ -158,6 +159,7 @@ class Trackside:
             "tokens:",
             "  - {name: suite, role: ingest, secret: {env: INGEST_TOKEN}}",
             "  - {name: reader, role: viewer, secret: {env: VIEWER_TOKEN}}",
+            "  - {name: builder, role: admin, secret: {env: ADMIN_TOKEN}}",
             *([settings.tokens] if settings.tokens else []),
         ]
         return "\n".join(lines) + "\n"

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Trackside reads a real Prefect server; the right owner is told once, also of what happened while nobody listened.
 
-Then the other direction: Prefect's own client sends its events to Trackside (see `doors.py`).
+Then Prefect's own command line makes automations on Trackside (see `automations.py`), and in the other direction
+Prefect's own client sends its events there (see `doors.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from automations import automations  # noqa: E402
 from doors import doors  # noqa: E402
 from lib.checks import Checks, main  # noqa: E402
 from lib.farends import FarEnds  # noqa: E402
@@ -67,6 +69,7 @@ def run(checks: Checks) -> None:
         recovery(checks, prefect, ends)
         reconciliation(checks, prefect, trackside, ends)
         nothing_more(checks, trackside, ends, prefect.auth_string)
+        automations(checks, bench, python, prefect, trackside, ends)
         doors(checks, bench, python, trackside)
         checks.equal("trackside ends cleanly", trackside.stop(), 0)
         if checks.failed:
