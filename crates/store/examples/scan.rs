@@ -10,11 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use trackside_core::event::{Event, RESOURCE_ID};
 use trackside_core::ids::{EventId, derive};
-use trackside_store::log::scan::NameFilter;
+use trackside_store::log::scan::{NameFilter, PIECE_EVENTS};
 use trackside_store::log::{APPEND_ENTRIES, NewEntry};
 use trackside_store::{Error, Options, Store};
-
-const PIECE: usize = 1_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
@@ -53,7 +51,7 @@ async fn measure(path: &Path, events: u64) -> Result<(), Error> {
         let begun = Instant::now();
         let (mut after, mut found) = (0, 0);
         while after < events {
-            let piece = store.events_between(after, events, &names, PIECE).await?;
+            let piece = store.events_between(after, events, &names, PIECE_EVENTS).await?;
             found += piece.events.len();
             after = piece.reached;
         }

@@ -27,7 +27,8 @@ pub struct AuditRow {
     pub at: Timestamp,
     /// Who.
     pub caller: Caller,
-    /// What, in words of `trackside_core::decision::AuditEntry::action` and `token.*`, `session.*`, `delivery.retried`.
+    /// What, in words of `trackside_core::decision::AuditEntry::action` and `token.*`, `block.*`, `session.*`,
+    /// `delivery.retried`.
     pub action: String,
     /// One line for people.
     pub summary: String,

@@ -1,7 +1,9 @@
 //! Retention: what is over for long enough is deleted, in small batches beside the normal work.
 //!
 //! Invariants: nothing undecided, unfinished or open is deleted; the newest log entry stays, so that positions are
-//! never given twice; each batch is bounded, so that it never holds up the writer for long.
+//! never given twice; each batch is bounded, so that it never holds up the writer for long. An event that waits for its
+//! leader does so for minutes and the log is kept for days, so none of those goes. State of an automation may refer to
+//! older ones, if its window is longer than the log is kept: it fires all the same, and the firing names them by id.
 
 use crate::Store;
 use crate::error::Result;

@@ -5,7 +5,7 @@
 -- Backtests read the log by event name, and yet there is no index on (name, seq). It would make each append write more:
 -- with 50 names in use 4.4 pages instead of 3.0 alone, 2.3 instead of 1.5 in groups of 50, 1.5 instead of 1.1 in groups
 -- of 200, and 30 to 40 % more processor time. Without it a backtest walks the log in order and skips by name before
--- anything is decoded: 3.6 million entries per second for a rare name, 1.1 million when one in five matches (`cargo run
+-- anything is decoded: 3.6 million entries per second for a rare name, 1.3 million when one in five matches (`cargo run
 -- --release -p trackside-store --example scan`). Appending is what happens all the time.
 
 -- `owner` is the resource that an automation goes with.

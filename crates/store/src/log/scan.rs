@@ -13,8 +13,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use trackside_core::ids::Seq;
 
-/// Most events in one piece.
-pub const PIECE_EVENTS: usize = 5_000;
+/// Most events in one piece. Larger pieces are slower: they leave the processor's caches before they are used.
+pub const PIECE_EVENTS: usize = 1_000;
 /// Names and prefixes that the database compares; with more it hands out everything and the rest is compared here.
 const TERMS: usize = 100;
 /// Entries looked at for an estimate.
