@@ -23,6 +23,7 @@ pub mod explain;
 pub mod firing;
 mod index;
 pub mod matching;
+pub mod ours;
 mod parking;
 pub mod pattern;
 mod prefect;

@@ -6,6 +6,7 @@
 
 use super::definition::{Automation, Trigger};
 use super::firing::{Firing, FiringState};
+use super::ours;
 use crate::event::{Event, Labels, RESOURCE_ID, RESOURCE_NAME, RESOURCE_ROLE};
 use crate::ids::EventId;
 use jiff::Timestamp;
@@ -24,7 +25,11 @@ pub fn state_change(id: EventId, automation: &Automation, firing: &Firing, trigg
     let payload = json!({
         "triggering_labels": firing.labels,
         "triggering_event": triggering.map(without_fact),
-        "trackside": {"chain": chain(triggering), "because": firing.because},
+        "trackside": {
+            "chain": chain(triggering),
+            "caused_by": ours::caused_by(automation.id, triggering),
+            "because": firing.because,
+        },
     });
     let mut event = about(id, automation, word, firing.at, payload);
     event.related.extend(firing.event.map(|event| related(event.id, "triggering-event")));

@@ -3,6 +3,7 @@
 use super::super::definition::{Automation, Semantics};
 use super::super::edit::Cell;
 use super::super::firing::{EventRef, Firing};
+use super::super::ours;
 use super::super::prefect::{self, Clocks, Dues};
 use super::super::view::{BucketView, ChildView};
 use super::RunOutcome;
@@ -123,46 +124,6 @@ impl Entry {
         match &self.watch {
             Watch::Prefect(watch) => watch.child_firings(),
             Watch::Trackside(watch) => watch.child_firings(),
-        }
-    }
-}
-
-/// Until the evaluation with Trackside's semantics is here: nothing fires.
-mod ours {
-    use super::{Automation, BucketView, Cell, ChildView, Event, EventRef, Firing, RunOutcome, Timestamp};
-
-    #[derive(Clone, Debug)]
-    pub(in super::super) struct Watch {}
-
-    #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "the shape of what comes")]
-    impl Watch {
-        pub(super) fn new(_automation: &Automation, _now: Timestamp) -> Self {
-            Self {}
-        }
-        pub(super) fn restore(_automation: &Automation, _cells: &[Cell]) -> Self {
-            Self {}
-        }
-        pub(super) fn on_event(&mut self, _: &[usize], _: &Event, _: EventRef, _: Timestamp) -> Vec<Firing> {
-            Vec::new()
-        }
-        pub(super) fn on_run(&mut self, _outcome: &RunOutcome, _now: Timestamp) -> Vec<Firing> {
-            Vec::new()
-        }
-        pub(super) fn on_due(&mut self, _now: Timestamp, _noticed: Option<Timestamp>) -> Vec<Firing> {
-            Vec::new()
-        }
-        pub(super) fn next_due(&self) -> Option<Timestamp> {
-            None
-        }
-        pub(super) fn pause(&mut self, _now: Timestamp) {}
-        pub(super) fn resume(&mut self, _now: Timestamp) {}
-        pub(super) fn clear(&mut self) {}
-        pub(super) fn take_cells(&mut self, _cells: &mut Vec<Cell>) {}
-        pub(super) fn buckets(&self) -> Vec<BucketView> {
-            Vec::new()
-        }
-        pub(super) fn child_firings(&self) -> Vec<ChildView> {
-            Vec::new()
         }
     }
 }
