@@ -9,7 +9,7 @@
 
 use crate::block::{Block, Content, Occasion};
 use crate::connection::{Connection, Target};
-use crate::far_end::{Answer, Request, Verdict, classify_reconcile, reconcile};
+use crate::far_end::{Request, Verdict, classify_reconcile, reconcile};
 use crate::sender::{self, Attempt, Exchange, Sender};
 use crate::webhook;
 use jiff::Timestamp;
@@ -20,7 +20,8 @@ use trackside_core::automation::act::Act;
 use trackside_core::automation::firing::FiringState;
 use trackside_core::effect::{Action, Effect};
 use trackside_core::event::Event;
-use trackside_core::ids::{Seq, derive};
+use trackside_core::ids::derive;
+use trackside_core::notice::OwnerView;
 use trackside_core::ruleset::ConnectionKind;
 
 mod objects;
@@ -36,10 +37,12 @@ pub struct Job<'a> {
     pub effect: &'a Effect,
     /// Which way it goes.
     pub way: Way<'a>,
-    /// Events of the firing that are in the log, with their positions.
-    pub events: &'a [(Seq, Event)],
+    /// Events of the firing that are in the log.
+    pub events: &'a [Event],
     /// The Prefect server that the firing's event came from, if any.
     pub origin: Option<&'a Connection>,
+    /// Base address of the pages of Prefect that texts link to.
+    pub pages: Option<&'a str>,
     /// Whether an earlier attempt may have arrived.
     pub earlier: Earlier,
     /// [`Attempt::progress`] of the attempts before.
@@ -68,9 +71,9 @@ pub enum Earlier {
     MayBeThere,
 }
 
-/// Most requests that one attempt makes side by side or one after the other through a connection: the objects that
-/// texts name, the question whether it arrived, a look-up, the action.
-pub const ROUNDS: u32 = 5;
+/// How often one attempt waits for an answer at most, beside one per further recipient of a block: objects that texts
+/// name, the question whether it arrived, a look-up, the action and what belongs to it.
+pub const ROUNDS: u32 = 10;
 
 /// The key under which a far end knows the alert: the same for every firing of one automation for one subject.
 #[must_use]
@@ -93,7 +96,7 @@ pub async fn attempt<S: Sender>(sender: &S, job: &Job<'_>) -> Attempt {
         Ok(order) => carry_out(sender, job, act, order).await,
         Err(why) => Attempt::refused(why),
     };
-    attempt.notes.extend(material.notes);
+    attempt.notes.splice(0..0, material.notes);
     attempt
 }
 
@@ -154,7 +157,9 @@ fn wrong_kind(connection: &Connection, action: &str, needed: &str) -> String {
 pub fn no_such_connection(name: &str, act: Option<&Act>) -> String {
     let needed = act.map(|act| needed(act.action.kind()));
     let add = needed.map_or_else(String::new, |needed| format!(" (kind {needed})"));
-    format!("no such connection: `{name}` is not in the configuration; add it under `connections`{add}, or name another one")
+    format!(
+        "no such connection: `{name}` is not in the configuration; add it under `connections`{add}, or name another one"
+    )
 }
 
 /// The action as an ordinary message of this connection.
@@ -165,6 +170,9 @@ fn plain(effect: &Effect, act: &Act, kind: ConnectionKind, subject: String, body
     effect.notice.title = subject;
     effect.notice.summary = body;
     effect.notice.passthrough = None;
+    // The text says itself whom it is for; who asks for it is told beside it.
+    effect.notice.owner = OwnerView { team: String::new(), because: String::new() };
+    effect.notice.details.insert("Automation".to_owned(), act.automation.spec.name.clone());
     if kind == ConnectionKind::Pagerduty {
         effect.key = alert_key(act);
         effect.action = match act.firing.state {
@@ -289,7 +297,11 @@ async fn to_each<S: Sender>(sender: &S, job: &Job<'_>, block: &Block, requests: 
         (None, None) => Verdict::Done { far_ref },
         (None, Some((_, why))) if count == 1 => Verdict::Refused { why: why.clone() },
         (None, Some((index, why))) => Verdict::Refused {
-            why: format!("{} of {count} recipients were refused, the first is number {}: {why}", refused.len(), index + 1),
+            why: format!(
+                "{} of {count} recipients were refused, the first is number {}: {why}",
+                refused.len(),
+                index + 1
+            ),
         },
     };
     let progress = (count > 1).then(|| progress::write(&taken));
@@ -318,6 +330,5 @@ fn path_segment(name: &str) -> String {
     url::form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-/// Whether the answer came at all.
 #[cfg(test)]
 mod tests;

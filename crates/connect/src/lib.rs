@@ -3,6 +3,7 @@
 //! In: `parse(&Delivered) -> Result<Vec<Event>, Reject>` ([`door`]). Out: `request(...) -> Request` and
 //! `classify(...) -> Verdict` ([`far_end`]). One shared sender does the I/O ([`sender`]); nothing else here does.
 
+pub mod act;
 pub mod alertmanager;
 pub mod block;
 pub mod cloudevents;

@@ -1,9 +1,8 @@
 //! The objects that texts name (`flow_run`, `deployment`, `variables`, …), asked from the Prefect server that the
 //! event came from.
 //!
-//! As Prefect's `_relevant_native_objects`: the first involved resource of the kind, read by its id; the state of a flow
-//! or task run is that of the event, because the server's may be newer. Bounded: one round of requests side by side,
-//! each within the connection's time-out. What cannot be had is named, and then it is made up from the event.
+//! As Prefect's `_relevant_native_objects`: the first involved resource of the kind, read by its id. Bounded: one round
+//! of requests side by side, each within the connection's time-out. What cannot be had is named with its reason.
 
 use super::prefect::Api;
 use super::target::{first_of_kind, id_of};
@@ -11,97 +10,79 @@ use crate::far_end::{Answer, Repeat, Request};
 use crate::sender::Sender;
 use http::Method;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use trackside_core::event::{Event, Labels, RESOURCE_ID};
+use trackside_core::automation::template::Object;
+use trackside_core::event::{Event, RESOURCE_ID};
 
 /// Variables in one answer; also Prefect's maximum.
 const VARIABLES: usize = 200;
 /// Most pages of variables.
 const VARIABLE_PAGES: usize = 5;
-/// Labels that together are the state of a run.
-const STATE: [(&str, &str); 4] = [
-    ("type", "prefect.state-type"),
-    ("name", "prefect.state-name"),
-    ("message", "prefect.state-message"),
-    ("timestamp", "prefect.state-timestamp"),
-];
-
-/// What was found, by the name that templates use, and what could not be had.
+/// What was found, and what could not be had.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Found {
-    pub(super) objects: BTreeMap<String, Value>,
-    /// Name and reason.
-    pub(super) missing: Vec<(String, String)>,
+    pub(super) objects: BTreeMap<Object, Value>,
+    /// With the reason.
+    pub(super) missing: Vec<(Object, String)>,
 }
 
-/// Asks for all of `names` at once.
+/// Asks for all that is wanted at once.
 pub(super) async fn ask<S: Sender>(
     sender: &S,
     api: &Api<'_>,
     event: &Event,
-    names: &[&str],
+    wanted: &BTreeSet<Object>,
     timeout: Duration,
 ) -> Found {
-    let asked = names.iter().map(|name| async move {
-        let answer = match *name {
-            "variables" => variables(sender, api, timeout).await.map(Some),
-            name => object(sender, api, event, name, timeout).await,
-        };
-        ((*name).to_owned(), answer)
-    });
+    let asked = wanted.iter().map(|object| async move { (*object, one(sender, api, event, *object, timeout).await) });
     let mut found = Found::default();
-    for (name, answer) in futures_util::future::join_all(asked).await {
+    for (object, answer) in futures_util::future::join_all(asked).await {
         match answer {
-            Ok(Some(object)) => drop(found.objects.insert(name, object)),
-            Ok(None) => {}
-            Err(why) => found.missing.push((name, why)),
+            Ok(value) => found.objects.extend(value.map(|value| (object, value))),
+            Err(why) => found.missing.push((object, why)),
         }
     }
     found
 }
 
 /// One object; `None` when the event involves none of its kind.
-async fn object<S: Sender>(
+async fn one<S: Sender>(
     sender: &S,
     api: &Api<'_>,
     event: &Event,
-    name: &str,
+    object: Object,
     timeout: Duration,
 ) -> Result<Option<Value>, String> {
-    let kind = format!("prefect.{}", name.replace('_', "-"));
-    let Some(labels) = first_of_kind(event, &kind) else { return Ok(None) };
-    let Some(id) = labels.get(RESOURCE_ID).and_then(|resource| id_of(resource, &kind)) else { return Ok(None) };
-    let get = |path: String| api.send(api.request(Method::GET, &path, None), Repeat::Harmless);
-    let mut object = match name {
-        "deployment" => read(sender, &get(format!("deployments/{id}")), timeout).await?,
-        "flow" => read(sender, &get(format!("flows/{id}")), timeout).await?,
-        "flow_run" => read(sender, &get(format!("flow_runs/{id}")), timeout).await?,
-        "task_run" => read(sender, &get(format!("task_runs/{id}")), timeout).await?,
-        "work_pool" => read(sender, &api.pool(id), timeout).await?,
-        "work_queue" => {
-            let (queue, status) = (get(format!("work_queues/{id}")), get(format!("work_queues/{id}/status")));
-            let (queue, status) =
-                futures_util::future::join(read(sender, &queue, timeout), read(sender, &status, timeout)).await;
+    let kind = format!("prefect.{}", object.name().replace('_', "-"));
+    let id = || first_of_kind(event, &kind)?.get(RESOURCE_ID).and_then(|resource| id_of(resource, &kind));
+    let id = match object {
+        Object::Variables => return variables(sender, api, timeout).await.map(Some),
+        _ => match id() {
+            Some(id) => id,
+            None => return Ok(None),
+        },
+    };
+    let get = |path: &str| api.send(api.request(Method::GET, &format!("{path}/{id}"), None), Repeat::Harmless);
+    let read = |request: Request| async move { read(sender, &request, timeout).await };
+    let value = match object {
+        Object::Flow => read(get("flows")).await?,
+        Object::FlowRun => read(get("flow_runs")).await?,
+        Object::TaskRun => read(get("task_runs")).await?,
+        Object::Deployment => read(get("deployments")).await?,
+        Object::WorkPool => read(api.pool(id)).await?,
+        Object::ConcurrencyLimit => read(get("v2/concurrency_limits")).await?,
+        Object::WorkQueue => {
+            let status = api.request(Method::GET, &format!("work_queues/{id}/status"), None);
+            let status = read(api.send(status, Repeat::Harmless));
+            let (queue, status) = futures_util::future::join(read(get("work_queues")), status).await;
             let mut queue = queue?;
             queue.extend(status?);
             queue
         }
-        "concurrency_limit" => read(sender, &get(format!("v2/concurrency_limits/{id}")), timeout).await?,
-        _ => return Ok(None),
+        Object::Variables => return Ok(None),
     };
-    if matches!(name, "flow_run" | "task_run")
-        && let Some(state) = state_of(labels)
-    {
-        object.insert("state".to_owned(), state);
-    }
-    Ok(Some(Value::Object(object)))
-}
-
-/// The state in a run's labels, when all of it is there.
-fn state_of(labels: &Labels) -> Option<Value> {
-    let fields = STATE.iter().map(|(field, label)| Some(((*field).to_owned(), json!(labels.get(*label)?))));
-    fields.collect::<Option<Map<_, _>>>().map(Value::Object)
+    Ok(Some(Value::Object(value)))
 }
 
 /// All variables by name.

@@ -55,7 +55,9 @@ pub(super) fn of(act: &Act, material: &Material<'_>) -> Result<Order, String> {
             Command::Schedules { deployment: basis.deployment(target)?, pause: Pause::Resume }
         }
         ActionSpec::PauseWorkPool(target) => Command::WorkPool { pool: basis.work_pool(target)?, pause: Pause::Pause },
-        ActionSpec::ResumeWorkPool(target) => Command::WorkPool { pool: basis.work_pool(target)?, pause: Pause::Resume },
+        ActionSpec::ResumeWorkPool(target) => {
+            Command::WorkPool { pool: basis.work_pool(target)?, pause: Pause::Resume }
+        }
         ActionSpec::PauseWorkQueue(target) => {
             Command::WorkQueue { queue: basis.work_queue(target)?, pause: Pause::Pause }
         }
@@ -95,7 +97,9 @@ pub(super) fn templates(action: &ActionSpec) -> Vec<&str> {
             subject.iter().chain(std::iter::once(body)).map(String::as_str).collect()
         }
         ActionSpec::CallWebhook { payload, .. } => vec![payload],
-        ActionSpec::RunDeployment { parameters, .. } => parameters.iter().flat_map(|map| map.values()).flat_map(texts).collect(),
+        ActionSpec::RunDeployment { parameters, .. } => {
+            parameters.iter().flat_map(|map| map.values()).flat_map(texts).collect()
+        }
         ActionSpec::ChangeFlowRunState { name, message, .. } => {
             name.iter().chain(message).map(String::as_str).collect()
         }

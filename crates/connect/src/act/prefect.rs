@@ -129,7 +129,10 @@ pub(super) fn pool_name(pool: Uuid, answer: &Answer, asking: &Asking<'_>) -> Res
             Response { status: *status, not_before: retry_after(headers, asking.now), body, now: asking.now }
         }
         Answer::NotSent { error } | Answer::Lost { error } | Answer::Withheld { error } => {
-            return Err(Verdict::Retry { not_before: None, why: format!("the work pool could not be asked for: {error}") });
+            return Err(Verdict::Retry {
+                not_before: None,
+                why: format!("the work pool could not be asked for: {error}"),
+            });
         }
     };
     if !(200..=299).contains(&response.status) {
@@ -246,7 +249,9 @@ impl Command {
     pub(super) fn answered(&self, answer: &Answer, asking: &Asking<'_>) -> Verdict {
         let again = |why: String| Verdict::Unknown { not_before: None, why: format!("could not ask: {why}") };
         let (status, headers, body) = match answer {
-            Answer::NotSent { error } | Answer::Lost { error } | Answer::Withheld { error } => return again(error.clone()),
+            Answer::NotSent { error } | Answer::Lost { error } | Answer::Withheld { error } => {
+                return again(error.clone());
+            }
             Answer::Response { status, headers, body } => (*status, headers, body),
         };
         let done = Verdict::Done { far_ref: None };
@@ -271,7 +276,11 @@ impl Command {
             Self::Resume { .. } => state["type"] != "PAUSED",
             _ => false,
         };
-        if was_done { done } else { Verdict::Retry { not_before: None, why: "it was not done, so it is sent".to_owned() } }
+        if was_done {
+            done
+        } else {
+            Verdict::Retry { not_before: None, why: "it was not done, so it is sent".to_owned() }
+        }
     }
 }
 

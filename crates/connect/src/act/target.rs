@@ -40,10 +40,8 @@ impl Basis<'_> {
             (TargetSource::Selected, Some(id), _) => Ok(id),
             (TargetSource::Selected, None, _) => Err(format!("the action names no {what}")),
             (TargetSource::Inferred, _, None) => Err(format!("No event to infer the {what}")),
-            (TargetSource::Inferred, _, Some(event)) => {
-                first_id(event, &format!("prefect.{}", what.replace(' ', "-")))
-                    .ok_or_else(|| format!("No {what} could be inferred"))
-            }
+            (TargetSource::Inferred, _, Some(event)) => first_id(event, &format!("prefect.{}", what.replace(' ', "-")))
+                .ok_or_else(|| format!("No {what} could be inferred")),
         }
     }
 }
@@ -55,7 +53,8 @@ pub(super) fn involved(event: &Event) -> impl Iterator<Item = &Labels> {
 
 /// The first involved resource whose id is `{kind}.` and something.
 pub(super) fn first_of_kind<'e>(event: &'e Event, kind: &str) -> Option<&'e Labels> {
-    involved(event).find(|labels| labels.get(RESOURCE_ID).and_then(|id| id.rsplit_once('.')).is_some_and(|(k, _)| k == kind))
+    involved(event)
+        .find(|labels| labels.get(RESOURCE_ID).and_then(|id| id.rsplit_once('.')).is_some_and(|(k, _)| k == kind))
 }
 
 /// As Prefect: the first of the kind decides, even when it has no proper id.

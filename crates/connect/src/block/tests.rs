@@ -58,6 +58,14 @@ fn documents() -> Vec<(&'static str, &'static str, Value)> {
             json!({"webhook_id": "s3cret-id", "webhook_token": "s3cret-token", "botname": "Prefect", "tts": true,
                    "avatar": true, "avatar_url": "https://example.net/p.png"}),
         ),
+    ]
+    .into_iter()
+    .chain(more_documents())
+    .collect()
+}
+
+fn more_documents() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
         (
             "twilio-sms",
             "most",

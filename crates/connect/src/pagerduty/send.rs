@@ -122,7 +122,8 @@ fn details(connection: &Connection, effect: &Effect, rendered: &Rendered) -> Val
         add(&format!("alert {}", index + 1), Some(format!("{} ({})", alert.summary, alert.rule)));
     }
     add("more alerts", (notice.more_alerts > 0).then(|| notice.more_alerts.to_string()));
-    add("owner", Some(format!("{} ({})", notice.owner.team, notice.owner.because)));
+    let owner = &notice.owner;
+    add("owner", (!owner.team.is_empty()).then(|| format!("{} ({})", owner.team, owner.because)));
     for (name, value) in &notice.details {
         add(name, Some(value.clone()));
     }
