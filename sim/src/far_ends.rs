@@ -4,6 +4,7 @@ use crate::behaviour::Behaviour;
 use crate::http::{App, Http};
 use crate::journal::Journal;
 use crate::pagerduty::Pagerduty;
+use crate::prefect::Prefect;
 use crate::requests::Requests;
 use crate::server::Server;
 use crate::slack::Slack;
@@ -22,6 +23,9 @@ pub const SLACK_WEBHOOK_PATH: &str = "/services/T000/B000/sim";
 pub const PAGERDUTY_ROUTING_KEY: &str = "51515151515151515151515151515151";
 /// The secret that the webhook receiver checks signatures with.
 pub const WEBHOOK_SECRET: &str = "whsec_c2ltc2ltc2ltc2ltc2ltc2ltc2ltc2lt";
+
+/// The API key that the fake Prefect accepts.
+pub const PREFECT_KEY: &str = "pnu_sim-prefect-key";
 
 /// A running far end. Dropping it closes its port.
 #[derive(Debug)]
@@ -74,6 +78,8 @@ pub struct FarEnds {
     pub slack: FarEnd<Slack>,
     /// A receiver of signed webhooks.
     pub webhook: FarEnd<Webhook>,
+    /// A Prefect server's REST API, as far as actions use it.
+    pub prefect: FarEnd<Prefect>,
     /// A mail server.
     pub mail: FarEnd<Mailbox>,
 }
@@ -90,6 +96,7 @@ impl FarEnds {
         Ok(Self {
             pagerduty: http(Pagerduty::new(journal.clone()), &journal).await?,
             slack: http(Slack::new(journal.clone(), SLACK_TOKEN), &journal).await?,
+            prefect: http(Prefect::new(journal.clone(), PREFECT_KEY), &journal).await?,
             webhook: http(Webhook::new(journal.clone(), WEBHOOK_SECRET), &journal).await?,
             mail: FarEnd { server: mail_server, state: Arc::new(mailbox), requests },
             journal,

@@ -1,5 +1,5 @@
-//! A simulated world: far ends that behave like PagerDuty, Slack, a webhook receiver and a mail server, and that fail on
-//! command; and recordings of real traffic to replay.
+//! A simulated world: far ends that behave like PagerDuty, Slack, Prefect, a webhook receiver and a mail server, and that
+//! fail on command; and recordings of real traffic to replay.
 //!
 //! Used by tests and by `trackside demo`. Everything listens on 127.0.0.1 and keeps all that arrived in one
 //! [`journal::Journal`]. Start reading at [`far_ends`].
@@ -8,6 +8,7 @@ pub mod behaviour;
 pub mod far_ends;
 pub mod journal;
 pub mod pagerduty;
+pub mod prefect;
 pub mod recording;
 pub mod slack;
 pub mod smtp;
