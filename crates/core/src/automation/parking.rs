@@ -170,6 +170,8 @@ impl Parking {
 
     fn keep(&mut self, follower: Follower) {
         let id = follower.at.id;
+        // It may have come twice, and wait since the second time.
+        self.remove(id);
         if let Some(leader) = follower.event.follows {
             self.by_leader.insert((leader, id));
         }

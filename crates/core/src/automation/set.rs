@@ -170,7 +170,7 @@ impl Automations {
 
     /// Stops evaluating an automation; its state stays. Gives it as it is now, or nothing if there is nothing to stop.
     pub fn pause(&mut self, id: AutomationId, now: Timestamp) -> Option<&Automation> {
-        let mut entry = self.leave_if(id, |automation| automation.spec.enabled)?;
+        let mut entry = self.leave_if(id, |automation| automation.spec.enabled, now)?;
         entry.automation.spec.enabled = false;
         entry.pause(now);
         self.enter_edited(entry, now)
@@ -178,14 +178,19 @@ impl Automations {
 
     /// Goes on evaluating an automation, with the state it had. Gives it as it is now, or nothing if it was not paused.
     pub fn resume(&mut self, id: AutomationId, now: Timestamp) -> Option<&Automation> {
-        let mut entry = self.leave_if(id, |automation| !automation.spec.enabled)?;
+        let mut entry = self.leave_if(id, |automation| !automation.spec.enabled, now)?;
         entry.automation.spec.enabled = true;
         entry.resume(now);
         self.enter_edited(entry, now)
     }
 
-    fn leave_if(&mut self, id: AutomationId, condition: fn(&Automation) -> bool) -> Option<Entry> {
-        self.get(id).is_some_and(condition).then(|| self.leave(id)).flatten()
+    fn leave_if(&mut self, id: AutomationId, condition: fn(&Automation) -> bool, now: Timestamp) -> Option<Entry> {
+        if condition(self.get(id)?) {
+            return self.leave(id);
+        }
+        // To Prefect that was an edit all the same.
+        self.look_at_once(now);
+        None
     }
 
     fn enter_edited(&mut self, mut entry: Entry, now: Timestamp) -> Option<&Automation> {
