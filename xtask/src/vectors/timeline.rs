@@ -102,7 +102,7 @@ struct ExpectedAction {
     triggered: Timestamp,
 }
 
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct ExpectedBucket {
     automation: String,
     trigger: String,

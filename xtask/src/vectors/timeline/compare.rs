@@ -1,11 +1,11 @@
 //! What a step led to, against what was recorded.
 //!
-//! Times of firings may differ by less than a millisecond: the recorder's clock went on a microsecond per child firing.
+//! Times may differ by less than a millisecond: the recorder's clock went on a microsecond per child firing.
 //! Buckets and child firings of a trigger that was replaced or removed stay in Prefect's database until they are swept;
 //! with us they go at once, so those in the recording are allowed and not asked for.
 
 use super::stage::Stage;
-use super::{ExpectedAction, ExpectedChild, ExpectedFiring, Step, Vector};
+use super::{ExpectedAction, ExpectedBucket, ExpectedChild, ExpectedFiring, Step, Vector};
 use jiff::{SignedDuration, Timestamp};
 use std::fmt::Debug;
 use trackside_core::automation::definition::Automation;
@@ -26,7 +26,7 @@ pub(super) fn step(vector: &Vector, step: &Step, stage: &Stage, firings: &[Firin
     }
     if records(|step| step.expect.buckets.is_some()) {
         let wanted = step.expect.buckets.iter().flatten().filter(|bucket| bucket.automation != UNKNOWN);
-        compare_state("buckets", &stage.buckets(), wanted, &stage.left.buckets, |got, wanted| got == wanted)?;
+        compare_state("buckets", &stage.buckets(), wanted, &stage.left.buckets, same_bucket)?;
     }
     if records(|step| step.expect.child_firings.is_some()) {
         let wanted = step.expect.child_firings.iter().flatten().filter(|child| child.automation != UNKNOWN);
@@ -113,6 +113,14 @@ fn actions(firing: &Firing, automation: &Automation) -> Vec<ExpectedAction> {
         ExpectedAction { kind, index, triggered: firing.at }
     };
     spec.actions.iter().chain(of_state).enumerate().map(action).collect()
+}
+
+fn same_bucket(got: &ExpectedBucket, wanted: &ExpectedBucket) -> bool {
+    let ExpectedBucket { automation, trigger, key, start, end, count, last_event } = wanted;
+    (&got.automation, &got.trigger, &got.key, &got.count, &got.last_event)
+        == (automation, trigger, key, count, last_event)
+        && same_time(got.start, *start)
+        && same_time(got.end, *end)
 }
 
 fn same_child(got: &ExpectedChild, wanted: &ExpectedChild) -> bool {

@@ -97,11 +97,16 @@ impl Stage {
     }
 
     fn deliver(&mut self, event: Event, now: Timestamp) -> Vec<Firing> {
-        let known = |(at, other): &&(Timestamp, Event)| other.id == event.id && now.duration_since(*at) < SEEN_FOR;
-        if self.log[self.remembered..].iter().rev().find(known).is_none() {
+        let known = |(at, other): &(Timestamp, Event)| other.id == event.id && now.duration_since(*at) < SEEN_FOR;
+        let place = self.log[self.remembered..].iter().rposition(known).map(|place| self.remembered + place);
+        let place = place.unwrap_or(self.log.len());
+        // One that came again while it waits, waits as it came then.
+        if place == self.log.len() {
             self.log.push((now, event.clone()));
+        } else {
+            self.log[place].1 = event.clone();
         }
-        self.set.on_event(&event, self.log.len() as u64, now)
+        self.set.on_event(&event, place as u64 + 1, now)
     }
 
     /// Gives every firing back as the event it is, until nothing fires any more.
