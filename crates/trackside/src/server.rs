@@ -93,7 +93,9 @@ impl Server {
         catch_up(&mut decider, &clock).await?;
         apply::start_automations(&store, &config, *decider.decided().borrow(), clock.now()).await?;
         let connections = watch::Sender::new((Arc::new(config.connections.clone()), ruleset.public_url.clone()));
-        let deliverer = Deliverer::new(store.clone(), connections.borrow().0.clone(), ruleset.public_url.clone());
+        let seal_key = Arc::new(seal_key(data, &clock)?);
+        let deliverer = Deliverer::new(store.clone(), connections.borrow().0.clone(), ruleset.public_url.clone())
+            .with_seal_key(seal_key.clone());
 
         let (stop_serving, stop_loops) = (watch::Sender::new(false), watch::Sender::new(false));
         let (configuring, asked) = apply::handle();
@@ -106,7 +108,7 @@ impl Server {
             configured,
             configure,
             session_key,
-            seal_key: Arc::new(seal_key(data, &clock)?),
+            seal_key,
             registry,
             stopping: stop_serving.subscribe(),
         };
