@@ -1,7 +1,7 @@
 //! One connection's channel: how many requests may be in flight, how fast, and whether the far end is well.
 
 use jiff::{SignedDuration, Timestamp};
-use trackside_connect::connection::{ConnectionConfig, DeliveryPolicy};
+use trackside_connect::connection::DeliveryPolicy;
 use trackside_core::delivery::{Breaker, Bucket};
 
 /// Most requests in flight per connection.
@@ -17,15 +17,18 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// A healthy channel. Without a configuration (the connection is gone) everything passes, to be refused at once.
+    /// A healthy channel. Without a policy (there is no such connection) everything passes, to be refused at once.
     #[must_use]
-    pub(super) fn new(config: Option<&ConnectionConfig>, now: Timestamp) -> Self {
-        let policy = config.map(ConnectionConfig::delivery);
-        let bucket = match &policy {
-            Some(policy) => Bucket::new(policy.rate_per_second, f64::from(policy.burst), now),
-            None => Bucket::new(1_000.0, 1_000.0, now),
-        };
-        Self { policy, breaker: Breaker::default(), bucket, in_flight: 0 }
+    pub(super) fn new(policy: Option<DeliveryPolicy>, now: Timestamp) -> Self {
+        Self { policy, breaker: Breaker::default(), bucket: bucket(policy, now), in_flight: 0 }
+    }
+
+    /// Uses another pace from now on, when it is another one: a block was edited, made or deleted.
+    pub(super) fn follow(&mut self, policy: Option<DeliveryPolicy>, now: Timestamp) {
+        if self.policy != policy {
+            self.policy = policy;
+            self.bucket = bucket(policy, now);
+        }
     }
 
     /// How many requests may start now.
@@ -65,17 +68,18 @@ impl Channel {
         self.breaker.failed(now, not_before, jitter)
     }
 
-    pub(super) fn timeout(&self) -> SignedDuration {
-        self.policy.as_ref().map_or(SignedDuration::ZERO, |policy| {
-            SignedDuration::try_from(policy.timeout).unwrap_or(SignedDuration::MAX)
-        })
-    }
-
     /// Whether a row that was tried this often and is this old is given up.
     pub(super) fn gives_up(&self, attempts: u32, created: Timestamp, now: Timestamp) -> bool {
         self.policy.as_ref().is_none_or(|policy| {
             let age = SignedDuration::try_from(policy.give_up_after).unwrap_or(SignedDuration::MAX);
             attempts >= policy.max_attempts || now.duration_since(created) >= age
         })
+    }
+}
+
+fn bucket(policy: Option<DeliveryPolicy>, now: Timestamp) -> Bucket {
+    match policy {
+        Some(policy) => Bucket::new(policy.rate_per_second, f64::from(policy.burst), now),
+        None => Bucket::new(1_000.0, 1_000.0, now),
     }
 }

@@ -1,6 +1,7 @@
 //! The loop around the phases: sends run beside each other, records are committed beside each other.
 
-use super::{Attempted, Claimed, Connections, Deliverer, broken, record, send};
+use super::attempt::broken;
+use super::{Attempted, Claimed, Connections, Deliverer, record, send};
 use crate::clock::{Clock, sleep_until};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;

@@ -1,0 +1,64 @@
+//! What is kept of an attempt: verdict, request and answer without secrets, cut to what people read.
+
+use super::{Attempted, Recording};
+use trackside_connect::far_end::{Answer, Verdict};
+use trackside_store::Store;
+use trackside_store::outbox::{AttemptRecord, AttemptVerdict};
+
+/// Longest text of a request or answer kept per attempt, in bytes.
+const EXCERPT: usize = 4 * 1024;
+
+/// Commits what follows an attempt.
+///
+/// # Errors
+/// When the database fails; the row stays "sending" until its lease ends.
+pub async fn record(store: &Store, recording: Recording) -> trackside_store::Result<()> {
+    store.record_attempt(&recording.delivery, &recording.record, &recording.next, recording.now).await
+}
+
+/// The record of an attempt.
+pub(super) fn of(attempted: &Attempted) -> AttemptRecord {
+    let tried = &attempted.tried;
+    let last = tried.exchanges.last();
+    let (verdict, error, far_ref) = match &tried.verdict {
+        Verdict::Done { far_ref } => (AttemptVerdict::Done, None, far_ref.clone()),
+        Verdict::Retry { why, .. } if tried.in_doubt => (AttemptVerdict::Unknown, Some(why.clone()), None),
+        Verdict::Retry { why, .. } => (AttemptVerdict::Retry, Some(why.clone()), None),
+        Verdict::Refused { why } => (AttemptVerdict::Refused, Some(why.clone()), None),
+        Verdict::Unknown { why, .. } => (AttemptVerdict::Unknown, Some(why.clone()), None),
+    };
+    let (status, answer) = match last.map(|exchange| &exchange.answer) {
+        Some(Answer::Response { status, body, .. }) => (Some(*status), Some(cut(body))),
+        Some(Answer::NotSent { error } | Answer::Withheld { error } | Answer::Lost { error }) => {
+            (None, Some(cut(error)))
+        }
+        None => (None, None),
+    };
+    let took = attempted.ended.duration_since(attempted.began).as_millis();
+    AttemptRecord {
+        at: attempted.began,
+        took_ms: u32::try_from(took).unwrap_or(if took < 0 { 0 } else { u32::MAX }),
+        verdict,
+        in_doubt: tried.in_doubt,
+        status,
+        request: request(attempted),
+        answer,
+        error,
+        far_ref: far_ref.or_else(|| tried.progress.clone()),
+    }
+}
+
+/// The last request, after the notes about the attempt.
+fn request(attempted: &Attempted) -> Option<String> {
+    let tried = &attempted.tried;
+    let mut text: String = tried.notes.iter().map(|note| format!("note: {note}\n")).collect();
+    if let Some(exchange) = tried.exchanges.last() {
+        let shown = exchange.request.shown();
+        text.push_str(&format!("{} {}\n{}", shown.method, shown.url, shown.body));
+    }
+    (!text.is_empty()).then(|| cut(&text))
+}
+
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(EXCERPT)].to_owned()
+}
