@@ -26,9 +26,12 @@ pub(super) struct Index {
 /// Triggers that one name leads to, by labels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bin {
-    labels: Vec<(Field, BTreeMap<Box<str>, Vec<Posting>>)>,
+    labels: Vec<(Field, Values)>,
     rest: Vec<Posting>,
 }
+
+/// Triggers by the value of one label.
+type Values = BTreeMap<Box<str>, Vec<Posting>>;
 
 /// Where a label is looked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,7 +136,7 @@ impl Bin {
         let place = match self.labels.iter().position(|(known, _)| known == field) {
             Some(place) => place,
             None => {
-                self.labels.push((field.clone(), BTreeMap::new()));
+                self.labels.push((field.clone(), Values::new()));
                 self.labels.len() - 1
             }
         };

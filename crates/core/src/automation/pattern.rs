@@ -63,7 +63,7 @@ fn step<'p, 't>(pattern: &'p str, text: &'t str) -> Option<(&'p str, &'t str)> {
         },
         literal => character == literal,
     };
-    fits.then(|| (elements.as_str(), characters.as_str()))
+    fits.then_some((elements.as_str(), characters.as_str()))
 }
 
 /// The text without its first character; `None` when it has none.
