@@ -7,7 +7,8 @@
 //! Invariants: pure; a firing is a function of the inputs so far; state has a bound (buckets expire).
 //! What a firing leads to (effects, incidents) is decided in [`crate::engine`].
 //!
-//! - [`definition`], [`action`]: what an automation is; [`request`]: reading one, with errors as Prefect words them
+//! - [`definition`], [`action`]: what an automation is; [`request`]: reading one, with errors as Prefect words them;
+//!   [`written`]: writing one
 //! - [`pattern`], [`matching`], [`index`]: which triggers an event concerns
 //! - [`set`], [`firing`]: the engine; [`edit`]: how automations change; [`act`], [`emitted`]: what goes out
 //! - [`template`]: the texts in actions
@@ -30,3 +31,4 @@ mod prefect;
 pub mod request;
 pub mod set;
 pub mod view;
+pub mod written;
