@@ -3,6 +3,8 @@
 //! Handlers are thin: parse parameters, ask the store, answer with a type of [`model`]. Errors are [`Problem`]s.
 
 pub(crate) mod audit;
+pub(crate) mod automations;
+pub(crate) mod config;
 pub(crate) mod connections;
 pub(crate) mod deliveries;
 pub(crate) mod docs;
@@ -12,6 +14,7 @@ pub(crate) mod health;
 pub(crate) mod incidents;
 pub(crate) mod model;
 pub(crate) mod overview;
+pub(crate) mod prefect;
 pub(crate) mod runs;
 pub(crate) mod stream;
 pub(crate) mod tokens;

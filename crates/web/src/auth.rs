@@ -41,9 +41,20 @@ impl<S: Sync> FromRequestParts<S> for Who {
     }
 }
 
-/// Middleware: lets callers with `needed` pass and tells the handler who they are.
+/// What a route needs, and how it words a refusal.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    /// The server.
+    pub(crate) state: AppState,
+    /// The least role.
+    pub(crate) needed: Role,
+    /// A refusal to a program, in the words of the protocol that it speaks.
+    pub(crate) words: fn(Problem) -> Response,
+}
+
+/// Middleware: lets callers with the role pass and tells the handler who they are.
 pub(crate) async fn require(
-    State((state, needed)): State<(AppState, Role)>,
+    State(Guard { state, needed, words }): State<Guard>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -64,7 +75,7 @@ pub(crate) async fn require(
         Ok(None) => Problem::unauthenticated("send an API token as `Authorization: Bearer TOKEN`, or sign in"),
         Err(problem) => problem,
     };
-    if is_browser(request.headers()) { crate::page::error(&refused) } else { refused.into_response() }
+    if is_browser(request.headers()) { crate::page::error(&refused) } else { words(refused) }
 }
 
 /// Who calls; `None` when the request says nothing about it.

@@ -8,6 +8,7 @@
 mod api;
 mod assets;
 mod auth;
+mod configure;
 mod door;
 mod metrics;
 mod page;
@@ -17,6 +18,10 @@ mod serve;
 mod session;
 mod state;
 
+pub use configure::{
+    Change, ConfigAct, ConfigAnswer, ConfigChange, ConfigFile, ConfigProblem, ConfigRefusal, ConfigRequest, Configure,
+    FieldChange,
+};
 pub use metrics::Metrics;
 pub use problem::Problem;
 pub use route::{RouteInfo, router, routes};

@@ -2,6 +2,7 @@
 //!
 //! Invariants: a route that is not here does not exist; the role in the table is the role that is enforced (a test
 //! sends every request with every role); doors carry no layer but panic containment, because they are the hot path.
+//! Routes of Prefect's API answer with and without a slash at the end, because its clients use both forms.
 
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -20,6 +21,7 @@ use std::any::Any;
 use std::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use trackside_identity::role::Role;
 
 /// Who may use a route.
@@ -31,6 +33,8 @@ enum Access {
     Door,
     /// Callers with this role.
     Needs(Role),
+    /// Callers with this role, who speak Prefect's API and are refused in its words.
+    Prefect(Role),
 }
 
 /// One route.
@@ -46,12 +50,13 @@ where
     H: Handler<T, AppState>,
     T: 'static,
 {
-    let filter = if method == Method::GET {
-        MethodFilter::GET
-    } else if method == Method::POST {
-        MethodFilter::POST
-    } else {
-        MethodFilter::DELETE
+    let filter = match *method {
+        Method::GET => MethodFilter::GET,
+        Method::POST => MethodFilter::POST,
+        Method::PUT => MethodFilter::PUT,
+        Method::PATCH => MethodFilter::PATCH,
+        Method::DELETE => MethodFilter::DELETE,
+        _ => unreachable!("the table has no route for {method}"),
     };
     Route { method: method.clone(), path, access, handler: on(filter, handler) }
 }
@@ -73,7 +78,7 @@ pub fn routes() -> Vec<RouteInfo> {
     let needs = |access| match access {
         Access::Public => "anybody".to_owned(),
         Access::Door => Role::Ingest.to_string(),
-        Access::Needs(role) => role.to_string(),
+        Access::Needs(role) | Access::Prefect(role) => role.to_string(),
     };
     let info = |route: Route| RouteInfo { needs: needs(route.access), method: route.method, path: route.path };
     table().into_iter().map(info).collect()
@@ -83,6 +88,8 @@ pub fn routes() -> Vec<RouteInfo> {
 fn table() -> Vec<Route> {
     let mut routes = doors();
     routes.extend(api());
+    routes.extend(automations());
+    routes.extend(prefect());
     routes.extend(pages());
     routes
 }
@@ -101,6 +108,7 @@ fn doors() -> Vec<Route> {
         route(&get, "/api/admin/version", Public, prefect::version),
         route(&get, "/api/csrf-token", Public, prefect::csrf_token),
         route(&get, "/api/health", Public, prefect::health),
+        route(&get, "/api/ready", Public, prefect::ready),
         route(&post, "/v2/enqueue", Door, pagerduty::enqueue),
         route(&post, "/v2/change/enqueue", Door, pagerduty::change),
         route(&post, "/services/{a}/{b}/{token}", Door, slack::webhook),
@@ -141,6 +149,8 @@ fn api() -> Vec<Route> {
         route(&get, "/api/v1/tokens", admin, api::tokens::list),
         route(&post, "/api/v1/tokens", admin, api::tokens::create),
         route(&delete, "/api/v1/tokens/{name}", admin, api::tokens::revoke),
+        route(&post, "/api/v1/config/plan", admin, api::config::plan),
+        route(&post, "/api/v1/config/apply", admin, api::config::apply),
         route(&post, "/api/v1/sign-in-links", admin, api::tokens::sign_in_link),
         route(&get, "/api/v1/stream", viewer, api::stream::stream),
         route(&get, "/api/openapi.json", Public, api::docs::openapi),
@@ -148,6 +158,70 @@ fn api() -> Vec<Route> {
         route(&get, "/healthz", Public, api::health::alive),
         route(&get, "/readyz", Public, api::health::ready),
         route(&get, "/version", Public, api::health::version),
+    ]
+}
+
+/// Automations in our own API.
+fn automations() -> Vec<Route> {
+    use Access::Needs;
+    use api::automations::{self as all, backtest, check, explain, history, write};
+    let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
+    let (viewer, operator, admin) = (Needs(Role::Viewer), Needs(Role::Operator), Needs(Role::Admin));
+    vec![
+        route(&get, "/api/v1/automations", viewer, all::list),
+        route(&post, "/api/v1/automations", admin, write::create),
+        route(&post, "/api/v1/automations/check", viewer, check::check),
+        route(&post, "/api/v1/automations/explain", viewer, explain::explain),
+        route(&post, "/api/v1/automations/backtest", viewer, backtest::backtest),
+        route(&get, "/api/v1/automations/{id}", viewer, all::get),
+        route(&put, "/api/v1/automations/{id}", admin, write::replace),
+        route(&delete, "/api/v1/automations/{id}", admin, write::delete),
+        route(&post, "/api/v1/automations/{id}/pause", operator, write::pause),
+        route(&post, "/api/v1/automations/{id}/resume", operator, write::resume),
+        route(&get, "/api/v1/automations/{id}/history", viewer, history::history),
+        route(&get, "/api/v1/automations/{id}/firings", viewer, history::firings),
+    ]
+}
+
+/// Prefect's REST shape, as far as its command line, its blocks and its Terraform provider need it for automations.
+fn prefect() -> Vec<Route> {
+    use Access::Prefect;
+    use api::prefect::{automations, block_documents, block_types};
+    let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
+    let (patch, delete) = (Method::PATCH, Method::DELETE);
+    let (viewer, operator, admin) = (Prefect(Role::Viewer), Prefect(Role::Operator), Prefect(Role::Admin));
+    vec![
+        route(&post, "/api/automations/", admin, automations::create),
+        route(&post, "/api/automations/filter", viewer, automations::filter),
+        route(&post, "/api/automations/count", viewer, automations::count),
+        route(&post, "/api/automations/templates/validate", viewer, automations::validate_template),
+        route(&post, "/api/templates/validate", viewer, automations::validate_template),
+        route(&get, "/api/automations/related-to/{resource}", viewer, automations::related_to),
+        route(&delete, "/api/automations/owned-by/{resource}", admin, automations::delete_owned_by),
+        route(&get, "/api/automations/{id}", viewer, automations::read),
+        route(&put, "/api/automations/{id}", admin, automations::replace),
+        route(&patch, "/api/automations/{id}", operator, automations::switch),
+        route(&delete, "/api/automations/{id}", admin, automations::delete),
+        route(&post, "/api/block_types/", admin, block_types::create),
+        route(&post, "/api/block_types/filter", viewer, block_types::filter),
+        route(&get, "/api/block_types/slug/{slug}", viewer, block_types::read_by_slug),
+        route(&get, "/api/block_types/slug/{slug}/block_documents", viewer, block_documents::of_type),
+        route(&get, "/api/block_types/slug/{slug}/block_documents/name/{name}", viewer, block_documents::named),
+        route(&get, "/api/block_types/{id}", viewer, block_types::read),
+        route(&patch, "/api/block_types/{id}", admin, block_types::update),
+        route(&delete, "/api/block_types/{id}", admin, block_types::delete),
+        route(&post, "/api/block_schemas/", admin, block_types::create_schema),
+        route(&post, "/api/block_schemas/filter", viewer, block_types::filter_schemas),
+        route(&get, "/api/block_schemas/checksum/{checksum}", viewer, block_types::read_schema_by_checksum),
+        route(&get, "/api/block_schemas/{id}", viewer, block_types::read_schema),
+        route(&delete, "/api/block_schemas/{id}", admin, block_types::delete_schema),
+        route(&get, "/api/block_capabilities/", viewer, block_types::capabilities),
+        route(&post, "/api/block_documents/", admin, block_documents::create),
+        route(&post, "/api/block_documents/filter", viewer, block_documents::filter),
+        route(&post, "/api/block_documents/count", viewer, block_documents::count),
+        route(&get, "/api/block_documents/{id}", viewer, block_documents::read),
+        route(&patch, "/api/block_documents/{id}", admin, block_documents::update),
+        route(&delete, "/api/block_documents/{id}", admin, block_documents::delete),
     ]
 }
 
@@ -187,14 +261,30 @@ pub fn router(state: AppState) -> Router {
         match access {
             Access::Door => doors = doors.route(path, handler),
             Access::Public => rest = rest.route(path, handler),
-            Access::Needs(role) => {
-                let guard = from_fn_with_state((state.clone(), role), auth::require);
-                rest = rest.route(path, handler.layer(guard));
+            Access::Needs(needed) => {
+                let guard = auth::Guard { state: state.clone(), needed, words: Problem::into_response };
+                rest = rest.route(path, handler.layer(from_fn_with_state(guard, auth::require)));
+            }
+            Access::Prefect(needed) => {
+                let guard = auth::Guard { state: state.clone(), needed, words: api::prefect::refused };
+                let handler = handler.layer(from_fn_with_state(guard, auth::require));
+                rest = rest.route(path, handler.clone()).route(&other_form(path), handler);
             }
         }
     }
-    let rest = rest.fallback(unknown).layer(from_fn_with_state(state.clone(), surround)).layer(CompressionLayer::new());
+    let rest = rest.fallback(unknown).layer(from_fn_with_state(state.clone(), surround)).layer(compression());
     contained(rest.merge(doors).method_not_allowed_fallback(wrong_method)).with_state(state)
+}
+
+/// Everything is compressed but streams whose parts must leave at once.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let at_once = NotForContentType::const_new(api::automations::backtest::NDJSON);
+    CompressionLayer::new().compress_when(DefaultPredicate::new().and(at_once))
+}
+
+/// The same path with, or without a slash at its end.
+fn other_form(path: &str) -> String {
+    path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned)
 }
 
 /// The outermost layer: a panic in a handler ends its request, not the server.

@@ -3,6 +3,8 @@
 //!
 //! Invariant: nothing here reads a clock or makes a random number by itself.
 
+use crate::api::automations::backtest::AT_ONCE;
+use crate::configure::Configure;
 use crate::door::body::Budget;
 use crate::metrics::Metrics;
 use jiff::Timestamp;
@@ -12,7 +14,8 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use trackside_core::automation::edit::AutomationEdit;
 use trackside_core::caller::Caller;
 use trackside_core::ids::Seq;
 use trackside_core::input::{Command, Input};
@@ -20,6 +23,7 @@ use trackside_core::ruleset::Ruleset;
 use trackside_identity::directory::{Conflict, Directory, Grant, Origin};
 use trackside_identity::link::{Links, Redeemed};
 use trackside_identity::role::{Role, UnknownRole};
+use trackside_identity::seal::SealKey;
 use trackside_identity::session::{SessionKey, Transport};
 use trackside_identity::token::TokenHash;
 use trackside_store::Store;
@@ -48,8 +52,12 @@ pub struct Shell {
     pub random: Random,
     /// Key that browser sessions are signed with; kept beside the database, so that sessions survive a restart.
     pub session_key: SessionKey,
+    /// Key that secrets in block documents are sealed with; kept beside the database.
+    pub seal_key: Arc<SealKey>,
     /// Wakes the loop that sends, after a delivery was put back.
     pub wake_sender: Wake,
+    /// Says what other configuration files would change, and puts them in force.
+    pub configure: Configure,
     /// Position up to which the log is decided and committed.
     pub decided: watch::Receiver<Seq>,
     /// Becomes true when the server stops; long answers (streams, sockets) end then.
@@ -116,13 +124,17 @@ pub struct Inner {
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) session_key: SessionKey,
+    pub(crate) seal_key: Arc<SealKey>,
     pub(crate) wake_sender: Wake,
+    pub(crate) configure: Configure,
     pub(crate) decided: watch::Receiver<Seq>,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) metrics: Metrics,
     pub(crate) version: Version,
     pub(crate) budget: Budget,
+    /// Permits for back-tests.
+    pub(crate) trials: Arc<Semaphore>,
     configured: RwLock<Arc<Configured>>,
     directory: RwLock<Arc<Directory>>,
     links: Mutex<Links>,
@@ -157,6 +169,8 @@ pub(crate) enum Effect {
 pub(crate) struct Commanded {
     /// Its position.
     pub(crate) seq: Seq,
+    /// When it was accepted: the time of its decision.
+    pub(crate) at: Timestamp,
     /// Whether it is in effect.
     pub(crate) effect: Effect,
 }
@@ -172,13 +186,16 @@ impl AppState {
             clock: shell.clock,
             random: shell.random,
             session_key: shell.session_key,
+            seal_key: shell.seal_key,
             wake_sender: shell.wake_sender,
+            configure: shell.configure,
             decided: shell.decided,
             stopping: shell.stopping,
             registry: shell.registry,
             metrics: shell.metrics,
             version: shell.version,
             budget: Budget::new(),
+            trials: Arc::new(Semaphore::new(AT_ONCE)),
             configured: RwLock::new(Arc::new(shell.configured.clone())),
             directory: RwLock::default(),
             links: Mutex::default(),
@@ -198,6 +215,14 @@ impl AppState {
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
         *self.configured.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configured);
         Ok(())
+    }
+
+    /// Whether a configuration could be put in force.
+    ///
+    /// # Errors
+    /// As [`AppState::reconfigure`].
+    pub async fn check(&self, configured: &Configured) -> Result<(), ConfigureError> {
+        self.read_directory(&configured.tokens).await.map(drop)
     }
 
     /// Reads the tokens again, after one was made or revoked.
@@ -280,14 +305,27 @@ impl AppState {
 
     /// Puts a command into the log and waits until it is decided, but not for ever.
     pub(crate) async fn command(&self, caller: Caller, command: Command) -> Result<Commanded, trackside_store::Error> {
-        let input = Input::Command { caller, command };
-        let entry = NewEntry::input(self.now(), &input, self.new_id())?;
+        self.put(&Input::Command { caller, command }).await
+    }
+
+    /// Puts edits of automations into the log, all of them or none, and waits as [`AppState::command`] does.
+    pub(crate) async fn edit(
+        &self,
+        caller: Caller,
+        edits: Vec<AutomationEdit>,
+    ) -> Result<Commanded, trackside_store::Error> {
+        self.put(&Input::Automations { caller, edits }).await
+    }
+
+    async fn put(&self, input: &Input) -> Result<Commanded, trackside_store::Error> {
+        let at = self.now();
+        let entry = NewEntry::input(at, input, self.new_id())?;
         let appended = self.store.append(vec![entry]).await?;
         let seq = appended.first().map_or(0, |appended| appended.seq);
         let mut decided = self.decided.clone();
         let waited = tokio::time::timeout(DECIDED_WITHIN, decided.wait_for(|position| *position >= seq)).await;
         let effect = if matches!(waited, Ok(Ok(_))) { Effect::Decided } else { Effect::Accepted };
-        Ok(Commanded { seq, effect })
+        Ok(Commanded { seq, at, effect })
     }
 }
 

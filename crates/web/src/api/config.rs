@@ -1,9 +1,7 @@
 //! The configuration: what other files would change, and putting them in force. The work is done by the shell.
 
 use crate::auth::Who;
-use crate::configure::{
-    ConfigAct, ConfigAnswer, ConfigFile, ConfigProblem, ConfigRefusal, ConfigRequest,
-};
+use crate::configure::{ConfigAct, ConfigAnswer, ConfigFile, ConfigProblem, ConfigRefusal, ConfigRequest};
 use crate::problem::Problem;
 use crate::state::AppState;
 use axum::Json;
@@ -77,8 +75,7 @@ async fn answer(state: &AppState, who: Who, files: Vec<ConfigFile>, act: ConfigA
 fn invalid(errors: Vec<ConfigProblem>) -> Response {
     let detail = format!("the configuration cannot be used: {} mistakes", errors.len());
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
-    let mut response =
-        (StatusCode::UNPROCESSABLE_ENTITY, Json(ConfigProblemOut { problem, errors })).into_response();
+    let mut response = (StatusCode::UNPROCESSABLE_ENTITY, Json(ConfigProblemOut { problem, errors })).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }

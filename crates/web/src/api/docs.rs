@@ -1,6 +1,9 @@
 //! The OpenAPI description of the API and the doors.
 
-use crate::api::{audit, connections, deliveries, events, explain, health, incidents, overview, runs, stream, tokens};
+use crate::api::automations::{self, backtest, check, explain as why, history, write};
+use crate::api::{
+    audit, config, connections, deliveries, events, explain, health, incidents, overview, runs, stream, tokens,
+};
 use crate::door::{alertmanager, native, openlineage, pagerduty, ping, prefect, slack};
 use axum::Json;
 use std::sync::LazyLock;
@@ -20,7 +23,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
         incidents::list, incidents::get, incidents::acknowledge, incidents::resolve, incidents::note,
         deliveries::list, deliveries::get, deliveries::retry,
         connections::list, connections::test, audit::list,
+        automations::list, automations::get, write::create, write::replace, write::delete, write::pause, write::resume,
+        history::history, history::firings, check::check, why::explain, backtest::backtest,
         tokens::list, tokens::create, tokens::revoke, tokens::sign_in_link,
+        config::plan, config::apply,
         stream::stream, health::alive, health::ready, health::version, health::metrics,
     ),
     tags(
@@ -31,6 +37,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
         (name = "incidents", description = "What people acknowledge."),
         (name = "deliveries", description = "Messages to the outside, and their attempts."),
         (name = "connections", description = "Outside systems."),
+        (name = "automations", description = "Rules that people write about events: what they are, did, and would do."),
         (name = "audit", description = "Who did what and why."),
         (name = "tokens", description = "API tokens and sign-in links. Needs the role `admin`."),
         (name = "server", description = "The server itself."),

@@ -2,11 +2,13 @@
 //!
 //! Pure. These types are the published contract; the core may change its own without breaking a client.
 
+mod automation;
 mod delivery;
 mod event;
 mod incident;
 mod run;
 
+pub(crate) use automation::{AutomationDetailOut, AutomationOut, DAYS, EditOut, FiredOut, FiringOut, LineOut};
 pub(crate) use delivery::{DeliveryDetailOut, DeliveryOut};
 pub(crate) use event::{AuditOut, EventOut, ExplanationOut};
 pub(crate) use incident::{IncidentDetailOut, IncidentOut};

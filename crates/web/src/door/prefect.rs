@@ -51,6 +51,14 @@ pub(crate) async fn health() -> Json<bool> {
     Json(true)
 }
 
+/// `GET /api/ready`: what its orchestration asks, in its words.
+pub(crate) async fn ready(state: State<AppState>) -> Response {
+    match crate::api::health::ready(state).await {
+        Ok(_) => Json(value!({"message": "OK"})).into_response(),
+        Err(problem) => (problem.status, Json(value!({"message": problem.detail}))).into_response(),
+    }
+}
+
 /// A refusal as Prefect's server words it.
 pub(crate) fn words(refusal: &Refusal) -> Response {
     let place: Vec<&str> =

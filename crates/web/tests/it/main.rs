@@ -3,10 +3,13 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic as tests may")]
 
 mod access;
+mod automations;
+mod config;
 mod doors;
 mod hostile;
 mod pages;
 mod people;
+mod prefect_api;
 mod prefect_socket;
 mod serving;
 mod world;

@@ -22,11 +22,15 @@ use trackside_core::ruleset::Ruleset;
 use trackside_core::state::State;
 use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::role::Role;
+use trackside_identity::seal::SealKey;
 use trackside_identity::session::SessionKey;
 use trackside_identity::token::TokenHash;
 use trackside_store::Store;
 use trackside_store::log::NewEntry;
-use trackside_web::{AppState, Configured, ConnectionInfo, Metrics, Sends, Shell, Version};
+use trackside_web::{
+    AppState, Change, ConfigAct, ConfigAnswer, ConfigChange, ConfigProblem, ConfigRefusal, ConfigRequest, Configured,
+    ConnectionInfo, FieldChange, Metrics, Sends, Shell, Version,
+};
 
 /// Workspace of the world.
 const WORKSPACE: &str = "default";
@@ -95,7 +99,9 @@ impl World {
             clock: Arc::new(move || *clock.lock().expect("not poisoned")),
             random: Arc::new(move || random(count.fetch_add(1, Ordering::Relaxed))),
             session_key: SessionKey::new([7; 32]),
+            seal_key: Arc::new(SealKey::new([8; 32])),
             wake_sender: Arc::new(|| {}),
+            configure: Arc::new(|request| Box::pin(std::future::ready(configure(&request)))),
             decided: decided.subscribe(),
             stopping: stopping.subscribe(),
             registry: Arc::new(registry),
@@ -224,6 +230,41 @@ impl World {
 }
 
 /// "Random" bytes that differ each time and repeat in every run.
+/// A shell that answers by what stands in the first file.
+fn configure(request: &ConfigRequest) -> Result<ConfigAnswer, ConfigRefusal> {
+    let file = request.files.first().ok_or_else(|| ConfigRefusal::Failed("no files".to_owned()))?;
+    let problem = ConfigProblem {
+        file: file.name.clone(),
+        line: 3,
+        column: 5,
+        path: "teams.x".to_owned(),
+        problem: "no".to_owned(),
+        suggestion: None,
+    };
+    match file.text.as_str() {
+        "invalid" => Err(ConfigRefusal::Invalid(vec![problem])),
+        "conflict" => Err(ConfigRefusal::Conflict("somebody was faster".to_owned())),
+        "failed" => Err(ConfigRefusal::Failed("not now".to_owned())),
+        text => Ok(ConfigAnswer {
+            in_force: format!("{} {}", request.caller.subject, matches!(request.act, ConfigAct::Plan)),
+            changes: vec![ConfigChange {
+                section: "teams".to_owned(),
+                name: text.to_owned(),
+                change: Change::Changed,
+                fields: vec![FieldChange {
+                    path: "aliases[0]".to_owned(),
+                    before: None,
+                    after: Some(serde_json::json!("x")),
+                }],
+                needs_restart: false,
+            }],
+            warnings: vec![problem],
+            errors: Vec::new(),
+            applied: request.act == ConfigAct::Apply { expected: Some("then".to_owned()) },
+        }),
+    }
+}
+
 fn random(count: u64) -> [u8; 32] {
     let (high, low) = (derive("random", &[&count.to_string()]), derive("more", &[&count.to_string()]));
     let mut bytes = [0; 32];
