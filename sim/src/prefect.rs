@@ -85,17 +85,17 @@ impl Prefect {
 
     fn write(&self, method: &Method, path: &str, asked: &Asked<'_>, body: &Value) -> Option<Reply> {
         let mut objects = self.lock();
-        let parts: Vec<&str> = path.split('/').collect();
-        let (target, action) = (parts.get(..2)?.join("/"), parts.get(2).copied().unwrap_or_default());
+        let parts: Vec<String> = path.split('/').map(decoded).collect();
+        let (target, action) = (parts.get(..2)?.join("/"), parts.get(2).map(String::as_str).unwrap_or_default());
         if !objects.all.contains_key(&target) {
             return Some(not_found());
         }
         let mut identity = format!("{method} {path} {}", String::from_utf8_lossy(asked.body));
-        let reply = match (method, parts[0], action) {
+        let reply = match (method, parts[0].as_str(), action) {
             (&Method::POST, "deployments", "create_flow_run") => {
                 let key = body["idempotency_key"].as_str().unwrap_or_default();
                 identity = format!("run {key}");
-                objects.create_run(parts[1], key, body)
+                objects.create_run(&parts[1], key, body)
             }
             (&Method::POST, "deployments", "pause_deployment") => objects.set(&target, "paused", json!(true), 200),
             (&Method::POST, "deployments", "resume_deployment") => objects.set(&target, "paused", json!(false), 200),
@@ -117,7 +117,7 @@ impl Prefect {
         };
         drop(objects);
         let action = if action.is_empty() { method.as_str() } else { action };
-        self.note(action, parts[1], identity, asked.body);
+        self.note(action, &parts[1], identity, asked.body);
         Some(reply)
     }
 
@@ -225,17 +225,16 @@ impl App for Prefect {
             return Reply::json(401, &json!({"exception_message": "Unauthorized"}));
         }
         let Some(path) = asked.path.strip_prefix("/api/") else { return not_found() };
-        let path = decoded(path);
         let body: Value = serde_json::from_slice(asked.body).unwrap_or_default();
         if asked.method == Method::POST
-            && let Some(reply) = self.filter(&path, &body)
+            && let Some(reply) = self.filter(path, &body)
         {
             return reply;
         }
         if asked.method == Method::GET {
-            return self.read(&path);
+            return self.read(path);
         }
-        self.write(asked.method, &path, asked, &body).unwrap_or_else(not_found)
+        self.write(asked.method, path, asked, &body).unwrap_or_else(not_found)
     }
 
     fn failure(&self, status: u16, _: Option<u32>) -> Reply {
@@ -266,9 +265,9 @@ fn titled(kind: &str) -> String {
 }
 
 /// `%20` is a blank.
-fn decoded(path: &str) -> String {
-    let pairs = format!("p={}", path.replace('+', "%2B"));
-    url::form_urlencoded::parse(pairs.as_bytes()).next().map(|(_, path)| path.into_owned()).unwrap_or_default()
+fn decoded(segment: &str) -> String {
+    let pairs = format!("p={}", segment.replace('+', "%2B"));
+    url::form_urlencoded::parse(pairs.as_bytes()).next().map(|(_, text)| text.into_owned()).unwrap_or_default()
 }
 
 /// An id for an object, the same for the same words.
