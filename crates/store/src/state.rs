@@ -241,6 +241,8 @@ impl Store {
             loaded.incidents.extend(answers.next(|mut row| row.json())?);
         }
         self.load_families(found.into_values().collect(), &mut loaded).await?;
+        let positions: Vec<Seq> = needed.events.iter().copied().collect();
+        loaded.events = self.events_at(&positions).await?.into_iter().map(|found| (found.seq, found.event)).collect();
         Ok(loaded)
     }
 

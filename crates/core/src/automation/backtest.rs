@@ -9,6 +9,7 @@
 use super::action::ActionSpec;
 use super::definition::{Automation, AutomationId, Origin, Semantics, Trigger};
 use super::edit::AutomationEdit;
+use super::explain::{self, Explanation};
 use super::firing::{Firing, FiringState};
 use super::set::Automations;
 use crate::caller::Caller;
@@ -157,9 +158,33 @@ impl Backtest {
         (firings, self.summary)
     }
 
-    /// The live state of the automation so far, for `explain`.
+    /// What one more event does to the automation, and why. Only state that it changed is told.
     #[must_use]
-    pub fn set(&self) -> &Automations {
+    pub fn explain(mut self, automation: &Automation, seq: Seq, at: Timestamp, event: Event) -> Explanation {
+        let triggers = explain::triggers(automation, &event);
+        let mut due = Vec::new();
+        if let By::Triggers(set) = &mut self.by {
+            due_before(set, at, &mut due);
+        }
+        let mut before = explain::state(self.set(), self.automation);
+        let firings = self.events(vec![(seq, at, event)]);
+        let mut after = explain::state(self.set(), self.automation);
+        let (was, is): (BTreeSet<_>, BTreeSet<_>) = (before.iter().cloned().collect(), after.iter().cloned().collect());
+        before.retain(|piece| !is.contains(piece));
+        after.retain(|piece| !was.contains(piece));
+        Explanation {
+            automation: automation.spec.name.clone(),
+            semantics: automation.semantics,
+            verdict: explain::verdict(automation, &triggers, &firings),
+            triggers,
+            before,
+            after,
+            next_due: self.set().next_due(),
+            firings,
+        }
+    }
+
+    fn set(&self) -> &Automations {
         match &self.by {
             By::Triggers(set) => set,
             By::Engine { state, .. } => state.automations(),
@@ -186,7 +211,8 @@ impl Backtest {
 #[must_use]
 pub fn wanted(automation: &Automation) -> Wanted {
     // Under Prefect's semantics every event moves the clock that holds missing-event checks back.
-    let every = needs_engine(automation) || (automation.semantics == Semantics::Prefect && watches_absence(&automation.spec.trigger));
+    let every = needs_engine(automation)
+        || (automation.semantics == Semantics::Prefect && watches_absence(&automation.spec.trigger));
     if every {
         return Wanted::All;
     }

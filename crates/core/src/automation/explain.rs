@@ -3,13 +3,24 @@
 //! Invariants: asks the same functions that decide ([`super::matching`]), so that it cannot say otherwise; pure. What
 //! state there was is found by running the automation over the events before (see [`super::backtest`]).
 
-use super::definition::{Automation, EventTrigger, Patterns, ResourceSpec, Semantics, Trigger};
+use super::definition::{
+    Automation, AutomationId, CompoundTrigger, EventTrigger, Patterns, ResourceSpec, Semantics, SequenceTrigger,
+    Trigger,
+};
 use super::firing::Firing;
 use super::matching;
+use super::set::Automations;
 use crate::event::{Event, Labels, RESOURCE_ID, RESOURCE_ROLE};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// Events are taken this late.
+const LATE: SignedDuration = SignedDuration::from_hours(1);
+/// How far back is looked where nothing bounds it.
+const UNBOUNDED: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Farthest look back.
+const LONGEST: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Why an automation did what it did with one event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +93,37 @@ pub fn triggers(automation: &Automation, event: &Event) -> Vec<TriggerExplanatio
     all
 }
 
+/// How far before an event the log must be replayed, so that the state that the event met is there.
+#[must_use]
+pub fn lookback(trigger: &Trigger) -> SignedDuration {
+    let own = match trigger {
+        Trigger::Event(event) => event.within.saturating_mul(2).saturating_add(LATE),
+        Trigger::Compound(CompoundTrigger { within, .. }) | Trigger::Sequence(SequenceTrigger { within, .. }) => {
+            within.unwrap_or(UNBOUNDED)
+        }
+        Trigger::Metric(metric) => metric.metric.range.saturating_add(metric.metric.firing_for),
+        Trigger::Consecutive(_) => UNBOUNDED,
+    };
+    let below = trigger.children().iter().map(lookback).max().unwrap_or(SignedDuration::ZERO);
+    own.saturating_add(below).min(LONGEST)
+}
+
+/// The live state of an automation in a set, one piece a line.
+#[must_use]
+pub fn state(set: &Automations, automation: AutomationId) -> Vec<StateView> {
+    let buckets = set.buckets(automation).into_iter().map(|bucket| StateView {
+        trigger: bucket.trigger,
+        key: bucket.key,
+        holds: format!("{} counted from {} to {}", bucket.count, bucket.start, bucket.end),
+    });
+    let waiting = set.child_firings(automation).into_iter().map(|waiting| StateView {
+        trigger: waiting.parent,
+        key: waiting.firing.labels.values().cloned().collect(),
+        holds: format!("trigger {} fired at {}: {}", waiting.child, waiting.firing.at, waiting.firing.because),
+    });
+    buckets.chain(waiting).collect()
+}
+
 /// One line for people: the first reason why nothing happened, or what happened.
 #[must_use]
 pub fn verdict(automation: &Automation, triggers: &[TriggerExplanation], firings: &[Firing]) -> String {
@@ -122,7 +164,13 @@ fn explain_one(trigger: &Trigger, path: String, event: &Event) -> TriggerExplana
         Trigger::Event(trigger) => {
             let labels = trigger.for_each.iter().cloned().zip(matching::bucketing_key(trigger, event)).collect();
             let clauses = clauses(trigger, event);
-            TriggerExplanation { trigger: path.clone(), kind: kind.clone(), role: role(trigger, event), clauses, labels }
+            TriggerExplanation {
+                trigger: path.clone(),
+                kind: kind.clone(),
+                role: role(trigger, event),
+                clauses,
+                labels,
+            }
         }
         Trigger::Compound(compound) => {
             let count = compound.require.count(compound.triggers.len());
@@ -157,7 +205,9 @@ fn clauses(trigger: &EventTrigger, event: &Event) -> Vec<Clause> {
                 && (matching::expects(trigger, &event.event) || matching::starts(trigger, &event.event)),
         });
     }
-    clauses.extend(trigger.matches.iter().map(|(label, patterns)| label_clause("match", label, patterns, &event.resource)));
+    clauses.extend(
+        trigger.matches.iter().map(|(label, patterns)| label_clause("match", label, patterns, &event.resource)),
+    );
     for (index, spec) in trigger.match_related.specs().iter().enumerate().filter(|(_, spec)| !spec.is_empty()) {
         clauses.push(related_clause(index, spec, event));
     }
@@ -206,8 +256,6 @@ fn related_clause(index: usize, spec: &ResourceSpec, event: &Event) -> Clause {
 fn wanted(patterns: &Patterns) -> String {
     match patterns.alternatives() {
         [] => "nothing (an empty list matches nothing)".to_owned(),
-        alternatives => {
-            alternatives.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(" or ")
-        }
+        alternatives => alternatives.iter().map(|pattern| format!("`{pattern}`")).collect::<Vec<_>>().join(" or "),
     }
 }

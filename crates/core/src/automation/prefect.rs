@@ -154,6 +154,15 @@ impl Watch {
         }
     }
 
+    /// The events that firings due at `until` or before will name.
+    pub(super) fn due_events(&self, until: Timestamp, events: &mut Vec<EventRef>) {
+        for planted in &self.leaves {
+            let buckets = &planted.leaf.buckets;
+            let ended = buckets.ended(until.as_microsecond());
+            events.extend(ended.iter().filter_map(|key| buckets.get(key)?.last));
+        }
+    }
+
     /// When the automation must be looked at again.
     pub(super) fn dues(&self, automation: &Automation) -> Dues {
         let mut dues = Dues::default();

@@ -146,15 +146,20 @@ impl Automations {
         self.entries.values().map(|entry| &entry.automation)
     }
 
-    /// Makes an automation or replaces the one with its id. Its state begins afresh, even if its trigger is the same:
-    /// as in Prefect, where a replaced trigger is another one.
+    /// Makes an automation or replaces the one with its id. Under Trackside's semantics state is kept when the trigger is
+    /// the same; under Prefect's it begins afresh, as there a replaced trigger is another one.
     pub fn put(&mut self, automation: Automation, now: Timestamp) {
-        if let Some(mut old) = self.leave(automation.id) {
-            old.clear();
-            old.take_cells(&mut self.replaced);
-        }
         let id = automation.id;
-        self.enter(Entry::new(automation, now));
+        let entry = match self.leave(id) {
+            Some(old) if old.keeps_state_for(&automation) => old.becomes(automation, now),
+            Some(mut old) => {
+                old.clear();
+                old.take_cells(&mut self.replaced);
+                Entry::new(automation, now)
+            }
+            None => Entry::new(automation, now),
+        };
+        self.enter(entry);
         self.changed.insert(id);
         self.look_at_once(now);
     }

@@ -67,6 +67,11 @@ impl State {
     #[must_use]
     pub fn needed(&self, entries: &[Entry]) -> Needed {
         let mut needed = Needed::default();
+        if let Some(until) = entries.iter().map(|entry| entry.at).max() {
+            let due = self.automations.next_due().is_some_and(|due| due <= until);
+            let events = if due { self.automations.due_events(until) } else { BTreeSet::new() };
+            needed.events = events.into_iter().filter(|seq| !self.events.contains_key(seq)).collect();
+        }
         for entry in entries {
             match &entry.input {
                 Input::Event(event) => {

@@ -1,16 +1,19 @@
 //! What one trigger has in memory, per key: found by key and by when something must be done about it.
 //!
-//! Invariants: at most `limit` keys, the one that has been still for longest goes first; the appointments always agree
-//! with the states; what changed since the last commit is known. A key that may be forgotten is forgotten on a whole
-//! hour, so that clearing up costs at most one tick of the clock an hour; until then it counts as forgotten already.
+//! Invariants: at most `limit` keys, the one that has been still for longest goes first; the agenda always agrees with
+//! the states; what changed since the last commit is known. A key that may be forgotten is forgotten on a whole hour, so
+//! that clearing up costs at most one tick of the clock an hour; until then it counts as forgotten already.
+//! There may be 100,000 keys, so each has its text once, and what is on the agenda only has a hash of it.
 
-use super::signal::Place;
+use super::signal::{Held, Place};
 use super::time::{Instant, Span};
 use crate::automation::edit::Cell;
+use crate::automation::firing::EventRef;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
 
 /// Most keys of one automation, over all its triggers.
 pub const KEYS_PER_AUTOMATION: usize = 100_000;
@@ -22,7 +25,49 @@ const DROPPED_AT_ONCE: usize = 64;
 const SWEEP: Span = Span::minutes(60);
 
 /// The values of the labels that tell keys apart, as a JSON list.
-pub(super) type Key = Arc<str>;
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    /// First, because it orders the states: the agenda finds them by it. It is never stored.
+    hash: u64,
+    text: Box<str>,
+}
+
+impl Key {
+    /// The key of these values.
+    pub(super) fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
+        Self::from_text(&serde_json::Value::from(values.collect::<Vec<_>>()).to_string())
+    }
+
+    pub(super) fn from_text(text: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(text.as_bytes());
+        Self { hash: hasher.finish(), text: text.into() }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The values.
+    pub(super) fn values(&self) -> Vec<String> {
+        // The key is our own text; of a stored one that is broken nothing can be said.
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// Names with the values.
+    pub(super) fn labels(&self, names: &[String]) -> BTreeMap<String, String> {
+        if names.is_empty() {
+            return BTreeMap::new();
+        }
+        names.iter().cloned().zip(self.values()).collect()
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 /// What a trigger remembers of one key. `Rule` is what the trigger says.
 pub(super) trait KeyState: Serialize + DeserializeOwned {
@@ -36,27 +81,58 @@ pub(super) trait KeyState: Serialize + DeserializeOwned {
     fn touched(&self, rule: &Self::Rule) -> Instant;
     /// Whether there is nothing to remember.
     fn is_blank(&self) -> bool;
+    /// The event that a firing names when what is due is decided.
+    fn due_event(&self) -> Option<Held> {
+        None
+    }
 }
 
 /// The states of all keys of one trigger.
 #[derive(Clone, Debug)]
 pub(super) struct Keyed<S> {
     states: BTreeMap<Key, S>,
-    appointments: BTreeSet<(Instant, Key)>,
-    changed: BTreeSet<Key>,
+    agenda: Agenda,
+    changed: BTreeSet<Box<str>>,
     limit: usize,
+}
+
+/// When something must be done about which keys.
+#[derive(Clone, Debug, Default)]
+struct Agenda {
+    /// Hashes of the keys that are due then.
+    dues: BTreeSet<(Instant, u64)>,
+    /// How many keys may be forgotten by then; whole hours.
+    sweeps: BTreeMap<Instant, usize>,
+}
+
+/// What the agenda has of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Appointment {
+    Due(Instant),
+    Sweep(Instant),
+    None,
+}
+
+impl Appointment {
+    fn of<S: KeyState>(state: &S, rule: &S::Rule) -> Self {
+        match (state.due(rule), state.expires(rule)) {
+            (Some(due), _) => Self::Due(due),
+            (None, Some(over)) => Self::Sweep(over.round_up(SWEEP)),
+            (None, None) => Self::None,
+        }
+    }
 }
 
 impl<S: KeyState> Keyed<S> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { states: BTreeMap::new(), appointments: BTreeSet::new(), changed: BTreeSet::new(), limit: limit.max(1) }
+        Self { states: BTreeMap::new(), agenda: Agenda::default(), changed: BTreeSet::new(), limit: limit.max(1) }
     }
 
     /// Changes the state of a key; one that is not there, or may be forgotten, begins as `fresh`.
     pub(super) fn change<R>(
         &mut self,
         rule: &S::Rule,
-        key: &str,
+        key: &Key,
         now: Instant,
         fresh: impl FnOnce() -> S,
         change: impl FnOnce(&mut S) -> R,
@@ -65,19 +141,19 @@ impl<S: KeyState> Keyed<S> {
         let was_known = known.is_some();
         let (key, before, mut state) = match known {
             Some((key, state)) => {
-                let before = appointment(&state, rule);
+                let before = Appointment::of(&state, rule);
                 (key, before, if is_over(&state, rule, now) { fresh() } else { state })
             }
             None => {
                 self.make_room(rule);
-                (Arc::from(key), None, fresh())
+                (key.clone(), Appointment::None, fresh())
             }
         };
         let result = change(&mut state);
         let blank = state.is_blank();
-        self.arrange(&key, before, if blank { None } else { appointment(&state, rule) });
+        self.arrange(rule, &key, before, if blank { Appointment::None } else { Appointment::of(&state, rule) });
         if was_known || !blank {
-            self.changed.insert(Arc::clone(&key));
+            self.changed.insert(key.text.clone());
         }
         if !blank {
             self.states.insert(key, state);
@@ -85,39 +161,54 @@ impl<S: KeyState> Keyed<S> {
         result
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&S> {
+    pub(super) fn get(&self, key: &Key) -> Option<&S> {
         self.states.get(key)
     }
 
+    /// All keys, in no order that means anything.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &S)> {
         self.states.iter()
     }
 
     /// When something must be done next.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.appointments.first().map(|(at, _)| *at)
+        let due = self.agenda.dues.first().map(|(due, _)| *due);
+        let sweep = self.agenda.sweeps.first_key_value().map(|(sweep, _)| *sweep);
+        due.into_iter().chain(sweep).min()
     }
 
-    /// The keys about which something must be done at `now`, in order. Those that may be forgotten are.
+    /// The events that what is due at `until` or before will name.
+    pub(super) fn due_events(&self, until: Instant) -> impl Iterator<Item = EventRef> {
+        let up = self.agenda.dues.iter().take_while(move |(due, _)| *due <= until);
+        let states = up.flat_map(|(_, hash)| self.of_hash(*hash));
+        states.filter_map(|(_, state)| state.due_event()).map(EventRef::from)
+    }
+
+    /// The keys about which something must be done at `now`, by when, then by their text. Those that may be forgotten
+    /// are.
     pub(super) fn due(&mut self, rule: &S::Rule, now: Instant) -> Vec<Key> {
-        let up: Vec<Key> =
-            self.appointments.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| Arc::clone(key)).collect();
-        let (due, over): (Vec<Key>, Vec<Key>) =
-            up.into_iter().partition(|key| self.states.get(key).is_some_and(|state| state.due(rule).is_some()));
-        for key in over {
-            self.remove(rule, &key);
+        if self.agenda.sweeps.first_key_value().is_some_and(|(sweep, _)| *sweep <= now) {
+            let over = self.states.iter().filter(|(_, state)| is_over(*state, rule, now));
+            for key in over.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+                self.remove(rule, &key);
+            }
         }
-        due
+        let up = self.agenda.dues.iter().take_while(|(due, _)| *due <= now);
+        let keys = up.flat_map(|(due, hash)| self.of_hash(*hash).map(move |entry| (*due, entry)));
+        let mut due: Vec<(Instant, &Key)> =
+            keys.filter(|(due, (_, state))| state.due(rule) == Some(*due)).map(|(due, (key, _))| (due, key)).collect();
+        due.sort_unstable_by(|one, other| (one.0, &one.1.text).cmp(&(other.0, &other.1.text)));
+        due.into_iter().map(|(_, key)| key.clone()).collect()
     }
 
     /// Changes the states of all keys.
     pub(super) fn change_all(&mut self, rule: &S::Rule, mut change: impl FnMut(&mut S)) {
-        self.appointments.clear();
+        self.agenda = Agenda::default();
         for (key, mut state) in std::mem::take(&mut self.states) {
             change(&mut state);
-            self.changed.insert(Arc::clone(&key));
+            self.changed.insert(key.text.clone());
             if !state.is_blank() {
-                self.arrange(&key, None, appointment(&state, rule));
+                self.arrange(rule, &key, Appointment::None, Appointment::of(&state, rule));
                 self.states.insert(key, state);
             }
         }
@@ -125,16 +216,17 @@ impl<S: KeyState> Keyed<S> {
 
     /// Removes all keys.
     pub(super) fn clear(&mut self) {
-        self.appointments.clear();
-        self.changed.extend(std::mem::take(&mut self.states).into_keys());
+        self.agenda = Agenda::default();
+        self.changed.extend(std::mem::take(&mut self.states).into_keys().map(|key| key.text));
     }
 
     /// What changed since the last call, as cells whose key is the trigger's path and the key.
     pub(super) fn take_cells(&mut self, place: &Place, cells: &mut Vec<Cell>) {
-        for key in std::mem::take(&mut self.changed) {
+        for text in std::mem::take(&mut self.changed) {
             // Numbers, texts and lists of them: there is nothing that JSON could refuse.
-            let body = self.states.get(&key).and_then(|state| serde_json::to_string(state).ok());
-            cells.push(Cell { automation: Some(place.automation), key: format!("{}{key}", place.path), body });
+            let state = self.states.get(&Key::from_text(&text));
+            let body = state.and_then(|state| serde_json::to_string(state).ok());
+            cells.push(Cell { automation: Some(place.automation), key: format!("{}{text}", place.path), body });
         }
     }
 
@@ -142,29 +234,51 @@ impl<S: KeyState> Keyed<S> {
     /// begins anew.
     pub(super) fn restore(&mut self, rule: &S::Rule, key: &str, body: &str) {
         let Ok(state) = serde_json::from_str::<S>(body) else { return };
-        self.remove(rule, key);
-        let key: Key = Arc::from(key);
-        self.arrange(&key, None, appointment(&state, rule));
-        self.changed.remove(&key);
+        let key = Key::from_text(key);
+        self.remove(rule, &key);
+        self.arrange(rule, &key, Appointment::None, Appointment::of(&state, rule));
+        self.changed.remove(&key.text);
         self.states.insert(key, state);
     }
 
-    fn remove(&mut self, rule: &S::Rule, key: &str) {
+    fn remove(&mut self, rule: &S::Rule, key: &Key) {
         if let Some((key, state)) = self.states.remove_entry(key) {
-            self.arrange(&key, appointment(&state, rule), None);
-            self.changed.insert(key);
+            self.arrange(rule, &key, Appointment::of(&state, rule), Appointment::None);
+            self.changed.insert(key.text);
         }
     }
 
-    fn arrange(&mut self, key: &Key, before: Option<Instant>, after: Option<Instant>) {
+    /// The keys with this hash: one, unless two happen to have the same.
+    fn of_hash(&self, hash: u64) -> impl Iterator<Item = (&Key, &S)> {
+        let first = Key { hash, text: Box::default() };
+        self.states.range(first..).take_while(move |(key, _)| key.hash == hash)
+    }
+
+    /// Changes the appointment of a key whose state is out of the map.
+    fn arrange(&mut self, rule: &S::Rule, key: &Key, before: Appointment, after: Appointment) {
         if before == after {
             return;
         }
-        if let Some(before) = before {
-            self.appointments.remove(&(before, Arc::clone(key)));
+        match before {
+            Appointment::Due(due) => {
+                if !self.of_hash(key.hash).any(|(_, other)| other.due(rule) == Some(due)) {
+                    self.agenda.dues.remove(&(due, key.hash));
+                }
+            }
+            Appointment::Sweep(sweep) => {
+                if let Some(keys) = self.agenda.sweeps.get_mut(&sweep) {
+                    *keys -= 1;
+                    if *keys == 0 {
+                        self.agenda.sweeps.remove(&sweep);
+                    }
+                }
+            }
+            Appointment::None => {}
         }
-        if let Some(after) = after {
-            self.appointments.insert((after, Arc::clone(key)));
+        match after {
+            Appointment::Due(due) => drop(self.agenda.dues.insert((due, key.hash))),
+            Appointment::Sweep(sweep) => *self.agenda.sweeps.entry(sweep).or_default() += 1,
+            Appointment::None => {}
         }
     }
 
@@ -172,41 +286,110 @@ impl<S: KeyState> Keyed<S> {
         if self.states.len() < self.limit {
             return;
         }
-        let mut stillest: Vec<(Instant, Key)> =
-            self.states.iter().map(|(key, state)| (state.touched(rule), Arc::clone(key))).collect();
-        stillest.sort();
-        for (_, key) in stillest.into_iter().take((self.limit / DROPPED_AT_ONCE).max(1)) {
+        let mut stillest: Vec<(Instant, &Key)> =
+            self.states.iter().map(|(key, state)| (state.touched(rule), key)).collect();
+        let dropped = (self.limit / DROPPED_AT_ONCE).max(1);
+        stillest.select_nth_unstable_by(dropped - 1, |one, other| (one.0, &one.1.text).cmp(&(other.0, &other.1.text)));
+        let stillest: Vec<Key> = stillest[..dropped].iter().map(|(_, key)| (*key).clone()).collect();
+        for key in stillest {
             self.remove(rule, &key);
         }
     }
 }
 
-fn appointment<S: KeyState>(state: &S, rule: &S::Rule) -> Option<Instant> {
-    state.due(rule).or_else(|| state.expires(rule).map(|over| over.round_up(SWEEP)))
-}
-
+/// Whether it may be forgotten, and so counts as forgotten.
 fn is_over<S: KeyState>(state: &S, rule: &S::Rule, now: Instant) -> bool {
     state.due(rule).is_none() && state.expires(rule).is_some_and(|over| over <= now)
 }
 
-/// How many keys one trigger of an automation with so many triggers may have, when each key keeps so many times.
+/// How many keys one of so many triggers of an automation may have, when each key keeps so many times.
 pub(super) fn key_limit(triggers: usize, times: usize) -> usize {
     let keys = KEYS_PER_AUTOMATION.min(TIMES_PER_AUTOMATION / times.max(1));
     (keys / triggers.max(1)).max(1)
 }
 
-/// A key out of values.
-pub(super) fn key_of<'a>(values: impl Iterator<Item = &'a str>) -> String {
-    serde_json::Value::from(values.collect::<Vec<_>>()).to_string()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
 
-/// The values in a key.
-pub(super) fn values_of(key: &str) -> Vec<String> {
-    // The key is our own text; of a stored one that is broken nothing can be said.
-    serde_json::from_str(key).unwrap_or_default()
-}
+    /// A state that is due, or may be forgotten, at a second.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Toy {
+        Due(i64),
+        Idle(i64),
+        Blank,
+    }
 
-/// Names with the values of a key.
-pub(super) fn labels_of(names: &[String], key: &str) -> BTreeMap<String, String> {
-    names.iter().cloned().zip(values_of(key)).collect()
+    fn at(second: i64) -> Instant {
+        Instant::EPOCH.at_offset(second * 1_000_000)
+    }
+
+    impl KeyState for Toy {
+        type Rule = ();
+
+        fn due(&self, (): &()) -> Option<Instant> {
+            if let Self::Due(second) = self { Some(at(*second)) } else { None }
+        }
+
+        fn expires(&self, (): &()) -> Option<Instant> {
+            if let Self::Idle(second) = self { Some(at(*second)) } else { None }
+        }
+
+        fn touched(&self, (): &()) -> Instant {
+            match self {
+                Self::Due(second) | Self::Idle(second) => at(*second),
+                Self::Blank => Instant::FIRST,
+            }
+        }
+
+        fn is_blank(&self) -> bool {
+            *self == Self::Blank
+        }
+    }
+
+    fn set(keyed: &mut Keyed<Toy>, key: &Key, toy: Toy) {
+        keyed.change(&(), key, at(0), || Toy::Blank, |state| *state = toy);
+    }
+
+    #[test]
+    fn keys_with_the_same_hash_do_not_disturb_each_other() {
+        let mut keyed = Keyed::new(10);
+        let [one, other] = ["[\"a\"]", "[\"b\"]"].map(|text| Key { hash: 7, text: text.into() });
+        set(&mut keyed, &one, Toy::Due(5));
+        set(&mut keyed, &other, Toy::Due(5));
+        assert_eq!(keyed.due(&(), at(5)), [one.clone(), other.clone()]);
+        set(&mut keyed, &one, Toy::Due(9));
+        assert_eq!(keyed.due(&(), at(5)), [other.clone()]);
+        assert_eq!(keyed.next_due(), Some(at(5)));
+        set(&mut keyed, &other, Toy::Blank);
+        assert_eq!(keyed.next_due(), Some(at(9)));
+        assert_eq!(keyed.due(&(), at(9)), [one]);
+    }
+
+    #[test]
+    fn what_may_be_forgotten_is_on_the_hour_and_counts_as_forgotten_before() {
+        let mut keyed = Keyed::new(10);
+        let [one, other] = ["a", "b"].map(|value| Key::of(std::iter::once(value)));
+        set(&mut keyed, &one, Toy::Idle(10));
+        set(&mut keyed, &other, Toy::Idle(3_601));
+        assert_eq!(keyed.next_due(), Some(at(3_600)));
+        let before = keyed.change(&(), &one, at(11), || Toy::Blank, |state| std::mem::replace(state, Toy::Idle(20)));
+        assert_eq!(before, Toy::Blank);
+        assert_eq!(keyed.due(&(), at(3_600)), []);
+        assert_eq!(keyed.get(&one), None);
+        assert_eq!(keyed.next_due(), Some(at(7_200)));
+    }
+
+    #[test]
+    fn the_stillest_keys_make_room() {
+        let mut keyed = Keyed::new(3);
+        for (second, value) in [(30, "a"), (10, "b"), (20, "c"), (40, "d")] {
+            set(&mut keyed, &Key::of(std::iter::once(value)), Toy::Due(second));
+        }
+        let mut left: Vec<String> = keyed.iter().flat_map(|(key, _)| key.values()).collect();
+        left.sort();
+        assert_eq!(left, ["a", "c", "d"]);
+        assert_eq!(keyed.next_due(), Some(at(20)));
+    }
 }

@@ -3,6 +3,7 @@
 use super::signal::{Happening, Moment, Place, Signal};
 use super::time::Instant;
 use crate::automation::edit::Cell;
+use crate::automation::firing::EventRef;
 use crate::automation::set::RunOutcome;
 use crate::automation::view::BucketView;
 
@@ -35,6 +36,9 @@ pub(super) trait Leaf {
 
     /// When something is due next.
     fn next_due(&self) -> Option<Instant>;
+
+    /// The events that its firings due at `until` or before will name.
+    fn due_events(&self, until: Instant) -> Vec<EventRef>;
 
     /// Goes on after a pause, in which nothing was seen.
     fn resume(&mut self, _now: Instant) {}

@@ -15,6 +15,7 @@ use super::streak::Streak;
 use super::time::{Instant, Span};
 use crate::automation::definition::{AutomationId, EventTrigger, Posture, Trigger};
 use crate::automation::edit::Cell;
+use crate::automation::firing::EventRef;
 use crate::automation::matching::child_path;
 use crate::automation::set::RunOutcome;
 use crate::automation::view::{BucketView, ChildView};
@@ -40,8 +41,8 @@ pub(super) enum LeafNode {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) automation: AutomationId,
-    /// Triggers in the tree.
-    pub(super) triggers: usize,
+    /// How many triggers keep keys; they share the limit.
+    pub(super) keepers: usize,
     pub(super) resolving: Resolving,
     /// The beginning of watching.
     pub(super) now: Instant,
@@ -62,10 +63,10 @@ impl Node {
         match trigger {
             Trigger::Event(event) => Self::Leaf(event_leaf(event, place, plan)),
             Trigger::Metric(metric) => {
-                Self::Leaf(LeafNode::Metric(Box::new(Metric::new(place, metric, plan.triggers, plan.now))))
+                Self::Leaf(LeafNode::Metric(Box::new(Metric::new(place, metric, plan.keepers, plan.now))))
             }
             Trigger::Consecutive(streak) => {
-                Self::Leaf(LeafNode::Streak(Box::new(Streak::new(place, streak, plan.triggers))))
+                Self::Leaf(LeafNode::Streak(Box::new(Streak::new(place, streak, plan.keepers))))
             }
             Trigger::Compound(compound) => {
                 let order = Order::Any(compound.require.count(compound.triggers.len()).max(1));
@@ -167,6 +168,16 @@ impl Node {
         }
     }
 
+    /// The events that firings due at `until` or before will name.
+    pub(super) fn due_events(&self, until: Instant, events: &mut Vec<EventRef>) {
+        match self {
+            Self::Leaf(leaf) => events.extend(leaf.get().due_events(until)),
+            Self::Composite(composite) => {
+                composite.children().iter().for_each(|child| child.due_events(until, events));
+            }
+        }
+    }
+
     /// Goes on after a pause.
     pub(super) fn resume(&mut self, now: Instant) {
         match self {
@@ -262,15 +273,15 @@ impl LeafNode {
 fn event_leaf(trigger: &EventTrigger, place: Place, plan: Plan) -> LeafNode {
     let base = EventBase::new(place, trigger);
     match (trigger.posture, trigger.after.is_empty()) {
-        (Posture::Reactive, true) => LeafNode::Count(Box::new(Count::new(base, plan.triggers, plan.resolving))),
-        (Posture::Reactive, false) => LeafNode::Opened(Box::new(Opened::new(base, plan.triggers, plan.resolving))),
-        (Posture::Proactive, true) => LeafNode::Silence(Box::new(Silence::new(base, plan.triggers, plan.now))),
-        (Posture::Proactive, false) => LeafNode::Deadline(Box::new(Deadline::new(base, plan.triggers))),
+        (Posture::Reactive, true) => LeafNode::Count(Box::new(Count::new(base, plan.keepers, plan.resolving))),
+        (Posture::Reactive, false) => LeafNode::Opened(Box::new(Opened::new(base, plan.keepers, plan.resolving))),
+        (Posture::Proactive, true) => LeafNode::Silence(Box::new(Silence::new(base, plan.keepers, plan.now))),
+        (Posture::Proactive, false) => LeafNode::Deadline(Box::new(Deadline::new(base, plan.keepers))),
     }
 }
 
 fn composite(triggers: &[Trigger], order: Order, within: Option<Span>, place: Place, plan: Plan) -> Node {
     let child = |(index, trigger)| Node::new(trigger, child_path(&place.path, index), plan);
     let children = triggers.iter().enumerate().map(child).collect();
-    Node::Composite(Box::new(Composite::new(place, children, order, within, plan.triggers)))
+    Node::Composite(Box::new(Composite::new(place, children, order, within, plan.keepers)))
 }

@@ -39,7 +39,7 @@ impl Automations {
         let mut found = Vec::new();
         self.runs.find(&outcome.labels, &outcome.related, &mut found);
         let concerned = found.into_iter().map(|(id, _)| id).collect();
-        self.each(concerned, |entry| entry.on_run(outcome, now))
+        self.each(&concerned, |entry| entry.on_run(outcome, now))
     }
 
     /// Decides what is due at `now`. `noticed` is set when that was noticed late: then an absence is looked for with
@@ -50,7 +50,7 @@ impl Automations {
         let clocks = self.clocks(noticed.map_or(now, |noticed| noticed.max(now)), notice);
         let mut due = self.agenda.due(now, clocks.lag);
         due.extend(self.begin_after_edit(now));
-        let mut firings = self.each(due.clone(), |entry| entry.on_due(now, noticed, clocks));
+        let mut firings = self.each(&due, |entry| entry.on_due(now, noticed, clocks));
         firings.extend(self.go_on_without_leaders(clocks.now));
         self.sweep(due, clocks);
         firings
@@ -60,6 +60,18 @@ impl Automations {
     #[must_use]
     pub fn released(&self, seq: Seq) -> Option<Arc<Event>> {
         self.released.iter().find(|follower| follower.at.seq == seq).map(|follower| Arc::clone(&follower.event))
+    }
+
+    /// The positions of the events that firings due at `until` or before will name, so that their bodies can be loaded.
+    #[must_use]
+    pub fn due_events(&self, until: Timestamp) -> BTreeSet<Seq> {
+        let mut events = Vec::new();
+        for id in self.agenda.due(until, SignedDuration::ZERO) {
+            if let Some(entry) = self.entries.get(&id) {
+                entry.due_events(until, &mut events);
+            }
+        }
+        events.into_iter().map(|event| event.seq).collect()
     }
 
     /// When something is due next.
@@ -77,7 +89,7 @@ impl Automations {
     pub fn look_for_absences(&mut self, now: Timestamp) -> Vec<Firing> {
         let clocks = self.clocks(now, Notice::OnTime);
         self.begin_after_edit(now);
-        self.each(self.absences.clone(), |entry| entry.on_due(now, None, clocks))
+        self.each(&self.absences.clone(), |entry| entry.on_due(now, None, clocks))
     }
 
     /// One run of the loop in which Prefect lets followers go on without their leaders and removes old buckets every
@@ -192,7 +204,7 @@ impl Automations {
     }
 
     /// Asks automations in the order in which they were made.
-    fn each(&mut self, ids: BTreeSet<AutomationId>, mut ask: impl FnMut(&mut Entry) -> Vec<Firing>) -> Vec<Firing> {
+    fn each(&mut self, ids: &BTreeSet<AutomationId>, mut ask: impl FnMut(&mut Entry) -> Vec<Firing>) -> Vec<Firing> {
         let created = |id: &AutomationId| self.entries.get(id).map(|entry| entry.automation.created);
         let mut ordered: Vec<(Option<Timestamp>, AutomationId)> = ids.iter().map(|id| (created(id), *id)).collect();
         ordered.sort_unstable();

@@ -35,6 +35,21 @@ impl Entry {
         Self { automation, watch, dues: Dues::default() }
     }
 
+    /// Whether another version may go on with the state of this one.
+    pub(super) fn keeps_state_for(&self, new: &Automation) -> bool {
+        matches!(self.watch, Watch::Trackside(_)) && ours::Watch::same_trigger(&self.automation, new)
+    }
+
+    /// Another version with the same state.
+    pub(super) fn becomes(mut self, new: Automation, now: Timestamp) -> Self {
+        match (self.automation.spec.enabled, new.spec.enabled) {
+            (true, false) => self.pause(now),
+            (false, true) => self.resume(now),
+            (true, true) | (false, false) => {}
+        }
+        Self { automation: new, ..self }
+    }
+
     pub(super) fn restore(automation: Automation, cells: &[Cell]) -> Self {
         let watch = match automation.semantics {
             Semantics::Prefect => Watch::Prefect(prefect::Watch::restore(&automation, cells)),
@@ -64,6 +79,14 @@ impl Entry {
             Watch::Prefect(watch) if self.automation.spec.enabled => watch.look_for_absences(&self.automation, clocks),
             Watch::Prefect(_) => Vec::new(),
             Watch::Trackside(watch) => watch.on_due(now, noticed),
+        }
+    }
+
+    /// The events that firings due at `until` or before will name.
+    pub(super) fn due_events(&self, until: Timestamp, events: &mut Vec<EventRef>) {
+        match &self.watch {
+            Watch::Prefect(watch) => watch.due_events(until, events),
+            Watch::Trackside(watch) => watch.due_events(until, events),
         }
     }
 
