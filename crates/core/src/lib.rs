@@ -7,6 +7,7 @@ pub mod automation;
 pub mod caller;
 pub mod decision;
 pub mod delivery;
+pub mod document;
 pub mod effect;
 pub mod engine;
 pub mod event;

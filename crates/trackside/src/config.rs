@@ -8,11 +8,11 @@
 
 mod automation;
 mod judge;
-mod locate;
 mod merge;
 mod problem;
 mod read;
 mod server;
+mod suggestion;
 
 pub use automation::{AutomationEntry, ConfiguredAutomation, Rehearsal, rehearsal};
 pub use problem::{Problem, Problems, Spot};

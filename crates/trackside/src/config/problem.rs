@@ -1,9 +1,10 @@
 //! A mistake in the configuration, with its place.
 
-use super::locate::{self, Place};
+use super::suggestion::suggestion;
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use trackside_core::document::Place;
 
 /// A mistake, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -78,7 +79,7 @@ impl fmt::Display for Problems {
 
 /// A mistake at a place of a file, with a suggestion when the text names what was expected.
 pub(super) fn at(file: &Path, place: Place, path: &str, problem: String) -> Problem {
-    let suggestion = locate::suggestion(&problem);
+    let suggestion = suggestion(&problem);
     let path = path.trim_start_matches('.').to_owned();
     let spot = Spot { file: file.to_owned(), line: place.line, column: place.column, path };
     Problem { spot, problem, suggestion }

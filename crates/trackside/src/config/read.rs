@@ -3,10 +3,10 @@
 //! Invariant: nothing here looks at two files together.
 
 use super::Sections;
-use super::locate::Tree;
 use super::problem::{Problem, Problems, at, whole_file};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use trackside_core::document::Tree;
 
 /// Largest configuration file, in bytes.
 pub const FILE_BYTES: u64 = 4 * 1024 * 1024;

@@ -1,7 +1,7 @@
-//! YAML and JSON with places: a tree that knows the line and column of every key and value.
+//! What people write, YAML or JSON, with places: a tree that knows the line and column of every key and value.
 //!
-//! The typed sections are read from this tree, so a mistake anywhere (wrong type, unknown key, a glob that does not
-//! compile) is found again by its path. Aliases and merge keys are resolved by the YAML reader. The values of a `.json`
+//! Typed values are read from this tree, so a mistake anywhere (wrong type, unknown key, a glob that does not compile)
+//! is found again by its path. Pure. Aliases and merge keys are resolved by the YAML reader. The values of a `.json`
 //! file are read as JSON: YAML knows neither its surrogate pairs nor tabs.
 
 use serde::Deserialize;
@@ -12,9 +12,11 @@ use std::fmt;
 
 /// A line and column, from 1; zeros when unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) line: u64,
-    pub(super) column: u64,
+pub struct Place {
+    /// Line, from 1.
+    pub line: u64,
+    /// Column, from 1.
+    pub column: u64,
 }
 
 impl From<Location> for Place {
@@ -25,7 +27,7 @@ impl From<Location> for Place {
 
 /// A document with the places of its values.
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
+pub struct Tree {
     value: Value,
     /// Absent only for a JSON document that the YAML reader cannot follow.
     root: Option<Spanned<Node>>,
@@ -40,7 +42,10 @@ enum Node {
 
 impl Tree {
     /// Reads a YAML document. An empty one is an empty map.
-    pub(super) fn parse(text: &str) -> Result<Self, (Place, String)> {
+    ///
+    /// # Errors
+    /// Where it is no YAML, and why.
+    pub fn parse(text: &str) -> Result<Self, (Place, String)> {
         let root = spanned(text)?;
         let value = match json(&root.value) {
             Value::Null => Value::Object(Map::new()),
@@ -50,7 +55,10 @@ impl Tree {
     }
 
     /// Reads a JSON document.
-    pub(super) fn parse_json(text: &str) -> Result<Self, (Place, String)> {
+    ///
+    /// # Errors
+    /// Where it is no JSON, and why.
+    pub fn parse_json(text: &str) -> Result<Self, (Place, String)> {
         let value = serde_json::from_str(text).map_err(|error| {
             let place = Place { line: error.line() as u64, column: error.column() as u64 };
             let message = error.to_string();
@@ -60,17 +68,20 @@ impl Tree {
     }
 
     /// The values alone.
-    pub(super) fn value(&self) -> &Value {
+    #[must_use]
+    pub fn value(&self) -> &Value {
         &self.value
     }
 
     /// The place of the value at a path such as `rules[2].match.pipeline`; of the nearest parent when it is not there.
-    pub(super) fn place(&self, path: &str) -> Place {
+    #[must_use]
+    pub fn place(&self, path: &str) -> Place {
         self.walk(path).1
     }
 
     /// The place to blame for a message about a path: the unknown key itself when the message names one.
-    pub(super) fn blame(&self, path: &str, problem: &str) -> Place {
+    #[must_use]
+    pub fn blame(&self, path: &str, problem: &str) -> Place {
         let (node, place) = self.walk(path);
         let named = quoted(problem, "unknown field `").or_else(|| quoted(problem, "unknown variant `"));
         let key = named.and_then(|name| match node {
@@ -160,36 +171,8 @@ fn json(node: &Node) -> Value {
     }
 }
 
-/// "did you mean": the nearest of the names a serde message lists as expected.
-pub(super) fn suggestion(problem: &str) -> Option<String> {
-    let wrong = quoted(problem, "unknown field `").or_else(|| quoted(problem, "unknown variant `"));
-    let wrong = wrong
-        .or_else(|| quoted(problem, "there is no team `"))
-        .or_else(|| quoted(problem, "there is no connection `"))?;
-    let rest = problem.split_once("expected").or_else(|| problem.split_once("declared are"))?.1;
-    let names = rest.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).filter(|name| !name.is_empty());
-    let nearest = names.map(|name| (distance(wrong, name), name)).min()?;
-    (nearest.0 <= 1 + wrong.len() / 4).then(|| format!("did you mean `{}`?", nearest.1))
-}
-
 fn quoted<'a>(text: &'a str, before: &str) -> Option<&'a str> {
     text.split_once(before)?.1.split_once('`').map(|(name, _)| name)
-}
-
-/// Levenshtein distance over characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, right) in b.iter().enumerate() {
-            let substitute = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -253,5 +236,39 @@ impl<'de> Visitor<'de> for NodeVisitor {
             entries.push(entry);
         }
         Ok(Node::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_found_again() {
+        let text = "name: a\ntrigger:\n  expect:\n    - x\n    - y\n  match:\n    prefect.resource.id: z\nactions:\n  - type: send\n";
+        let yaml = Tree::parse(text).unwrap();
+        for (path, line, column) in [
+            ("", 1, 1),
+            ("name", 1, 7),
+            ("trigger", 2, 1),
+            ("trigger.expect.1", 5, 7),
+            ("trigger.expect[1]", 5, 7),
+            ("trigger.match.prefect.resource.id", 7, 26),
+            ("trigger.within", 2, 1),
+            ("actions.0.body", 9, 5),
+            ("actions.3", 8, 1),
+        ] {
+            assert_eq!(yaml.place(path), Place { line, column }, "{path}");
+        }
+        let json = Tree::parse_json("{\n\t\"a\": [\"\\ud83d\\ude00\",\n 1]}").unwrap();
+        assert_eq!(json.place("a.1").line, 3);
+        assert_eq!(json.value()["a"][0], "\u{1f600}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_where() {
+        for (result, line) in [(Tree::parse("a: 1\nb: ["), 2), (Tree::parse_json("{\n\"a\" 1}"), 2)] {
+            assert_eq!(result.map(drop).map_err(|(place, _)| place.line), Err(line));
+        }
     }
 }
