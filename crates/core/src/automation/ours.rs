@@ -85,7 +85,7 @@ impl Watch {
         let spec = &automation.spec;
         let plan = Plan {
             automation: automation.id,
-            triggers: count_triggers(&spec.trigger),
+            keepers: keepers(&spec.trigger, resolving(spec)),
             resolving: resolving(spec),
             now: Instant::of(now),
         };
@@ -138,6 +138,11 @@ impl Watch {
             self.root.on_run(outcome, Moment::at(now), &mut signals);
         }
         firings(signals)
+    }
+
+    /// The events that firings due at `until` or before will name.
+    pub fn due_events(&self, until: Timestamp, events: &mut Vec<EventRef>) {
+        self.root.due_events(Instant::of(until), events);
     }
 
     /// Decides everything that is due at `now` or before, each at its own instant. `noticed` is when that was noticed,
@@ -221,6 +226,11 @@ fn resolving(spec: &AutomationSpec) -> Resolving {
     if resolves || !spec.actions_on_resolve.is_empty() { Resolving::Tracked } else { Resolving::Ignored }
 }
 
-fn count_triggers(trigger: &Trigger) -> usize {
-    1 + trigger.children().iter().map(count_triggers).sum::<usize>()
+/// How many triggers of a tree keep keys. A trigger that fires on every event does not.
+fn keepers(trigger: &Trigger, resolving: Resolving) -> usize {
+    let keeps = match trigger {
+        Trigger::Event(event) => !count::fires_always(event, resolving),
+        _ => true,
+    };
+    usize::from(keeps) + trigger.children().iter().map(|child| keepers(child, resolving)).sum::<usize>()
 }

@@ -5,7 +5,7 @@
 //! at most one firing per group; a trigger that needs one child only keeps no firings.
 
 use super::group::{Child, Group, Order, Rule, complete};
-use super::keyed::{Keyed, key_limit, key_of, labels_of};
+use super::keyed::{Key, Keyed, key_limit};
 use super::node::Node;
 use super::signal::{Moment, Place, Said, Signal};
 use super::time::{Instant, Span};
@@ -26,6 +26,8 @@ pub(super) struct Composite {
     about: Vec<About>,
     rule: Rule,
     groups: Keyed<Group>,
+    /// [`SHARED`]
+    shared: Key,
 }
 
 /// What a composite knows of a child.
@@ -46,7 +48,7 @@ enum Belongs {
 }
 
 impl Composite {
-    pub(super) fn new(place: Place, children: Vec<Node>, order: Order, within: Option<Span>, triggers: usize) -> Self {
+    pub(super) fn new(place: Place, children: Vec<Node>, order: Order, within: Option<Span>, keepers: usize) -> Self {
         let names = common_names(&children);
         let about = children
             .iter()
@@ -56,7 +58,8 @@ impl Composite {
             })
             .collect();
         let rule = Rule { order, within, names };
-        Self { place, children, about, rule, groups: Keyed::new(key_limit(triggers, 1)) }
+        let groups = Keyed::new(key_limit(keepers, 1));
+        Self { place, children, about, rule, groups, shared: Key::from_text(SHARED) }
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -103,7 +106,7 @@ impl Composite {
             waiting.extend(group.held().iter().map(|child| ChildView {
                 parent: self.place.path.clone(),
                 child: self.children[child.index() as usize].place().path.clone(),
-                firing: self.firing_of(child, &labels_of(self.names_of(key), key)),
+                firing: self.firing_of(child, &key.labels(self.names_of(key))),
             }));
         }
     }
@@ -147,7 +150,7 @@ impl Composite {
     fn triggered(&mut self, index: u32, signal: Signal, moment: Moment, signals: &mut Vec<Signal>) {
         let key = self.key(index, &signal.firing);
         if self.rule.order.needed() <= 1 {
-            let labels = labels_of(&self.rule.names, &key);
+            let labels = key.labels(self.names_of(&key));
             if self.resolves() {
                 self.change(&key, moment, |group| group.opened(std::iter::once(index), moment.now));
             }
@@ -160,25 +163,26 @@ impl Composite {
             signals.push(self.place.signal(FiringState::Triggered, signal.time, moment, said));
             return;
         }
-        let labels = labels_of(&self.rule.names, &key);
+        let labels = key.labels(self.names_of(&key));
         let child = Child::new(index, signal, &labels, &self.about[index as usize].usual);
         self.change(&key, moment, |group| group.hold(child.clone(), moment.now));
         if self.groups.get(&key).is_none_or(|group| group.is_spent(child.time())) {
             return;
         }
         let fired = self.evaluate(&key, &child, moment, signals);
-        if key == SHARED && fired.is_none() {
-            let keys: Vec<_> = self.groups.iter().map(|(key, _)| key.clone()).filter(|key| &**key != SHARED).collect();
-            for key in keys {
-                self.evaluate(&key, &child, moment, signals);
+        if key == self.shared && fired.is_none() {
+            for key in self.all_keys() {
+                if key != self.shared {
+                    self.evaluate(&key, &child, moment, signals);
+                }
             }
         }
     }
 
     /// Fires if the group is complete with `new`.
-    fn evaluate(&mut self, key: &str, new: &Child, moment: Moment, signals: &mut Vec<Signal>) -> Option<()> {
+    fn evaluate(&mut self, key: &Key, new: &Child, moment: Moment, signals: &mut Vec<Signal>) -> Option<()> {
         let group = self.groups.get(key)?;
-        let shared = self.groups.get(SHARED).filter(|_| key != SHARED).map_or(&[][..], Group::held);
+        let shared = self.groups.get(&self.shared).filter(|_| *key != self.shared).map_or(&[][..], Group::held);
         let mut held: Vec<&Child> = group.held().iter().collect();
         held.extend(shared.iter().filter(|child| !group.is_spent(child.time())));
         held.sort_by_key(|child| child.time());
@@ -195,7 +199,7 @@ impl Composite {
                 group.opened(order.lasting(&chosen).iter().map(Child::index), moment.now);
             }
         });
-        let labels = labels_of(self.names_of(key), key);
+        let labels = key.labels(self.names_of(key));
         let children: Vec<Firing> = chosen.iter().map(|child| self.firing_of(child, &labels)).collect();
         let event = new.event();
         let because = self.because(children.len(), last.since(first));
@@ -225,14 +229,14 @@ impl Composite {
     /// condition is over when too few of the children that took part are left; a sequence is over when its last step is.
     fn resolved(&mut self, index: u32, signal: &Signal, moment: Moment, signals: &mut Vec<Signal>) {
         let own = self.key(index, &signal.firing);
-        let keys: Vec<String> = match self.belongs(index) {
+        let keys = match self.belongs(index) {
             Belongs::ToOne => vec![own],
-            Belongs::ToAll => self.groups.iter().map(|(key, _)| key.to_string()).collect(),
+            Belongs::ToAll => self.all_keys(),
         };
         let withdraws = matches!(self.rule.order, Order::Any(_)) && self.children[index as usize].lasts();
         let needed = self.rule.order.lasting_needed();
         for key in keys {
-            let labels = labels_of(self.names_of(&key), &key);
+            let labels = key.labels(self.names_of(&key));
             let over = self.change(&key, moment, |group| {
                 if withdraws {
                     group.withdraw(index, &signal.firing.labels, &labels);
@@ -251,22 +255,29 @@ impl Composite {
         }
     }
 
-    fn change<R>(&mut self, key: &str, moment: Moment, change: impl FnOnce(&mut Group) -> R) -> R {
+    fn change<R>(&mut self, key: &Key, moment: Moment, change: impl FnOnce(&mut Group) -> R) -> R {
         self.groups.change(&self.rule, key, moment.now, || Group::new(moment.now), change)
     }
 
-    fn key(&self, index: u32, firing: &Firing) -> String {
+    fn key(&self, index: u32, firing: &Firing) -> Key {
         match self.belongs(index) {
-            Belongs::ToAll => SHARED.to_owned(),
+            Belongs::ToAll => self.shared.clone(),
             Belongs::ToOne => {
                 let value = |name| firing.labels.get(name).map_or("", String::as_str);
-                key_of(self.rule.names.iter().map(value))
+                Key::of(self.rule.names.iter().map(value))
             }
         }
     }
 
-    fn names_of(&self, key: &str) -> &[String] {
-        if key == SHARED { &[] } else { &self.rule.names }
+    /// The keys of all groups, in order.
+    fn all_keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.groups.iter().map(|(key, _)| key.clone()).collect();
+        keys.sort_unstable_by(|one, other| one.text().cmp(other.text()));
+        keys
+    }
+
+    fn names_of(&self, key: &Key) -> &[String] {
+        if *key == self.shared { &[] } else { &self.rule.names }
     }
 
     fn belongs(&self, index: u32) -> Belongs {

@@ -12,7 +12,9 @@ use super::time::{Instant, Span};
 use super::times::Times;
 use super::words;
 use super::{LATE_TIMES, LATENESS};
+use crate::automation::definition::{EventTrigger, Posture};
 use crate::automation::edit::Cell;
+use crate::automation::firing::EventRef;
 use crate::automation::view::BucketView;
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +96,10 @@ impl KeyState for State {
     fn is_blank(&self) -> bool {
         self.times.is_empty() && self.open.is_none()
     }
+
+    fn due_event(&self) -> Option<Held> {
+        self.open.as_ref().map(|open| open.event())
+    }
 }
 
 impl State {
@@ -137,10 +143,16 @@ impl Rule {
     }
 }
 
+/// Whether every expected event fires and nothing is kept.
+pub(super) fn fires_always(trigger: &EventTrigger, resolving: Resolving) -> bool {
+    let windowless = trigger.within.is_zero() || resolving == Resolving::Ignored;
+    trigger.posture == Posture::Reactive && trigger.after.is_empty() && trigger.threshold <= 1 && windowless
+}
+
 impl Count {
-    pub(super) fn new(base: EventBase, triggers: usize, resolving: Resolving) -> Self {
+    pub(super) fn new(base: EventBase, keepers: usize, resolving: Resolving) -> Self {
         let rule = Rule { threshold: base.threshold(), within: base.within(), resolving };
-        Self { keys: Keyed::new(key_limit(triggers, rule.threshold)), base, rule }
+        Self { keys: Keyed::new(key_limit(keepers, rule.threshold)), base, rule }
     }
 }
 
@@ -172,7 +184,7 @@ impl Leaf for Count {
         }
         let key = self.base.key(event);
         let rule = &self.rule;
-        let window = if rule.threshold == 1 && !rule.tracks() {
+        let window = if fires_always(&self.base.trigger, rule.resolving) {
             Some((time, time))
         } else if rule.threshold > 1 && rule.within.is_zero() {
             // No window holds two events.
@@ -209,6 +221,10 @@ impl Leaf for Count {
 
     fn next_due(&self) -> Option<Instant> {
         self.keys.next_due()
+    }
+
+    fn due_events(&self, until: Instant) -> Vec<EventRef> {
+        self.keys.due_events(until).collect()
     }
 
     fn buckets(&self) -> Vec<BucketView> {

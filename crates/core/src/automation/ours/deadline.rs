@@ -6,7 +6,7 @@
 //! Invariants: nothing is asked of the past, so an opening event that comes after its own deadline gives the expected
 //! ones [`BACKLOG`] to arrive; an event exactly at the deadline is too late.
 
-use super::keyed::{KeyState, Keyed, key_limit};
+use super::keyed::{Key, KeyState, Keyed, key_limit};
 use super::leaf::Leaf;
 use super::signal::{Bucket, EventBase, Happening, Held, Moment, Place, Signal};
 use super::time::{Instant, Span};
@@ -14,6 +14,7 @@ use super::times::Times;
 use super::words;
 use super::{BACKLOG, KEPT, LATENESS, SHORTEST_ABSENCE};
 use crate::automation::edit::Cell;
+use crate::automation::firing::EventRef;
 use crate::automation::view::BucketView;
 use serde::{Deserialize, Serialize};
 
@@ -52,9 +53,6 @@ struct Wait {
     /// When it occurred: expected events count from then on.
     #[serde(rename = "f")]
     from: Instant,
-    /// When they are missed.
-    #[serde(rename = "d")]
-    due: Instant,
     /// The opening event.
     #[serde(rename = "e")]
     event: Held,
@@ -75,6 +73,9 @@ struct Rest {
     /// The newest opening event while a deadline is open.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     newest: Option<(Instant, Held)>,
+    /// When the open deadline is, if not `within` after it was opened.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    due: Option<Instant>,
     /// The deadline that was missed last.
     #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
     missed: Option<(Instant, Instant)>,
@@ -83,8 +84,10 @@ struct Rest {
 impl KeyState for State {
     type Rule = Rule;
 
-    fn due(&self, _: &Rule) -> Option<Instant> {
-        self.wait.map(|wait| wait.due)
+    fn due(&self, rule: &Rule) -> Option<Instant> {
+        let wait = self.wait?;
+        let other = self.rest.as_ref().and_then(|rest| rest.due);
+        Some(other.unwrap_or_else(|| wait.from.plus(rule.within)))
     }
 
     fn expires(&self, rule: &Rule) -> Option<Instant> {
@@ -93,14 +96,18 @@ impl KeyState for State {
         seen.max(missed)
     }
 
-    fn touched(&self, _: &Rule) -> Instant {
-        let moments = [self.wait.map(|wait| wait.due), self.missed().map(|(_, due)| due)];
+    fn touched(&self, rule: &Rule) -> Instant {
         let seen = self.seen.as_ref().map(|seen| seen.touched);
-        moments.into_iter().chain([seen]).flatten().max().unwrap_or(Instant::FIRST)
+        let missed = self.missed().map(|(_, due)| due);
+        self.due(rule).max(seen).max(missed).unwrap_or(Instant::FIRST)
     }
 
     fn is_blank(&self) -> bool {
         self.wait.is_none() && self.seen.is_none() && self.rest.is_none()
+    }
+
+    fn due_event(&self) -> Option<Held> {
+        self.wait.map(|wait| wait.event)
     }
 }
 
@@ -121,7 +128,7 @@ impl State {
         seen.times.keep_newest(rule.threshold);
         let enough_until = seen.times.newest().unwrap_or(time);
         if self.wait.is_some_and(|wait| self.seen_from(wait.from) >= rule.threshold) {
-            self.wait = None;
+            self.close();
             let newest = self.rest.as_mut().and_then(|rest| rest.newest.take());
             if let Some((from, event)) = newest.filter(|(from, _)| *from > enough_until) {
                 self.forget_before(from);
@@ -158,9 +165,17 @@ impl State {
     }
 
     fn open(&mut self, rule: &Rule, from: Instant, event: Held, now: Instant) {
-        let due = from.plus(rule.within);
-        let due = if due > now { due } else { now.plus(rule.within.min(BACKLOG)) };
-        self.wait = Some(Wait { from, due, event });
+        self.wait = Some(Wait { from, event });
+        if from.plus(rule.within) <= now {
+            self.rest_mut().due = Some(now.plus(rule.within.min(BACKLOG)));
+        }
+    }
+
+    fn close(&mut self) -> Option<Wait> {
+        if let Some(rest) = &mut self.rest {
+            rest.due = None;
+        }
+        self.wait.take()
     }
 
     /// Drops expected events that no open deadline counts. An opening event older than the open one changes nothing, so
@@ -172,11 +187,12 @@ impl State {
     }
 
     /// The deadline has passed. The opening event, and how many expected ones came.
-    fn miss(&mut self) -> Option<(Wait, usize)> {
-        let wait = self.wait.take()?;
+    fn miss(&mut self, rule: &Rule) -> Option<(Wait, usize)> {
+        let due = self.due(rule)?;
+        let wait = self.close()?;
         let seen = self.seen_from(wait.from);
         // Opening events that came meanwhile are covered by this firing.
-        *self.rest_mut() = Rest { newest: None, missed: Some((wait.from, wait.due)) };
+        *self.rest_mut() = Rest { missed: Some((wait.from, due)), ..Rest::default() };
         Some((wait, seen))
     }
 
@@ -195,14 +211,14 @@ impl State {
 }
 
 impl Deadline {
-    pub(super) fn new(base: EventBase, triggers: usize) -> Self {
+    pub(super) fn new(base: EventBase, keepers: usize) -> Self {
         let within = if base.within().is_zero() { SHORTEST_ABSENCE } else { base.within() };
         let rule = Rule { threshold: base.threshold(), within };
-        Self { keys: Keyed::new(key_limit(triggers, rule.threshold)), base, rule }
+        Self { keys: Keyed::new(key_limit(keepers, rule.threshold)), base, rule }
     }
 
-    fn miss(&mut self, key: &str, moment: Moment, signals: &mut Vec<Signal>) {
-        let missed = self.keys.change(&self.rule, key, moment.now, State::default, State::miss);
+    fn miss(&mut self, key: &Key, moment: Moment, signals: &mut Vec<Signal>) {
+        let missed = self.keys.change(&self.rule, key, moment.now, State::default, |state| state.miss(&self.rule));
         let Some((wait, seen)) = missed else { return };
         let trigger = &self.base.trigger;
         let (expected, opening) = (words::names(&trigger.expect), words::names(&trigger.after));
@@ -239,8 +255,10 @@ impl Leaf for Deadline {
         let key = self.base.key(event);
         let now = moment.now;
         // What is due at this very moment, and is not what the event prevents, comes first.
-        let wait = self.keys.get(&key).and_then(|state| state.wait).filter(|wait| wait.due <= now);
-        if wait.is_some_and(|wait| !expected || time < wait.from || wait.due <= time) {
+        let state = self.keys.get(&key);
+        let due = state.and_then(|state| state.due(&self.rule)).filter(|due| *due <= now);
+        let from = state.and_then(|state| state.wait).map_or(time, |wait| wait.from);
+        if due.is_some_and(|due| !expected || time < from || due <= time) {
             self.miss(&key, moment, signals);
         }
         let rule = &self.rule;
@@ -273,8 +291,8 @@ impl Leaf for Deadline {
     fn resume(&mut self, now: Instant) {
         let due = now.plus(self.rule.within);
         self.keys.change_all(&self.rule, |state| {
-            if let Some(wait) = &mut state.wait {
-                wait.due = wait.due.max(due);
+            if state.wait.is_some() {
+                state.rest_mut().due = Some(due);
             }
         });
     }
@@ -283,14 +301,18 @@ impl Leaf for Deadline {
         self.keys.next_due()
     }
 
+    fn due_events(&self, until: Instant) -> Vec<EventRef> {
+        self.keys.due_events(until).collect()
+    }
+
     fn buckets(&self) -> Vec<BucketView> {
         self.keys
             .iter()
             .map(|(key, state)| {
                 let missed = state.missed();
                 let touched = state.touched(&self.rule);
-                let (start, end) =
-                    state.wait.map(|wait| (wait.from, wait.due)).or(missed).unwrap_or((touched, touched));
+                let open = state.wait.map(|wait| wait.from).zip(state.due(&self.rule));
+                let (start, end) = open.or(missed).unwrap_or((touched, touched));
                 let view = Bucket { start, end, count: state.seen_from(start) };
                 self.base.place.bucket(key, view, state.wait.map(|wait| wait.event))
             })

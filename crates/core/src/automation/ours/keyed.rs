@@ -35,7 +35,8 @@ pub(super) struct Key {
 impl Key {
     /// The key of these values.
     pub(super) fn of<'a>(values: impl Iterator<Item = &'a str>) -> Self {
-        Self::from_text(&serde_json::Value::from(values.collect::<Vec<_>>()).to_string())
+        // Texts: there is nothing that JSON could refuse.
+        Self::from_text(&serde_json::to_string(&values.collect::<Vec<_>>()).unwrap_or_default())
     }
 
     pub(super) fn from_text(text: &str) -> Self {
@@ -137,28 +138,36 @@ impl<S: KeyState> Keyed<S> {
         fresh: impl FnOnce() -> S,
         change: impl FnOnce(&mut S) -> R,
     ) -> R {
-        let known = self.states.remove_entry(key);
-        let was_known = known.is_some();
-        let (key, before, mut state) = match known {
-            Some((key, state)) => {
-                let before = Appointment::of(&state, rule);
-                (key, before, if is_over(&state, rule, now) { fresh() } else { state })
+        if let Some(state) = self.states.get_mut(key) {
+            let before = Appointment::of(state, rule);
+            if is_over(state, rule, now) {
+                *state = fresh();
             }
-            None => {
-                self.make_room(rule);
-                (key.clone(), Appointment::None, fresh())
+            let result = change(state);
+            let blank = state.is_blank();
+            let after = if blank { Appointment::None } else { Appointment::of(state, rule) };
+            if blank {
+                self.states.remove(key);
             }
-        };
-        let result = change(&mut state);
-        let blank = state.is_blank();
-        self.arrange(rule, &key, before, if blank { Appointment::None } else { Appointment::of(&state, rule) });
-        if was_known || !blank {
-            self.changed.insert(key.text.clone());
+            self.arrange(rule, key, before, after);
+            self.note_change(key);
+            return result;
         }
-        if !blank {
-            self.states.insert(key, state);
+        let mut state = fresh();
+        let result = change(&mut state);
+        if !state.is_blank() {
+            self.make_room(rule);
+            self.arrange(rule, key, Appointment::None, Appointment::of(&state, rule));
+            self.states.insert(key.clone(), state);
+            self.note_change(key);
         }
         result
+    }
+
+    fn note_change(&mut self, key: &Key) {
+        if !self.changed.contains(&*key.text) {
+            self.changed.insert(key.text.clone());
+        }
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&S> {
@@ -254,7 +263,7 @@ impl<S: KeyState> Keyed<S> {
         self.states.range(first..).take_while(move |(key, _)| key.hash == hash)
     }
 
-    /// Changes the appointment of a key whose state is out of the map.
+    /// Changes the appointment of a key. Its state, if it is in the map, is the new one.
     fn arrange(&mut self, rule: &S::Rule, key: &Key, before: Appointment, after: Appointment) {
         if before == after {
             return;

@@ -5,7 +5,7 @@
 //! and is resolved at the instant when it no longer is. Invariants: no figure without runs, except their number; that
 //! there are too few runs is said only of a range that was watched whole.
 
-use super::keyed::{KeyState, Keyed, key_limit, key_of, labels_of};
+use super::keyed::{Key, KeyState, Keyed, key_limit};
 use super::leaf::Leaf;
 use super::samples::{SAMPLES, Samples, Total};
 use super::signal::{Bucket, Held, Moment, Place, Said, Signal};
@@ -14,7 +14,7 @@ use super::words;
 use super::{KEPT, runs};
 use crate::automation::definition::{Comparison, Metric as Figure, MetricTrigger};
 use crate::automation::edit::Cell;
-use crate::automation::firing::FiringState;
+use crate::automation::firing::{EventRef, FiringState};
 use crate::automation::set::{RunOutcome, RunResult};
 use crate::automation::view::BucketView;
 use jiff::SignedDuration;
@@ -92,6 +92,10 @@ impl KeyState for State {
 
     fn is_blank(&self) -> bool {
         self.samples.is_empty() && self.holds.is_none() && self.fired.is_none() && self.due.is_none()
+    }
+
+    fn due_event(&self) -> Option<Held> {
+        self.event
     }
 }
 
@@ -216,7 +220,7 @@ fn round(figure: f64) -> f64 {
 
 impl Metric {
     /// A trigger that is watched from `now` on.
-    pub(super) fn new(place: Place, trigger: &MetricTrigger, triggers: usize, now: Instant) -> Self {
+    pub(super) fn new(place: Place, trigger: &MetricTrigger, keepers: usize, now: Instant) -> Self {
         let names: Vec<String> = trigger.for_each.iter().cloned().collect();
         let watched = if names.is_empty() { Watched::Always } else { Watched::WhileSeen };
         let query = &trigger.metric;
@@ -228,15 +232,15 @@ impl Metric {
             firing_for: Span::of(query.firing_for),
             watched,
         };
-        let mut keys = Keyed::new(key_limit(triggers, SAMPLES * 3));
+        let mut keys = Keyed::new(key_limit(keepers, SAMPLES * 3));
         if watched == Watched::Always {
             // Nothing can fire at the moment when watching begins: either runs or time are missing.
-            let _ = keys.change(&rule, &key_of(std::iter::empty()), now, || State::new(now), |s| s.look(&rule, now));
+            let _ = keys.change(&rule, &Key::of(std::iter::empty()), now, || State::new(now), |s| s.look(&rule, now));
         }
         Self { place, trigger: trigger.clone(), names, rule, keys }
     }
 
-    fn look(&mut self, key: &str, moment: Moment, signals: &mut Vec<Signal>) {
+    fn look(&mut self, key: &Key, moment: Moment, signals: &mut Vec<Signal>) {
         let (rule, now) = (&self.rule, moment.now);
         let (change, event, total) = self.keys.change(
             rule,
@@ -247,7 +251,7 @@ impl Metric {
         );
         let Some(what) = change else { return };
         let because = rule.because(what, total);
-        let labels = labels_of(&self.names, key);
+        let labels = key.labels(&self.names);
         signals.push(self.place.signal(what, now, moment, Said { labels, event, children: Vec::new(), because }));
     }
 }
@@ -279,7 +283,7 @@ impl Leaf for Metric {
         if ended.plus(self.rule.range) <= now {
             return;
         }
-        let key = key_of(self.names.iter().map(|name| runs::value_of(outcome, name).unwrap_or_default()));
+        let key = Key::of(self.names.iter().map(|name| runs::value_of(outcome, name).unwrap_or_default()));
         // What is due at this very moment comes first: until now it was as it was.
         if self.keys.get(&key).and_then(|state| state.due).is_some_and(|due| due <= now) {
             self.look(&key, moment, signals);
@@ -315,6 +319,10 @@ impl Leaf for Metric {
 
     fn next_due(&self) -> Option<Instant> {
         self.keys.next_due()
+    }
+
+    fn due_events(&self, until: Instant) -> Vec<EventRef> {
+        self.keys.due_events(until).collect()
     }
 
     fn buckets(&self) -> Vec<BucketView> {

@@ -8,12 +8,13 @@
 use super::count::Open;
 use super::keyed::{KeyState, Keyed, key_limit};
 use super::leaf::Leaf;
-use super::signal::{Bucket, EventBase, Happening, Moment, Place, Resolving, Signal};
+use super::signal::{Bucket, EventBase, Happening, Held, Moment, Place, Resolving, Signal};
 use super::time::{Instant, Span};
 use super::times::Times;
 use super::words;
 use super::{KEPT, LATE_TIMES, LATENESS};
 use crate::automation::edit::Cell;
+use crate::automation::firing::EventRef;
 use crate::automation::view::BucketView;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,10 @@ impl KeyState for State {
     fn is_blank(&self) -> bool {
         self.opened.is_empty() && self.counted.is_empty() && self.spent.is_none() && self.open.is_none()
     }
+
+    fn due_event(&self) -> Option<Held> {
+        self.open.as_ref().map(|open| open.event())
+    }
 }
 
 /// What an event is to the trigger.
@@ -138,10 +143,10 @@ impl Rule {
 }
 
 impl Opened {
-    pub(super) fn new(base: EventBase, triggers: usize, resolving: Resolving) -> Self {
+    pub(super) fn new(base: EventBase, keepers: usize, resolving: Resolving) -> Self {
         let within = Some(base.within()).filter(|within| !within.is_zero());
         let rule = Rule { threshold: base.threshold(), within, resolving };
-        Self { keys: Keyed::new(key_limit(triggers, rule.threshold)), base, rule }
+        Self { keys: Keyed::new(key_limit(keepers, rule.threshold)), base, rule }
     }
 }
 
@@ -198,6 +203,10 @@ impl Leaf for Opened {
 
     fn next_due(&self) -> Option<Instant> {
         self.keys.next_due()
+    }
+
+    fn due_events(&self, until: Instant) -> Vec<EventRef> {
+        self.keys.due_events(until).collect()
     }
 
     fn buckets(&self) -> Vec<BucketView> {

@@ -3,7 +3,7 @@
 //! Invariant: nothing happens in the future. What a sender dates later than now counts as of now, so that one wrong
 //! clock neither silences a watch for years nor pushes everything else out of a window.
 
-use super::keyed::{key_of, labels_of, values_of};
+use super::keyed::Key;
 use super::time::{Instant, Span};
 use crate::automation::definition::{AutomationId, EventTrigger};
 use crate::automation::firing::{EventRef, Firing, FiringState};
@@ -98,10 +98,10 @@ pub(super) struct Place {
 
 impl Place {
     /// What a key of the trigger holds.
-    pub(super) fn bucket(&self, key: &str, bucket: Bucket, last: Option<Held>) -> BucketView {
+    pub(super) fn bucket(&self, key: &Key, bucket: Bucket, last: Option<Held>) -> BucketView {
         BucketView {
             trigger: self.path.clone(),
-            key: values_of(key),
+            key: key.values(),
             start: bucket.start.timestamp(),
             end: bucket.end.timestamp(),
             count: i64::try_from(bucket.count).unwrap_or(i64::MAX),
@@ -173,9 +173,9 @@ impl EventBase {
         Span::of(self.trigger.within)
     }
 
-    pub(super) fn key(&self, event: &Event) -> String {
+    pub(super) fn key(&self, event: &Event) -> Key {
         let values = self.names.iter().map(|name| matching::for_each_value(event, name).unwrap_or_default());
-        key_of(values)
+        Key::of(values)
     }
 
     pub(super) fn expects(&self, event: &Event) -> bool {
@@ -188,7 +188,7 @@ impl EventBase {
 
     pub(super) fn fired(
         &self,
-        key: &str,
+        key: &Key,
         event: Option<Held>,
         time: Instant,
         moment: Moment,
@@ -199,7 +199,7 @@ impl EventBase {
 
     pub(super) fn resolved(
         &self,
-        key: &str,
+        key: &Key,
         event: Option<Held>,
         time: Instant,
         moment: Moment,
@@ -211,13 +211,13 @@ impl EventBase {
     fn signal(
         &self,
         what: FiringState,
-        key: &str,
+        key: &Key,
         event: Option<Held>,
         time: Instant,
         moment: Moment,
         because: String,
     ) -> Signal {
-        let labels = labels_of(&self.names, key);
+        let labels = key.labels(&self.names);
         self.place.signal(what, time, moment, Said { labels, event, children: Vec::new(), because })
     }
 }

@@ -5,7 +5,7 @@
 //! once per silence, goes on watching, and is resolved by the event that makes it enough again. Invariants: a deadline
 //! only moves later; an event exactly at the deadline is too late.
 
-use super::keyed::{KeyState, Keyed, key_limit, key_of};
+use super::keyed::{Key, KeyState, Keyed, key_limit};
 use super::leaf::Leaf;
 use super::signal::{Bucket, EventBase, Happening, Held, Moment, Place, Signal};
 use super::time::{Instant, Span};
@@ -13,6 +13,7 @@ use super::times::Times;
 use super::words;
 use super::{KEPT, SHORTEST_ABSENCE};
 use crate::automation::edit::Cell;
+use crate::automation::firing::EventRef;
 use crate::automation::view::BucketView;
 use serde::{Deserialize, Serialize};
 
@@ -47,38 +48,37 @@ pub(super) struct State {
     /// The beginning of watching; with threshold 1 the last event, when that is later.
     #[serde(rename = "b")]
     base: Instant,
-    /// The newest events, as many as the threshold, when that is above 1.
-    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    times: Option<Box<Times>>,
     /// The last event.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     event: Option<Held>,
-    /// Whether it fired.
-    #[serde(rename = "s", default, skip_serializing_if = "Phase::is_watching")]
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    more: Option<Box<More>>,
+}
+
+/// What not every key has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct More {
+    /// The newest events, as many as the threshold, when that is above 1.
+    #[serde(rename = "t", default, skip_serializing_if = "Times::is_empty")]
+    times: Times,
+    #[serde(rename = "p", default)]
     phase: Phase,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
+    /// There are enough, or not too few for long enough.
     #[default]
-    #[serde(rename = "w")]
     Watching,
-    #[serde(rename = "f")]
+    /// It fired.
     Fired,
-}
-
-impl Phase {
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    fn is_watching(&self) -> bool {
-        *self == Self::Watching
-    }
 }
 
 impl KeyState for State {
     type Rule = Rule;
 
     fn due(&self, rule: &Rule) -> Option<Instant> {
-        (self.phase == Phase::Watching).then(|| self.deadline(rule))
+        (self.phase() == Phase::Watching).then(|| self.deadline(rule))
     }
 
     fn expires(&self, rule: &Rule) -> Option<Instant> {
@@ -91,6 +91,10 @@ impl KeyState for State {
 
     fn is_blank(&self) -> bool {
         false
+    }
+
+    fn due_event(&self) -> Option<Held> {
+        self.event
     }
 }
 
@@ -106,12 +110,21 @@ enum Change {
 
 impl State {
     fn new(since: Instant) -> Self {
-        Self { base: since, times: None, event: None, phase: Phase::Watching }
+        Self { base: since, event: None, more: None }
+    }
+
+    fn phase(&self) -> Phase {
+        self.more.as_ref().map_or(Phase::Watching, |more| more.phase)
+    }
+
+    fn turn(&mut self, phase: Phase) {
+        self.more.get_or_insert_with(Box::default).phase = phase;
+        self.more.take_if(|more| **more == More::default());
     }
 
     /// Since when there have not been enough events.
     fn since(&self, rule: &Rule) -> Instant {
-        let enough = self.times.as_ref().and_then(|times| times.nth_newest(rule.threshold));
+        let enough = self.more.as_ref().and_then(|more| more.times.nth_newest(rule.threshold));
         enough.map_or(self.base, |enough| enough.max(self.base))
     }
 
@@ -123,20 +136,20 @@ impl State {
     /// Takes an expected event.
     fn take(&mut self, rule: &Rule, time: Instant, event: Held, now: Instant) -> Change {
         let since = self.since(rule);
-        let newest = self.times.as_ref().map_or(Some(self.base), |times| times.newest());
-        if self.event.is_none() || newest.is_none_or(|newest| newest <= time) {
+        let newest = self.more.as_ref().and_then(|more| more.times.newest()).unwrap_or(self.base);
+        if self.event.is_none() || newest <= time {
             self.event = Some(event);
         }
         if rule.threshold == 1 {
             self.base = self.base.max(time);
         } else {
-            let times = self.times.get_or_insert_with(Box::default);
+            let times = &mut self.more.get_or_insert_with(Box::default).times;
             times.insert(time);
             times.keep_newest(rule.threshold);
         }
         // An event so old that it changes nothing about now does not end a silence.
-        if self.phase == Phase::Fired && self.deadline(rule) > now {
-            self.phase = Phase::Watching;
+        if self.phase() == Phase::Fired && self.deadline(rule) > now {
+            self.turn(Phase::Watching);
             return Change::Resolved { since };
         }
         Change::Nothing
@@ -145,24 +158,24 @@ impl State {
     /// How many events the window before the deadline holds.
     fn in_window(&self, rule: &Rule) -> usize {
         let open = self.deadline(rule).minus(rule.within).just_after();
-        self.times.as_ref().map_or(0, |times| times.count_from(open))
+        self.more.as_ref().map_or(0, |more| more.times.count_from(open))
     }
 }
 
 impl Silence {
     /// A trigger that is watched from `now` on.
-    pub(super) fn new(base: EventBase, triggers: usize, now: Instant) -> Self {
+    pub(super) fn new(base: EventBase, keepers: usize, now: Instant) -> Self {
         let within = if base.within().is_zero() { SHORTEST_ABSENCE } else { base.within() };
         let watched = if base.names.is_empty() { Watched::Always } else { Watched::WhileSeen };
         let rule = Rule { threshold: base.threshold(), within, watched };
-        let mut keys = Keyed::new(key_limit(triggers, rule.threshold));
+        let mut keys = Keyed::new(key_limit(keepers, rule.threshold));
         if watched == Watched::Always {
-            keys.change(&rule, &key_of(std::iter::empty()), now, || State::new(now), |_| ());
+            keys.change(&rule, &Key::of(std::iter::empty()), now, || State::new(now), |_| ());
         }
         Self { keys, base, rule }
     }
 
-    fn miss(&mut self, key: &str, moment: Moment, signals: &mut Vec<Signal>) {
+    fn miss(&mut self, key: &Key, moment: Moment, signals: &mut Vec<Signal>) {
         let (rule, now) = (&self.rule, moment.now);
         let (event, because) = self.keys.change(
             rule,
@@ -170,7 +183,7 @@ impl Silence {
             now,
             || State::new(now),
             |state| {
-                state.phase = Phase::Fired;
+                state.turn(Phase::Fired);
                 let (names, within) = (words::names(&self.base.trigger.expect), rule.within);
                 let because = match rule.threshold {
                     1 => format!("no {names} for {within}, since {}", state.since(rule)),
@@ -237,7 +250,7 @@ impl Leaf for Silence {
 
     fn resume(&mut self, now: Instant) {
         self.keys.change_all(&self.rule, |state| {
-            if state.phase == Phase::Watching {
+            if state.phase() == Phase::Watching {
                 state.base = state.base.max(now);
             }
         });
@@ -245,6 +258,10 @@ impl Leaf for Silence {
 
     fn next_due(&self) -> Option<Instant> {
         self.keys.next_due()
+    }
+
+    fn due_events(&self, until: Instant) -> Vec<EventRef> {
+        self.keys.due_events(until).collect()
     }
 
     fn buckets(&self) -> Vec<BucketView> {

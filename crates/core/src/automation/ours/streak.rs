@@ -4,7 +4,7 @@
 //! success that ended before the failures, and is only heard of later, ends nothing. Invariant: a streak has no age, it
 //! lasts until a success or until the limit on keys.
 
-use super::keyed::{KeyState, Keyed, key_limit, key_of, labels_of};
+use super::keyed::{Key, KeyState, Keyed, key_limit};
 use super::leaf::Leaf;
 use super::signal::{Bucket, Held, Moment, Place, Said, Signal, THRESHOLD_MAX};
 use super::time::Instant;
@@ -13,7 +13,7 @@ use super::words;
 use super::{LATENESS, runs};
 use crate::automation::definition::ConsecutiveTrigger;
 use crate::automation::edit::Cell;
-use crate::automation::firing::FiringState;
+use crate::automation::firing::{EventRef, FiringState};
 use crate::automation::set::{RunOutcome, RunResult};
 use crate::automation::view::BucketView;
 use serde::{Deserialize, Serialize};
@@ -104,10 +104,10 @@ impl State {
 }
 
 impl Streak {
-    pub(super) fn new(place: Place, trigger: &ConsecutiveTrigger, triggers: usize) -> Self {
+    pub(super) fn new(place: Place, trigger: &ConsecutiveTrigger, keepers: usize) -> Self {
         let needed = usize::try_from(trigger.count).unwrap_or(THRESHOLD_MAX).clamp(1, THRESHOLD_MAX);
         let names = NAMES.map(str::to_owned).to_vec();
-        let keys = Keyed::new(key_limit(triggers, needed));
+        let keys = Keyed::new(key_limit(keepers, needed));
         Self { place, trigger: trigger.clone(), names, rule: Rule { needed }, keys }
     }
 }
@@ -137,7 +137,7 @@ impl Leaf for Streak {
         let ended = Instant::of(outcome.ended).min(now);
         let event = Held::from(outcome.event);
         let pipeline = runs::value_of(outcome, NAMES[0]).unwrap_or(&outcome.pipeline);
-        let key = key_of([pipeline, runs::value_of(outcome, NAMES[1]).unwrap_or_default()].into_iter());
+        let key = Key::of([pipeline, runs::value_of(outcome, NAMES[1]).unwrap_or_default()].into_iter());
         let change =
             self.keys.change(rule, &key, now, State::default, |state| state.take(rule, outcome.result, ended, event));
         let because = match change {
@@ -148,7 +148,7 @@ impl Leaf for Streak {
             }
             Some(FiringState::Resolved) => format!("a run of `{}` succeeded at {ended}", outcome.pipeline),
         };
-        let labels = labels_of(&self.names, &key);
+        let labels = key.labels(&self.names);
         let said = Said { labels, event: Some(event), children: Vec::new(), because };
         signals.extend(change.map(|what| self.place.signal(what, ended, moment, said)));
     }
@@ -160,6 +160,11 @@ impl Leaf for Streak {
 
     fn next_due(&self) -> Option<Instant> {
         self.keys.next_due()
+    }
+
+    /// A streak ends with a run, never by itself.
+    fn due_events(&self, _until: Instant) -> Vec<EventRef> {
+        Vec::new()
     }
 
     fn buckets(&self) -> Vec<BucketView> {
