@@ -8,7 +8,10 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+mod actions;
+mod apply;
 mod architecture;
+mod automations;
 mod binary;
 mod cli;
 mod commands;
