@@ -3,6 +3,7 @@
 //! Every table is run twice: once as it is, and once restored from its cells after every line.
 
 mod composites;
+mod lifecycle;
 mod missing;
 mod properties;
 mod reactive;

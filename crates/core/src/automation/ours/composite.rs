@@ -4,7 +4,7 @@
 //! never add up. A firing of a child without `for_each` counts in every group. Invariants: a firing of a child completes
 //! at most one firing per group; a trigger that needs one child only keeps no firings.
 
-use super::group::{Child, Group, Order, Rule, complete};
+use super::group::{Child, Group, Order, Rule, Sharing, complete};
 use super::keyed::{Key, Keyed, key_limit};
 use super::node::Node;
 use super::signal::{Moment, Place, Said, Signal};
@@ -57,7 +57,12 @@ impl Composite {
                 usual: child.usual(),
             })
             .collect();
-        let rule = Rule { order, within, names };
+        let sharing = if children.iter().any(|child| child.names().is_empty()) && !names.is_empty() {
+            Sharing::Some
+        } else {
+            Sharing::None
+        };
+        let rule = Rule { order, within, names, sharing };
         let groups = Keyed::new(key_limit(keepers, 1));
         Self { place, children, about, rule, groups, shared: Key::from_text(SHARED) }
     }
@@ -171,7 +176,8 @@ impl Composite {
         }
         let fired = self.evaluate(&key, &child, moment, signals);
         if key == self.shared && fired.is_none() {
-            for key in self.all_keys() {
+            // A group that holds nothing of its own has just been judged by what all share.
+            for key in self.keys_where(|group| !group.held().is_empty()) {
                 if key != self.shared {
                     self.evaluate(&key, &child, moment, signals);
                 }
@@ -231,7 +237,7 @@ impl Composite {
         let own = self.key(index, &signal.firing);
         let keys = match self.belongs(index) {
             Belongs::ToOne => vec![own],
-            Belongs::ToAll => self.all_keys(),
+            Belongs::ToAll => self.keys_where(|group| group.depends_on(index)),
         };
         let withdraws = matches!(self.rule.order, Order::Any(_)) && self.children[index as usize].lasts();
         let needed = self.rule.order.lasting_needed();
@@ -269,9 +275,10 @@ impl Composite {
         }
     }
 
-    /// The keys of all groups, in order.
-    fn all_keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = self.groups.iter().map(|(key, _)| key.clone()).collect();
+    /// The keys of the groups that are so, in order.
+    fn keys_where(&self, is_so: impl Fn(&Group) -> bool) -> Vec<Key> {
+        let mut keys: Vec<Key> =
+            self.groups.iter().filter(|(_, group)| is_so(group)).map(|(key, _)| key.clone()).collect();
         keys.sort_unstable_by(|one, other| one.text().cmp(other.text()));
         keys
     }

@@ -216,7 +216,13 @@ impl Leaf for Count {
     }
 
     fn resume(&mut self, now: Instant) {
-        self.keys.change_all(&self.rule, |state| state.touched = now);
+        self.keys.change_all(&self.rule, |state| {
+            let open = state.open.is_some();
+            if open {
+                state.touched = now;
+            }
+            open
+        });
     }
 
     fn next_due(&self) -> Option<Instant> {

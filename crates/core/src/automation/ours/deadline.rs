@@ -291,9 +291,11 @@ impl Leaf for Deadline {
     fn resume(&mut self, now: Instant) {
         let due = now.plus(self.rule.within);
         self.keys.change_all(&self.rule, |state| {
-            if state.wait.is_some() {
+            let waiting = state.wait.is_some();
+            if waiting {
                 state.rest_mut().due = Some(due);
             }
+            waiting
         });
     }
 

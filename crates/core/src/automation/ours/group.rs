@@ -57,6 +57,17 @@ pub(super) struct Rule {
     pub(super) within: Option<Span>,
     /// Labels that tell groups apart; without there is one group.
     pub(super) names: Vec<String>,
+    /// Whether there are firings that count in every group.
+    pub(super) sharing: Sharing,
+}
+
+/// Whether some children's firings count in every group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// They do: a group must know how long it has used them up.
+    Some,
+    /// None do.
+    None,
 }
 
 /// One group.
@@ -197,7 +208,8 @@ impl KeyState for Group {
         if self.is_open() {
             return (!rule.names.is_empty()).then(|| self.touched.plus(KEPT));
         }
-        let useful = if self.held.is_empty() { LATENESS } else { rule.within?.plus(LATENESS) };
+        let only_spent = self.held.is_empty() && rule.sharing == Sharing::None;
+        let useful = if only_spent { LATENESS } else { rule.within?.plus(LATENESS) };
         Some(self.touched.plus(useful))
     }
 
@@ -226,18 +238,26 @@ impl Group {
             return;
         }
         let of_same = self.held.iter().filter(|other| other.index == child.index).count();
-        let oldest = self.held.iter().position(|other| other.index == child.index);
-        if let Some(oldest) = oldest.filter(|_| of_same >= HELD) {
-            self.held.remove(oldest);
-        }
         self.held.reserve_exact(1);
         let place = self.held.partition_point(|other| other.time <= child.time);
+        let index = child.index;
         self.held.insert(place, child);
+        if of_same >= HELD
+            && let Some(oldest) = self.held.iter().position(|other| other.index == index)
+        {
+            self.held.remove(oldest);
+        }
     }
 
     /// Forgets the firings of a child that has cleared.
     pub(super) fn withdraw(&mut self, index: u32, labels: &BTreeMap<String, String>, group: &BTreeMap<String, String>) {
         self.held.retain(|child| child.index != index || !child.has_labels(labels, group));
+    }
+
+    /// Whether it matters to the group when this child clears.
+    pub(super) fn depends_on(&self, index: u32) -> bool {
+        self.held.iter().any(|child| child.index == index)
+            || self.fired.as_ref().is_some_and(|fired| fired.open.contains(&index))
     }
 
     /// Takes note that it fired with these children, and waits for them to clear.

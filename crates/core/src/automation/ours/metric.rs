@@ -83,7 +83,9 @@ impl KeyState for State {
     }
 
     fn expires(&self, rule: &Rule) -> Option<Instant> {
-        (rule.watched == Watched::WhileSeen && self.samples.is_empty()).then(|| self.seen.plus(KEPT))
+        let newest = self.samples.newest().unwrap_or(self.seen);
+        let useful = if self.fired.is_some() { KEPT } else { rule.range };
+        (rule.watched == Watched::WhileSeen).then(|| newest.max(self.fired.unwrap_or(newest)).plus(useful))
     }
 
     fn touched(&self, _: &Rule) -> Instant {
@@ -232,23 +234,22 @@ impl Metric {
             firing_for: Span::of(query.firing_for),
             watched,
         };
-        let mut keys = Keyed::new(key_limit(keepers, SAMPLES * 3));
+        let mut keys = Keyed::new(key_limit(keepers, SAMPLES));
         if watched == Watched::Always {
-            // Nothing can fire at the moment when watching begins: either runs or time are missing.
-            let _ = keys.change(&rule, &Key::of(std::iter::empty()), now, || State::new(now), |s| s.look(&rule, now));
+            let first_look = |state: &mut State| state.due = Some(now);
+            keys.change(&rule, &Key::of(std::iter::empty()), now, || State::new(now), first_look);
         }
         Self { place, trigger: trigger.clone(), names, rule, keys }
     }
 
-    fn look(&mut self, key: &Key, moment: Moment, signals: &mut Vec<Signal>) {
+    /// Looks at the figure of a key, after a run has been added if there is one.
+    fn look(&mut self, key: &Key, moment: Moment, add: impl FnOnce(&mut State), signals: &mut Vec<Signal>) {
         let (rule, now) = (&self.rule, moment.now);
-        let (change, event, total) = self.keys.change(
-            rule,
-            key,
-            now,
-            || State::new(now),
-            |state| (state.look(rule, now), state.event, state.samples.total()),
-        );
+        let look = |state: &mut State| {
+            add(state);
+            (state.look(rule, now), state.event, state.samples.total())
+        };
+        let (change, event, total) = self.keys.change(rule, key, now, || State::new(now), look);
         let Some(what) = change else { return };
         let because = rule.because(what, total);
         let labels = key.labels(&self.names);
@@ -286,26 +287,19 @@ impl Leaf for Metric {
         let key = Key::of(self.names.iter().map(|name| runs::value_of(outcome, name).unwrap_or_default()));
         // What is due at this very moment comes first: until now it was as it was.
         if self.keys.get(&key).and_then(|state| state.due).is_some_and(|due| due <= now) {
-            self.look(&key, moment, signals);
+            self.look(&key, moment, |_| (), signals);
         }
-        let rule = &self.rule;
-        self.keys.change(
-            rule,
-            &key,
-            now,
-            || State::new(now),
-            |state| {
-                state.samples.add(ended, value, rule.range);
-                state.event = Some(outcome.event.into());
-                state.due = Some(now);
-            },
-        );
-        self.look(&key, moment, signals);
+        let range = self.rule.range;
+        let add = |state: &mut State| {
+            state.samples.add(ended, value, range);
+            state.event = Some(outcome.event.into());
+        };
+        self.look(&key, moment, add, signals);
     }
 
     fn on_due(&mut self, moment: Moment, signals: &mut Vec<Signal>) {
         for key in self.keys.due(&self.rule, moment.now) {
-            self.look(&key, moment, signals);
+            self.look(&key, moment, |_| (), signals);
         }
     }
 
@@ -314,6 +308,7 @@ impl Leaf for Metric {
             state.since = now;
             state.holds = state.holds.map(|_| now);
             state.due = Some(now);
+            true
         });
     }
 

@@ -1,15 +1,15 @@
 //! The runs that a metric is computed from: exact up to [`SAMPLES`], then in pieces of the range.
 //!
 //! Invariants: sums are whole numbers, so that they do not depend on the order in which runs came; a piece leaves the
-//! range with its newest run, at most a 256th of the range late.
+//! range with its newest run, at most a 128th of the range late.
 
 use super::time::{Instant, Span};
 use serde::{Deserialize, Serialize};
 
 /// Runs of one key that are kept one by one; with more, those close together are kept as their sum.
-pub const SAMPLES: usize = 512;
+pub const SAMPLES: usize = 256;
 /// How many pieces a range has then.
-const PIECES: i64 = 256;
+const PIECES: i64 = 128;
 
 /// A run, or several that ended close together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,11 @@ pub(super) struct Total {
 impl Samples {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// When the newest run ended.
+    pub(super) fn newest(&self) -> Option<Instant> {
+        self.0.last().map(|sample| sample.ended)
     }
 
     /// Oldest first.
@@ -113,7 +118,7 @@ mod tests {
         assert_eq!(samples.total(), Total { runs: 10_000, sum: 5_000 });
         samples.drop_until(Instant::EPOCH.at_offset(5_000 * 360_000));
         let left = samples.total().runs;
-        assert!((4_999..=5_039).contains(&left), "{left} of 5,000 are left");
+        assert!((4_999..=5_078).contains(&left), "{left} of 5,000 are left");
         let stored = serde_json::to_string(&samples).unwrap();
         assert_eq!(serde_json::from_str::<Samples>(&stored).unwrap(), samples);
     }

@@ -250,9 +250,11 @@ impl Leaf for Silence {
 
     fn resume(&mut self, now: Instant) {
         self.keys.change_all(&self.rule, |state| {
-            if state.phase() == Phase::Watching {
+            let watching = state.phase() == Phase::Watching;
+            if watching {
                 state.base = state.base.max(now);
             }
+            watching
         });
     }
 

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 /// Most names listed in one line.
 const NAMES: usize = 3;
 
-/// Event names as a list: `a`, `b` or 2 more. Without names: any event.
+/// Event names as a list: `a`, `b` or 2 more. Without names: events.
 pub(super) fn names(names: &BTreeSet<String>) -> String {
     let mut listed: Vec<String> = names.iter().take(NAMES).map(|name| format!("`{name}`")).collect();
     if names.len() > NAMES {
         listed.push(format!("{} more", names.len() - NAMES));
     }
     match listed.split_last() {
-        None => "any event".to_owned(),
+        None => "events".to_owned(),
         Some((only, [])) => only.clone(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
     }
@@ -30,7 +30,7 @@ mod tests {
     #[test]
     fn names_are_a_list_that_ends() {
         for (given, expected) in [
-            (&[][..], "any event"),
+            (&[][..], "events"),
             (&["a"], "`a`"),
             (&["a", "b"], "`a` or `b`"),
             (&["a", "b", "c", "d", "e"], "`a`, `b`, `c` or 2 more"),

@@ -136,6 +136,39 @@ fn a_child_without_for_each_counts_for_every_key() {
 }
 
 #[test]
+fn what_a_key_has_used_up_stays_used_up_as_long_as_it_could_count() {
+    let day = 24 * 3600;
+    check(
+        compound("all", day, json!([event("deployed"), of_each("failed")])),
+        &format!(
+            "0 deployed
+             10 failed run.1
+             ! 10 fires [run.1] (0, 1)
+             40000 failed run.1
+             80000 failed run.2
+             ! 80000 fires [run.2] (0, 1)
+             {day} failed run.3",
+        ),
+    );
+}
+
+#[test]
+fn a_condition_of_no_key_clears_for_all_keys() {
+    let silent = json!({"posture": "Proactive", "expect": ["beat"], "within": 30});
+    check(
+        compound("all", 100, json!([silent, of_each("failed")])),
+        "40 failed run.1
+         ! 40 fires [run.1] (0, 1)
+         45 failed run.2
+         ! 45 fires [run.2] (0, 1)
+         50 beat
+         ! 50 resolves [run.1] (0)
+         ! 50 resolves [run.2] (0)
+         55 failed run.3",
+    );
+}
+
+#[test]
 fn children_without_for_each_that_suffice_fire_once() {
     check(
         compound(2, 60, json!([event("a"), event("b"), of_each("c")])),

@@ -1,6 +1,6 @@
 //! Ends of runs.
 
-use super::timeline::{check, reasons};
+use super::timeline::{Desk, automation, check, reasons};
 use serde_json::{Value, json};
 
 fn metric(name: &str, operator: &str, threshold: f64, range: f64, firing_for: f64) -> Value {
@@ -238,6 +238,29 @@ fn too_few_runs_of_a_pipeline_once_it_was_seen() {
             160 + week - 1,
         ),
     );
+}
+
+#[test]
+fn a_bound_that_holds_without_runs_holds_from_the_beginning() {
+    check(
+        metric("count", ">=", 0.0, 100.0, 30.0),
+        "30 .
+         ! 30 fires",
+    );
+}
+
+#[test]
+fn a_key_whose_runs_are_all_out_of_range_is_forgotten() {
+    let mut desk = Desk::new(automation(of_each(metric("successes", "<", 0.5, 100.0, 0.0), "pipeline")));
+    desk.line("0 ok etl");
+    desk.line("0 ok other");
+    assert_eq!(desk.put_away(), 2);
+    desk.line("3550 ok other");
+    desk.line("3600 .");
+    assert_eq!(desk.put_away(), 1);
+    desk.line("7200 .");
+    assert_eq!(desk.put_away(), 0);
+    assert_eq!(desk.watch().next_due(), None);
 }
 
 #[test]

@@ -181,7 +181,8 @@ impl Desk {
         self.decide(&event, now)
     }
 
-    fn decide(&mut self, event: &Event, now: Timestamp) -> Vec<Firing> {
+    /// Decides an event as it is.
+    pub(crate) fn decide(&mut self, event: &Event, now: Timestamp) -> Vec<Firing> {
         let triggers = matching::event_triggers(&self.automation.spec.trigger);
         let concerned = triggers.iter().enumerate().filter(|(_, (_, trigger))| matching::interested(trigger, event));
         let leaves: Vec<usize> = concerned.map(|(index, _)| index).collect();
