@@ -104,14 +104,8 @@ impl Server {
         let mut registry = Registry::default();
         let outbox = metrics::register(&mut registry, &store);
         let configure = configuring.configure();
-        let parts = WebParts {
-            configured,
-            configure,
-            session_key,
-            seal_key,
-            registry,
-            stopping: stop_serving.subscribe(),
-        };
+        let parts =
+            WebParts { configured, configure, session_key, seal_key, registry, stopping: stop_serving.subscribe() };
         let state = web_state(&store, &clock, &decider, parts).await?;
 
         let mut loops = JoinSet::new();
