@@ -164,12 +164,13 @@ fn api() -> Vec<Route> {
 /// Automations in our own API.
 fn automations() -> Vec<Route> {
     use Access::Needs;
-    use api::automations::{self as all, backtest, check, explain, history, write};
+    use api::automations::{self as all, backtest, check, explain, findings, history, write};
     let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
     let (viewer, operator, admin) = (Needs(Role::Viewer), Needs(Role::Operator), Needs(Role::Admin));
     vec![
         route(&get, "/api/v1/automations", viewer, all::list),
         route(&post, "/api/v1/automations", admin, write::create),
+        route(&get, "/api/v1/automations/findings", viewer, findings::list),
         route(&post, "/api/v1/automations/check", viewer, check::check),
         route(&post, "/api/v1/automations/explain", viewer, explain::explain),
         route(&post, "/api/v1/automations/backtest", viewer, backtest::backtest),
@@ -180,6 +181,7 @@ fn automations() -> Vec<Route> {
         route(&post, "/api/v1/automations/{id}/resume", operator, write::resume),
         route(&get, "/api/v1/automations/{id}/history", viewer, history::history),
         route(&get, "/api/v1/automations/{id}/firings", viewer, history::firings),
+        route(&get, "/api/v1/automations/{id}/findings", viewer, findings::get),
     ]
 }
 

@@ -3,17 +3,18 @@
 //!
 //! - [`write`]: making, editing, pausing, removing
 //! - [`history`]: edits with what changed ([`diff`]), and firings
-//! - [`check`]: mistakes and findings while somebody types
+//! - [`check`]: mistakes while somebody types; [`findings`]: what is probably wrong
 //! - [`explain`], [`backtest`]: one event, and the recorded ones ([`trial`])
 //! - [`text`]: definitions as people write them
 
 pub(crate) mod backtest;
 pub(crate) mod check;
-mod diff;
+pub(crate) mod diff;
 pub(crate) mod explain;
+pub(crate) mod findings;
 pub(crate) mod history;
 pub(crate) mod text;
-mod trial;
+pub(crate) mod trial;
 pub(crate) mod write;
 
 use crate::api::model::{AutomationDetailOut, AutomationOut, DAYS};
@@ -101,16 +102,21 @@ pub(crate) async fn listed(state: &AppState, query: &AutomationQuery) -> Result<
     let now = state.now();
     let ids: BTreeSet<AutomationId> = automations.iter().map(|automation| automation.id).collect();
     let activity = state.store.activity(&ids, now, DAYS).await?;
-    let items = automations.iter().map(|automation| AutomationOut::new(automation, activity.get(&automation.id), now));
-    Ok(AutomationsOut { items: items.collect(), total })
+    let findings = findings::counts(state, &automations).await?;
+    let out = |automation: &Automation| {
+        let found = findings.get(&automation.id).copied().unwrap_or(0);
+        AutomationOut::new(automation, activity.get(&automation.id), found, now)
+    };
+    Ok(AutomationsOut { items: automations.iter().map(out).collect(), total })
 }
 
 /// An automation with its figures and its definition.
 pub(crate) async fn detail(state: &AppState, automation: &Automation) -> Result<AutomationDetailOut, Problem> {
     let now = state.now();
     let activity = state.store.activity(&BTreeSet::from([automation.id]), now, DAYS).await?;
+    let found = findings::of(state, automation.clone()).await?;
     Ok(AutomationDetailOut {
-        automation: AutomationOut::new(automation, activity.get(&automation.id), now),
+        automation: AutomationOut::new(automation, activity.get(&automation.id), found.len(), now),
         spec: serde_json::to_value(&automation.spec).map_err(unwritable)?,
         yaml: text::yaml(automation)?,
     })

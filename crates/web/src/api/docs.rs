@@ -1,6 +1,6 @@
 //! The OpenAPI description of the API and the doors.
 
-use crate::api::automations::{self, backtest, check, explain as why, history, write};
+use crate::api::automations::{self, backtest, check, explain as why, findings, history, write};
 use crate::api::{
     audit, config, connections, deliveries, events, explain, health, incidents, overview, runs, stream, tokens,
 };
@@ -24,7 +24,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
         deliveries::list, deliveries::get, deliveries::retry,
         connections::list, connections::test, audit::list,
         automations::list, automations::get, write::create, write::replace, write::delete, write::pause, write::resume,
-        history::history, history::firings, check::check, why::explain, backtest::backtest,
+        history::history, history::firings, findings::list, findings::get, check::check, why::explain, backtest::backtest,
         tokens::list, tokens::create, tokens::revoke, tokens::sign_in_link,
         config::plan, config::apply,
         stream::stream, health::alive, health::ready, health::version, health::metrics,

@@ -8,7 +8,7 @@ mod event;
 mod incident;
 mod run;
 
-pub(crate) use automation::{AutomationDetailOut, AutomationOut, DAYS, EditOut, FiredOut, FiringOut, LineOut};
+pub(crate) use automation::{AutomationDetailOut, AutomationOut, DAYS, EditOut, FiredOut, FiringOut, LineOut, days};
 pub(crate) use delivery::{DeliveryDetailOut, DeliveryOut};
 pub(crate) use event::{AuditOut, EventOut, ExplanationOut};
 pub(crate) use incident::{IncidentDetailOut, IncidentOut};

@@ -217,3 +217,48 @@ async fn a_back_test_says_what_would_have_been_beside_what_is() {
         assert_eq!(answer.status.as_u16(), status, "{body}: {}", answer.text());
     }
 }
+
+#[tokio::test]
+async fn what_is_probably_wrong_is_found_with_its_line() {
+    let world = World::new().await;
+    let id = made(&world, THREE).await;
+    let text = "\
+name: never
+trigger:
+  expect: [prefect.flow-run.Failed]
+  match_related:
+    prefect.resource.role: flow-run
+actions:
+  - type: notify-channel
+    connection: slack-dta
+    body: hi
+";
+    let checked = send(&world, Role::Viewer, Method::POST, "/api/v1/automations/check", text).await.json();
+    let found: Vec<(Value, Value)> = checked["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .map(|finding| (finding["code"].clone(), finding["line"].clone()))
+        .collect();
+    assert_eq!(found, [(json!("own-kind-as-related"), json!(5)), (json!("missing-connection"), json!(8))], "{checked}");
+    let mistaken =
+        send(&world, Role::Viewer, Method::POST, "/api/v1/automations/check", "name: a\ntriger: 1\n").await.json();
+    assert_eq!(
+        (&mistaken["errors"][0]["at"], &mistaken["errors"][0]["line"]),
+        (&json!("triger"), &json!(2)),
+        "{mistaken}"
+    );
+    // An edit of an automation is not compared with itself; a new one that says the same is.
+    for (query, count) in [(String::new(), 1), (format!("?automation={id}"), 0)] {
+        let path = format!("/api/v1/automations/check{query}");
+        let checked =
+            send(&world, Role::Viewer, Method::POST, &path, THREE.replace("three failures", "again")).await.json();
+        assert_eq!(checked["findings"].as_array().map(Vec::len), Some(count), "{checked}");
+    }
+    let never = made(&world, text).await;
+    let of_one = world.get(&format!("/api/v1/automations/{never}/findings"), Role::Viewer).await.json();
+    let of_all = world.get("/api/v1/automations/findings", Role::Viewer).await.json();
+    assert_eq!((of_one.as_array().map(Vec::len), &of_one), (Some(2), &of_all), "{of_all}");
+    let list = world.get("/api/v1/automations?q=never", Role::Viewer).await.json();
+    assert_eq!(list["items"][0]["findings"], 2, "{list}");
+}

@@ -12,7 +12,7 @@ use crate::state::AppState;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use jiff::{SignedDuration, Timestamp};
@@ -38,28 +38,28 @@ const DAYS_MOST: u32 = 400;
 const FIRINGS_SHOWN: usize = 1_000;
 
 /// A back-test to be made. With an id and a definition both are run, so that they can be compared.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BacktestIn {
     /// Id of an automation in force.
     #[serde(default)]
-    automation: Option<Uuid>,
+    pub(crate) automation: Option<Uuid>,
     /// A definition as JSON.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    spec: Option<Value>,
+    pub(crate) spec: Option<Value>,
     /// A definition as text, in YAML or JSON.
     #[serde(default)]
-    text: Option<String>,
+    pub(crate) text: Option<String>,
     /// The last so many days, 14 when nothing else is said.
     #[serde(default)]
-    days: Option<u32>,
+    pub(crate) days: Option<u32>,
     /// From here on, instead of `days`.
     #[serde(default)]
-    from: Option<Timestamp>,
+    pub(crate) from: Option<Timestamp>,
     /// Up to here; up to now when nothing is said.
     #[serde(default)]
-    until: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// One line of the answer.
@@ -123,17 +123,22 @@ pub(crate) async fn backtest(
     State(state): State<AppState>,
     JsonBody(wanted): JsonBody<BacktestIn>,
 ) -> Result<Response, Failure> {
+    let lines = run(state, wanted).await?.map(|lines| Ok::<_, Infallible>(text(&lines)));
+    Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response())
+}
+
+/// Runs a test as far as its lines are taken; dropping them gives it up.
+pub(crate) async fn run(
+    state: AppState,
+    wanted: BacktestIn,
+) -> Result<impl Stream<Item = Vec<LineOut>> + Send + 'static, Failure> {
     let busy = || {
         let detail = format!("{AT_ONCE} back-tests are running already; try again when one is done");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     };
     let permit = state.trials.clone().try_acquire_owned().map_err(|_| busy())?;
     let runner = Runner::new(state, wanted, permit).await?;
-    let lines = stream::unfold(Some(runner), |runner| async {
-        let (lines, runner) = runner?.step().await;
-        Some((Ok::<_, Infallible>(lines), runner))
-    });
-    Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response())
+    Ok(stream::unfold(Some(runner), |runner| async { Some(runner?.step().await) }))
 }
 
 /// A test that runs.
@@ -170,7 +175,7 @@ impl Runner {
     }
 
     /// The next lines; without a runner when they are the last.
-    async fn step(mut self) -> (Bytes, Option<Self>) {
+    async fn step(mut self) -> (Vec<LineOut>, Option<Self>) {
         if *self.state.stopping.borrow() {
             return (failed("the server is stopping"), None);
         }
@@ -184,7 +189,7 @@ impl Runner {
         }
     }
 
-    async fn run(mut self, piece: Piece) -> Result<(Bytes, Self), Problem> {
+    async fn run(mut self, piece: Piece) -> Result<(Vec<LineOut>, Self), Problem> {
         self.events += piece.events.len() as u64;
         let mut lines = Vec::new();
         let mut runs = Vec::with_capacity(self.runs.len());
@@ -195,10 +200,10 @@ impl Runner {
         }
         self.runs = runs;
         lines.push(LineOut::Progress { share: self.stretch.share(), events: self.events });
-        Ok((text(&lines), self))
+        Ok((lines, self))
     }
 
-    async fn finish(self) -> Bytes {
+    async fn finish(self) -> Vec<LineOut> {
         let (from, until) = (self.from, self.until);
         let mut lines = Vec::new();
         let mut summaries = Vec::new();
@@ -215,7 +220,7 @@ impl Runner {
         if let Some(tried) = summaries.next() {
             lines.push(LineOut::Summary { from, until, tried, in_force: summaries.next() });
         }
-        text(&lines)
+        lines
     }
 }
 
@@ -257,6 +262,6 @@ fn text(lines: &[LineOut]) -> Bytes {
     Bytes::from(text)
 }
 
-fn failed(detail: &str) -> Bytes {
-    text(&[LineOut::Failed { detail: detail.to_owned() }])
+fn failed(detail: &str) -> Vec<LineOut> {
+    vec![LineOut::Failed { detail: detail.to_owned() }]
 }

@@ -1,7 +1,7 @@
 //! Why an automation did, or did not do, something with one event.
 //!
 //! The clauses are asked of the event; the state before and after it is found by running the automation over the events
-//! before, as far back as [`LOOK_BACK`].
+//! before, as far back as its trigger can remember.
 
 use super::text::{DefinitionProblemOut, Failure};
 use super::trial::{Stretch, Subjects, Tried, away, through};
@@ -10,21 +10,16 @@ use crate::problem::Problem;
 use crate::state::AppState;
 use axum::Json;
 use axum::extract::State;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trackside_core::automation::backtest::Backtest;
-use trackside_core::automation::definition::{Automation, AutomationId};
-use trackside_core::automation::explain::{Explanation, StateView, triggers, verdict};
-use trackside_core::automation::set::Automations;
+use trackside_core::automation::definition::Automation;
+use trackside_core::automation::explain::{Explanation, lookback};
 use trackside_core::ids::EventId;
 use trackside_store::log::LoggedEvent;
-use trackside_store::log::scan::Piece;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// How far back events are taken into account.
-const LOOK_BACK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What is to be explained. With an id and a definition it is the definition.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -69,7 +64,7 @@ pub(crate) async fn explain(
     let event = state.store.event(EventId(asked.event)).await?.ok_or_else(missing)?;
     let wanted = Tried { automation: asked.automation, spec: asked.spec, text: asked.text };
     let Subjects { tried, .. } = wanted.subjects(&state).await?;
-    let since = event.at.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
+    let since = since(&tried, &event);
     let explanation = rebuilt(&state, tried, event, since).await?;
     Ok(Json(ExplainOut { event: asked.event, since, explanation }))
 }
@@ -88,42 +83,11 @@ pub(crate) async fn rebuilt(
     while let Some(piece) = stretch.next(state).await? {
         (test, _) = through(test, piece).await?;
     }
-    let before = states(test.set(), automation.id);
-    let shown = event.event.clone();
-    let piece = Piece { reached: event.seq, events: vec![event] };
-    let (test, firings) = through(test, piece).await?;
-    away(move || {
-        let after = states(test.set(), automation.id);
-        let triggers = triggers(&automation, &shown);
-        // What was as it is says nothing about the event.
-        let changed = |these: &[StateView], others: &[StateView]| {
-            these.iter().filter(|state| !others.contains(state)).cloned().collect()
-        };
-        Explanation {
-            automation: automation.spec.name.clone(),
-            semantics: automation.semantics,
-            verdict: verdict(&automation, &triggers, &firings),
-            triggers,
-            before: changed(&before, &after),
-            after: changed(&after, &before),
-            firings,
-            next_due: test.set().next_due(),
-        }
-    })
-    .await
+    let LoggedEvent { seq, at, event } = event;
+    away(move || test.explain(&automation, seq, at, event)).await
 }
 
-/// The live state of an automation in words.
-fn states(set: &Automations, id: AutomationId) -> Vec<StateView> {
-    let buckets = set.buckets(id).into_iter().map(|bucket| StateView {
-        trigger: bucket.trigger,
-        key: bucket.key,
-        holds: format!("{} counted between {} and {}", bucket.count, bucket.start, bucket.end),
-    });
-    let children = set.child_firings(id).into_iter().map(|child| StateView {
-        trigger: child.parent,
-        key: child.firing.labels.values().cloned().collect(),
-        holds: format!("trigger {} fired at {}: {}", child.child, child.firing.at, child.firing.because),
-    });
-    buckets.chain(children).collect()
+/// From when on events matter to what the automation makes of this one.
+pub(crate) fn since(automation: &Automation, event: &LoggedEvent) -> Timestamp {
+    event.at.saturating_sub(lookback(&automation.spec.trigger)).unwrap_or(Timestamp::MIN)
 }

@@ -7,10 +7,10 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use serde_json::Value;
 use trackside_core::automation::definition::Automation;
 use trackside_core::automation::request::{FieldError, Written, parse_written};
 use trackside_core::automation::written::written;
+use trackside_core::document::{Place, Tree};
 use utoipa::ToSchema;
 
 /// Longest definition, in bytes.
@@ -32,10 +32,18 @@ impl<S: Send + Sync> FromRequest<S> for Definition {
 }
 
 impl Definition {
+    /// The values with their places.
+    pub(crate) fn tree(&self) -> Result<Tree, MistakeOut> {
+        let json = self.0.trim_start().starts_with(['{', '[']);
+        let tree = if json { Tree::parse_json(&self.0) } else { Tree::parse(&self.0) };
+        tree.map_err(|(place, message)| MistakeOut::new(String::new(), place, message))
+    }
+
     /// What was written.
     pub(crate) fn read(&self) -> Result<Written, Vec<MistakeOut>> {
-        let value = value(&self.0).map_err(|mistake| vec![mistake])?;
-        parse_written(&value).map_err(|errors| errors.iter().map(MistakeOut::from).collect())
+        let tree = self.tree().map_err(|mistake| vec![mistake])?;
+        let mistakes = |errors: Vec<FieldError>| errors.iter().map(|error| MistakeOut::of(error, &tree)).collect();
+        parse_written(tree.value()).map_err(mistakes)
     }
 }
 
@@ -45,6 +53,12 @@ impl Definition {
 pub(crate) struct MistakeOut {
     /// Where: the fields that lead there, joined by dots (`actions.0.body`); empty for the whole.
     pub(crate) at: String,
+    /// Line in the text, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<u64>,
+    /// Column in the text, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) column: Option<u64>,
     /// What is wrong.
     pub(crate) message: String,
     /// What to write instead.
@@ -52,9 +66,16 @@ pub(crate) struct MistakeOut {
     pub(crate) suggestion: Option<String>,
 }
 
-impl From<&FieldError> for MistakeOut {
-    fn from(error: &FieldError) -> Self {
-        Self { at: error.place(), message: error.message.clone(), suggestion: error.suggestion.clone() }
+impl MistakeOut {
+    pub(crate) fn new(at: String, place: Place, message: String) -> Self {
+        let known = |number: u64| (number > 0).then_some(number);
+        Self { at, line: known(place.line), column: known(place.column), message, suggestion: None }
+    }
+
+    fn of(error: &FieldError, tree: &Tree) -> Self {
+        let at = error.place();
+        let place = tree.place(&at);
+        Self { suggestion: error.suggestion.clone(), ..Self::new(at, place, error.message.clone()) }
     }
 }
 
@@ -100,16 +121,6 @@ impl IntoResponse for Failure {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }
-}
-
-/// A text as a value.
-pub(crate) fn value(text: &str) -> Result<Value, MistakeOut> {
-    let mistake = |message: String| MistakeOut { at: String::new(), message, suggestion: None };
-    if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| mistake(error.to_string()));
-    }
-    let options = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| mistake(error.without_snippet().to_string()))
 }
 
 /// The definition as the configuration's section `automations` holds it.

@@ -13,13 +13,14 @@ use std::collections::BTreeSet;
 use trackside_core::automation::backtest::{Backtest, Wanted, wanted};
 use trackside_core::automation::definition::{Automation, AutomationId, Origin};
 use trackside_core::automation::firing::Firing;
+use trackside_core::automation::request::Written;
 use trackside_core::ids::{Seq, derive};
 use trackside_store::log::scan::{NameFilter, PIECE_EVENTS, Piece};
 use uuid::Uuid;
 
 /// What is tried: an automation in force, a definition, or both, when a definition is to replace one in force.
 #[derive(Debug, Default)]
-pub(super) struct Tried {
+pub(crate) struct Tried {
     /// Id of an automation in force.
     pub(super) automation: Option<Uuid>,
     /// A definition as JSON.
@@ -54,18 +55,23 @@ impl Tried {
             return Ok(Subjects { tried: in_force.ok_or_else(nothing)?, in_force: None });
         };
         let written = definition.read().map_err(Failure::Mistakes)?;
+        let tried = Self::automation(state, written, self.automation);
+        Ok(Subjects { tried, in_force })
+    }
+
+    /// A definition as the automation that it would be.
+    pub(crate) fn automation(state: &AppState, written: Written, replaces: Option<Uuid>) -> Automation {
         let now = state.now();
-        let id = in_force.as_ref().map_or(AutomationId(derive("trial", &[&written.spec.name])), |known| known.id);
-        let tried = Automation {
-            id,
+        let id = replaces.unwrap_or_else(|| derive("trial", &[&written.spec.name]));
+        Automation {
+            id: AutomationId(id),
             spec: written.spec,
             semantics: written.semantics,
             origin: Origin::Api,
             created: now,
             updated: now,
             version: 1,
-        };
-        Ok(Subjects { tried, in_force })
+        }
     }
 }
 

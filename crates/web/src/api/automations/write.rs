@@ -49,7 +49,7 @@ pub(crate) async fn create(State(state): State<AppState>, who: Who, definition: 
     put(&state, &who.caller, automation, StatusCode::CREATED).await
 }
 
-/// Replaces the definition of an automation. Its state starts anew.
+/// Replaces the definition of an automation. Its state stays when the trigger stays, under Trackside's semantics.
 #[utoipa::path(put, path = "/api/v1/automations/{id}", tag = "automations",
     params(("id" = Uuid, Path, description = "Id of the automation"), ReplaceQuery),
     request_body(content = String, description = "The definition, in YAML or JSON", content_type = "application/yaml"),

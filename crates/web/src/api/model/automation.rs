@@ -48,6 +48,8 @@ pub(crate) struct AutomationOut {
     pub(crate) last_fired: Option<Timestamp>,
     /// The last 14 days (UTC), oldest first.
     pub(crate) days: Vec<FiringDayOut>,
+    /// How much is probably wrong with it. Lists look at each automation by itself, without the others.
+    pub(crate) findings: usize,
 }
 
 /// How often an automation fired on one day (UTC).
@@ -64,7 +66,7 @@ pub(crate) struct FiringDayOut {
 
 impl AutomationOut {
     /// An automation with its figures up to `now`.
-    pub(crate) fn new(automation: &Automation, activity: Option<&Activity>, now: Timestamp) -> Self {
+    pub(crate) fn new(automation: &Automation, activity: Option<&Activity>, findings: usize, now: Timestamp) -> Self {
         let spec = &automation.spec;
         Self {
             id: automation.id.0,
@@ -80,12 +82,13 @@ impl AutomationOut {
             updated: automation.updated,
             last_fired: activity.and_then(|activity| activity.last_triggered),
             days: days(activity.map_or(&[], |activity| &activity.days), now),
+            findings,
         }
     }
 }
 
 /// Every day of the last [`DAYS`], those without a firing too.
-fn days(fired: &[FiringDay], now: Timestamp) -> Vec<FiringDayOut> {
+pub(crate) fn days(fired: &[FiringDay], now: Timestamp) -> Vec<FiringDayOut> {
     let seconds = DAY.as_secs();
     let today = now.as_second().div_euclid(seconds);
     let day = |back: i64| {

@@ -28,12 +28,12 @@ impl Content<'_> {
         if !problems.is_empty() {
             return Err(wrong_all("data", &problems, shown));
         }
-        self.known.seal(self.id, data, &state.seal_key, || randomness(state)).map_err(failed)
+        self.known.seal(self.id, data, &state.seal_key, || randomness(state)).map_err(|error| failed(&error))
     }
 
     /// Stored content in clear.
     pub(super) fn opened(&self, state: &AppState, data: &Value) -> Result<Value, Refused> {
-        self.known.open(self.id, data, &state.seal_key).map_err(failed)
+        self.known.open(self.id, data, &state.seal_key).map_err(|error| failed(&error))
     }
 
     /// Why nothing could be sent with this content: fields and what is wrong with them.
@@ -87,8 +87,8 @@ fn randomness(state: &AppState) -> Randomness {
     Randomness::new(random)
 }
 
-fn failed(error: SealError) -> Refused {
-    if error == SealError::TooLong {
+fn failed(error: &SealError) -> Refused {
+    if *error == SealError::TooLong {
         return Refused::detail(StatusCode::UNPROCESSABLE_ENTITY, error.to_string());
     }
     tracing::error!(%error, "a secret of a block document cannot be used");

@@ -60,7 +60,7 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<Value>), Refused> {
     let body = body.required()?;
     let shown = hidden(&body);
-    let wanted: Create = parse_as(&body).map_err(|error| Refused::invalid(&[error], &shown))?;
+    let wanted: Create = parse_as(&body).map_err(|error| Refused::invalid(&[*error], &shown))?;
     let id = state.new_id();
     let name = match wanted.name.filter(|name| !name.is_empty()) {
         None if wanted.is_anonymous => format!("anonymous-{}", state.new_id()),
@@ -110,7 +110,7 @@ pub(crate) async fn update(
 ) -> Result<StatusCode, Refused> {
     let body = body.required()?;
     let shown = hidden(&body);
-    let wanted: Update = parse_as(&body).map_err(|error| Refused::invalid(&[error], &shown))?;
+    let wanted: Update = parse_as(&body).map_err(|error| Refused::invalid(&[*error], &shown))?;
     let block = find(&state, &id).await?;
     let known = type_of(&block)?;
     if wanted.block_schema_id.is_some_and(|schema| schema != known.schema_id()) {

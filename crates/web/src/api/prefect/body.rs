@@ -54,14 +54,14 @@ impl Body {
 
 /// A body as a type.
 pub(super) fn read_as<T: DeserializeOwned>(body: &Value) -> Result<T, Refused> {
-    parse_as(body).map_err(|error| Refused::invalid(&[error], body))
+    parse_as(body).map_err(|error| Refused::invalid(&[*error], body))
 }
 
 /// A body as a type, or what is wrong with it.
-pub(super) fn parse_as<T: DeserializeOwned>(body: &Value) -> Result<T, FieldError> {
+pub(super) fn parse_as<T: DeserializeOwned>(body: &Value) -> Result<T, Box<FieldError>> {
     serde_path_to_error::deserialize(body).map_err(|error| {
         let place = error.path().clone();
-        field_error(&place, &error.into_inner().to_string())
+        Box::new(field_error(&place, &error.into_inner().to_string()))
     })
 }
 

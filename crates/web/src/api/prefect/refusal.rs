@@ -71,6 +71,7 @@ impl IntoResponse for Refused {
 }
 
 /// A caller who may not, in Prefect's words. The role that is missing is said beside them.
+#[allow(clippy::needless_pass_by_value, reason = "it stands where `Problem::into_response` does")]
 pub(crate) fn refused(problem: Problem) -> Response {
     let message = if problem.status == StatusCode::UNAUTHORIZED { "Unauthorized" } else { "Forbidden" };
     let body = json!({"exception_message": message, "detail": problem.detail});
