@@ -118,7 +118,7 @@ fn name_keys(trigger: &EventTrigger) -> Vec<NameKey<'_>> {
     if trigger.expect.is_empty() {
         return vec![NameKey::Beginning("")];
     }
-    let key = |name| match str::find(name, ['*', '?', '[']) {
+    let key = |name| match str::find(name, pattern::WILD) {
         Some(end) => NameKey::Beginning(&name[..end]),
         None => NameKey::Exact(name),
     };

@@ -4,6 +4,9 @@
 //! only a backslash) with one leading `!` for "not". Event names go through one more filter, [`begins`].
 //! Invariants: total, allocates nothing, no backtracking beyond pattern length × text length.
 
+/// What makes a pattern more than the text it is.
+pub(super) const WILD: [char; 3] = ['*', '?', '['];
+
 /// Whether a label's value satisfies `pattern`. A missing label satisfies nothing, not even a negation.
 #[must_use]
 pub fn matches(pattern: &str, value: Option<&str>) -> bool {
@@ -17,13 +20,16 @@ pub fn matches(pattern: &str, value: Option<&str>) -> bool {
 /// Whether `pattern` means only the text it is, so that an index may look it up.
 #[must_use]
 pub fn is_literal(pattern: &str) -> bool {
-    !pattern.starts_with('!') && !pattern.contains(['*', '?', '['])
+    !pattern.starts_with('!') && !pattern.contains(WILD)
 }
 
 /// Whether the whole of `text` matches `pattern`, as `fnmatch.fnmatchcase(text, pattern)` of Python says; `!` at the
 /// start means itself.
 #[must_use]
 pub fn glob(pattern: &str, text: &str) -> bool {
+    if !pattern.contains(WILD) {
+        return pattern == text;
+    }
     let (mut rest, mut left) = (pattern, text);
     // Where to go on when what follows the last star did not fit: pattern after it, text one character further.
     let mut retry: Option<(&str, &str)> = None;

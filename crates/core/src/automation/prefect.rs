@@ -21,9 +21,12 @@ use super::firing::{EventRef, Firing, FiringState};
 use super::matching;
 use super::view::{BucketView, ChildView};
 use crate::event::Event;
-use composite::{Composite, Place};
+use bucket::Bucket;
+use composite::{ChildFiring, Composite, Place};
 use jiff::{SignedDuration, Timestamp};
 use leaf::{Current, Fired, Leaf, Moment, NextRun};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How long a bucket stays after its window, so that late events still find it.
 const SWEEP_AFTER: i64 = 60 * 1_000_000;
@@ -33,8 +36,6 @@ const SWEEP_AFTER: i64 = 60 * 1_000_000;
 pub(super) struct Watch {
     leaves: Vec<Planted>,
     composites: Vec<Composite>,
-    /// Child firings so far: the order of processing.
-    ordinal: u64,
 }
 
 /// An event trigger in its place.
@@ -86,7 +87,7 @@ impl Clocks {
 impl Watch {
     /// Nothing has happened yet.
     pub(super) fn new(automation: &Automation) -> Self {
-        let mut watch = Self { leaves: Vec::new(), composites: Vec::new(), ordinal: 0 };
+        let mut watch = Self { leaves: Vec::new(), composites: Vec::new() };
         watch.plant(&automation.spec.trigger, "", None);
         watch
     }
@@ -186,7 +187,7 @@ impl Watch {
     /// The live buckets.
     pub(super) fn buckets(&self) -> Vec<BucketView> {
         let of_leaf = |planted: &Planted| -> Vec<BucketView> {
-            let view = |(key, bucket): (&std::sync::Arc<str>, &bucket::Bucket)| BucketView {
+            let view = |(key, bucket): (&Arc<str>, &Bucket)| BucketView {
                 trigger: planted.path.to_string(),
                 key: leaf::values_of(key),
                 start: timestamp(bucket.start),
@@ -202,7 +203,7 @@ impl Watch {
     /// The firings of children that wait for others.
     pub(super) fn child_firings(&self) -> Vec<ChildView> {
         let of_composite = |composite: &Composite| -> Vec<ChildView> {
-            let view = |(child, fired): (usize, &composite::ChildFiring)| ChildView {
+            let view = |(child, fired): (usize, &ChildFiring)| ChildView {
                 parent: composite.path.to_string(),
                 child: matching::child_path(&composite.path, child),
                 firing: fired.firing.clone(),
@@ -267,17 +268,16 @@ impl Watch {
     /// Takes a firing up the tree, as far as it completes something.
     fn rise(&mut self, mut firing: Firing, mut place: Option<Place>, firings: &mut Vec<Firing>) {
         while let Some(Place { composite, child }) = place {
-            self.ordinal += 1;
             let composite = &mut self.composites[composite];
             let (at, due, event) = (firing.at, firing.due, firing.event);
-            let Some(children) = composite.child_fired(child, firing, self.ordinal) else { return };
+            let Some(children) = composite.child_fired(child, firing) else { return };
             firing = Firing {
                 automation: children[0].automation,
                 trigger: composite.path.to_string(),
                 state: FiringState::Triggered,
                 at,
                 due,
-                labels: std::collections::BTreeMap::new(),
+                labels: BTreeMap::new(),
                 event,
                 because: composite.because(children.len()),
                 children,

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
 
+mod automation_lint;
 mod automation_ours;
+mod automation_prefect;
+mod automation_requests;
 mod automation_stories;
+mod automation_templates;
 mod scenario;
 mod stories;

@@ -53,19 +53,25 @@ impl Buckets {
         self.by_key.get(key).copied()
     }
 
-    /// Makes or replaces the bucket of a key; gives the key as it is shared.
-    pub(super) fn put(&mut self, key: &str, bucket: Bucket) -> Arc<str> {
-        let known = self.by_key.get_key_value(key).map(|(key, old)| (Arc::clone(key), old.end));
-        let (key, old_end) = known.map_or_else(|| (Arc::from(key), None), |(key, end)| (key, Some(end)));
+    /// Makes or replaces the bucket of a key.
+    pub(super) fn put(&mut self, key: &str, bucket: Bucket) {
+        let shared = match self.by_key.get_mut(key) {
+            Some(old) if old.end == bucket.end && self.changed.contains(key) => {
+                *old = bucket;
+                return;
+            }
+            Some(_) => self.by_key.get_key_value(key).map(|(key, old)| (Arc::clone(key), Some(old.end))),
+            None => None,
+        };
+        let (key, old_end) = shared.unwrap_or_else(|| (Arc::from(key), None));
         if old_end != Some(bucket.end) {
             if let Some(end) = old_end {
                 self.by_end.remove(&(end, Arc::clone(&key)));
             }
             self.by_end.insert((bucket.end, Arc::clone(&key)));
         }
-        self.by_key.insert(Arc::clone(&key), bucket);
         self.changed.insert(Arc::clone(&key));
-        key
+        self.by_key.insert(key, bucket);
     }
 
     pub(super) fn remove(&mut self, key: &str) {
@@ -97,8 +103,8 @@ impl Buckets {
 
     /// Takes back what [`Self::take_changed`] gave; it counts as unchanged.
     pub(super) fn restore(&mut self, key: &str, bucket: Bucket) {
-        let key = self.put(key, bucket);
-        self.changed.remove(&key);
+        self.put(key, bucket);
+        self.changed.remove(key);
     }
 }
 

@@ -66,7 +66,6 @@ fn restore_child(watch: &mut Watch, path: &str, body: &str) {
     let (parent, child) = path.rsplit_once('.').unwrap_or(("", path));
     let Some(composite) = watch.composites.iter_mut().find(|composite| &*composite.path == parent) else { return };
     let (Ok(child), Ok(fired)) = (child.parse(), serde_json::from_str::<ChildFiring>(body)) else { return };
-    watch.ordinal = watch.ordinal.max(fired.ordinal);
     composite.restore(child, fired);
 }
 

@@ -44,8 +44,8 @@ enum Enough {
 /// The newest firing of one child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ChildFiring {
-    /// Its place in the order of processing.
-    pub(super) ordinal: u64,
+    /// Its place in the order of processing among those that are kept.
+    ordinal: u64,
     /// The firing.
     pub(super) firing: Firing,
 }
@@ -66,7 +66,7 @@ impl Composite {
 
     /// Takes a child's firing. When it completes the condition, gives the firings that led to it, in the order of
     /// processing; they are used up.
-    pub(super) fn child_fired(&mut self, child: usize, firing: Firing, ordinal: u64) -> Option<Vec<Firing>> {
+    pub(super) fn child_fired(&mut self, child: usize, firing: Firing) -> Option<Vec<Firing>> {
         if self.one_is_enough() {
             return Some(vec![firing]);
         }
@@ -74,6 +74,8 @@ impl Composite {
             let oldest = firing.at.saturating_sub(within).unwrap_or(Timestamp::MIN);
             self.keep_only(|kept| kept.firing.at >= oldest);
         }
+        let newest = self.fired.iter().flatten().map(|fired| fired.ordinal).max();
+        let ordinal = newest.map_or(0, |newest| newest + 1);
         self.fired[child] = Some(Box::new(ChildFiring { ordinal, firing }));
         self.changed.insert(child);
         if !self.is_complete() {

@@ -297,9 +297,11 @@ fn key_of(trigger: &EventTrigger, event: &Event) -> String {
     if trigger.for_each.is_empty() {
         return String::new();
     }
-    let values: Vec<&str> =
-        trigger.for_each.iter().map(|label| matching::for_each_value(event, label).unwrap_or_default()).collect();
-    serde_json::Value::from(values).to_string()
+    let value = |label: &String| matching::for_each_value(event, label).unwrap_or_default();
+    let values: Vec<&str> = trigger.for_each.iter().map(value).collect();
+    let key = serde_json::to_string(&values);
+    assert!(key.is_ok(), "texts are always JSON");
+    key.unwrap_or_default()
 }
 
 /// The `for_each` values in a key.

@@ -43,9 +43,18 @@ impl Automations {
     }
 
     /// Decides what is due at `now`. `noticed` is set when that was noticed late: then an absence is looked for with
-    /// what is known at `noticed`, once.
+    /// what is known at `noticed`, once. Afterwards nothing is due at `now` any more.
     pub fn on_due(&mut self, now: Timestamp, noticed: Option<Timestamp>) -> Vec<Firing> {
         self.released.clear();
+        let mut firings = self.decide_due(now, noticed);
+        // A follower that went on without its leader moves the senders' clock, and may leave a bucket that is over.
+        if self.next_due().is_some_and(|due| due <= now) {
+            firings.extend(self.decide_due(now, noticed));
+        }
+        firings
+    }
+
+    fn decide_due(&mut self, now: Timestamp, noticed: Option<Timestamp>) -> Vec<Firing> {
         let notice = if noticed.is_some() { Notice::Late } else { Notice::OnTime };
         let clocks = self.clocks(noticed.map_or(now, |noticed| noticed.max(now)), notice);
         let mut due = self.agenda.due(now, clocks.lag);
