@@ -166,11 +166,11 @@ impl World {
     /// How the latest delivery ended, as the engine hears of it.
     async fn outcome(&self) -> Outcome {
         let entries = self.store.entries_after(0, 1_000).await.unwrap();
-        let outcomes = entries.into_iter().filter_map(|entry| match entry.input {
+        let mut outcomes = entries.into_iter().filter_map(|entry| match entry.input {
             Input::Outcome(outcome) => Some(*outcome),
             _ => None,
         });
-        outcomes.last().unwrap()
+        outcomes.next_back().unwrap()
     }
 }
 
