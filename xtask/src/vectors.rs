@@ -4,9 +4,10 @@
 //! left out; a file that cannot be read, or whose kind is not known, is a failure.
 //!
 //! - [`timeline`]: events and time in, firings out; [`matching`]: patterns and triggers against single events
-//! - [`validation`]: requests to make an automation
+//! - [`validation`]: requests to make an automation; [`templates`]: texts in actions
 
 mod matching;
+mod templates;
 mod timeline;
 mod validation;
 
@@ -112,6 +113,7 @@ fn run_text(text: &str) -> anyhow::Result<Vec<Case>> {
     match kind.as_str() {
         "timeline" => Ok(timeline::run(&read(file)?)),
         "matching" => Ok(matching::run(&read(file)?)),
+        "templates" => Ok(templates::run(&read(file)?)),
         "validation" => Ok(validation::run(&read(file)?)),
         other => anyhow::bail!("the kind `{other}` is not known"),
     }

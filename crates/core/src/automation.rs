@@ -30,5 +30,6 @@ pub mod pattern;
 mod prefect;
 pub mod request;
 pub mod set;
+pub mod template;
 pub mod view;
 pub mod written;
