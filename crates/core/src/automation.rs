@@ -23,6 +23,7 @@ pub mod emitted;
 pub mod explain;
 pub mod firing;
 mod index;
+pub mod lint;
 pub mod matching;
 pub mod ours;
 mod parking;

@@ -8,6 +8,5 @@ mod automation_prefect;
 mod automation_requests;
 mod automation_stories;
 mod automation_templates;
-mod automation_templates;
 mod scenario;
 mod stories;

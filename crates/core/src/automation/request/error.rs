@@ -101,10 +101,22 @@ pub fn errors_json(errors: &[FieldError], body: &Value) -> Value {
 /// A longer input is left out of an error: the request stands beside it anyway, and there may be many errors.
 const INPUT_BYTES: usize = 1024;
 
+/// What is left of so many bytes when the value is written, about; nothing when it is longer.
+fn left(bytes: usize, value: &Value) -> Option<usize> {
+    match value {
+        Value::String(text) => bytes.checked_sub(text.len() + 2),
+        Value::Array(items) => items.iter().try_fold(bytes.checked_sub(2)?, left),
+        Value::Object(map) => map
+            .iter()
+            .try_fold(bytes.checked_sub(2)?, |bytes, (key, item)| left(bytes.checked_sub(key.len() + 3)?, item)),
+        _ => bytes.checked_sub(4),
+    }
+}
+
 fn detail(error: &FieldError, body: &Value) -> Value {
     let loc: Vec<Value> = std::iter::once(json!("body")).chain(error.path.iter().map(|part| json!(part))).collect();
     let mut detail = json!({"type": error.kind, "loc": loc, "msg": error.message});
-    if let Some(input) = input(error, body).filter(|input| input.to_string().len() <= INPUT_BYTES) {
+    if let Some(input) = input(error, body).filter(|input| left(INPUT_BYTES, input).is_some()) {
         detail["input"] = input.clone();
     }
     if let Some(context) = &error.context {

@@ -3,6 +3,7 @@
 //! Invariants: a wrong value is reported and then counts as not given, so that one reading finds all that is wrong;
 //! what was read may be used only when the [`Report`] is empty. `null` is the same as leaving the field out.
 
+use super::super::template;
 use super::error::{FieldError, PathPart};
 use super::line::LISTED_ERRORS;
 use super::{lax, text};
@@ -270,8 +271,8 @@ pub(super) fn strings(value: &Value, path: Vec<PathPart>, report: &mut Report) -
 }
 
 fn check_template(text: &str, path: Vec<PathPart>, report: &mut Report) {
-    if let Some(fault) = text::template_fault(text) {
-        let message = format!("{} is not a valid template: {fault}", last(&path));
+    if let Err(error) = template::check(text) {
+        let message = format!("{} is not a valid template: {error}", last(&path));
         report.add("invalid_template", path, message, "");
     }
 }

@@ -4,7 +4,7 @@
 //! marks is a template; an object with `__prefect_kind` is a value of that kind (`json`, `jinja`, `workspace_variable`,
 //! `none`). Invariant: as in Prefect, nothing within lists is reported.
 
-use super::text;
+use super::super::template;
 use serde_json::{Map, Value};
 
 const KIND: &str = "__prefect_kind";
@@ -93,8 +93,8 @@ fn nested(value: &Value) -> Prepared {
 }
 
 fn jinja(text: &str) -> Prepared {
-    match text::template_fault(text) {
-        Some(fault) => Prepared::Broken(format!("Invalid jinja: {fault}")),
-        None => Prepared::Plain,
+    match template::check(text) {
+        Err(error) => Prepared::Broken(format!("Invalid jinja: {}", error.message())),
+        Ok(()) => Prepared::Plain,
     }
 }

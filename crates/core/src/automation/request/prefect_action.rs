@@ -6,6 +6,8 @@
 use super::super::action::{
     ActionSpec, AutomationTarget, DeploymentTarget, TargetSource, Via, WorkPoolTarget, WorkQueueTarget,
 };
+use super::super::definition::seconds_of;
+use super::super::template;
 use super::line::{Fault, Read};
 use super::model::{Member, Model, Scored};
 use super::{lax, parameters, text};
@@ -132,7 +134,7 @@ fn run_deployment(value: &Value) -> Read<Scored<ActionSpec>> {
         if wait.is_negative() {
             return Err(Fault::value("schedule_after must be non-negative").into());
         }
-        Ok(super::super::definition::seconds_of(wait))
+        Ok(seconds_of(wait))
     });
     let deployment = DeploymentTarget { source, deployment_id };
     let scored =
@@ -162,8 +164,8 @@ fn send_notification(value: &Value) -> Read<Scored<ActionSpec>> {
     let mut model = Model::new(value)?;
     model.tag("send-notification");
     let block = model.required("block_document_id", lax::uuid);
-    let subject = model.or("subject", SUBJECT.to_owned(), |value| template(value, "subject"));
-    let body = model.required("body", |value| template(value, "body"));
+    let subject = model.or("subject", SUBJECT.to_owned(), |value| template_text(value, "subject"));
+    let body = model.required("body", |value| template_text(value, "body"));
     model.finish(|| {
         Some(ActionSpec::SendNotification { via: Via::Block { block_document_id: block? }, subject, body: body? })
     })
@@ -174,16 +176,16 @@ fn call_webhook(value: &Value) -> Read<Scored<ActionSpec>> {
     model.tag("call-webhook");
     let block = model.required("block_document_id", lax::uuid);
     let payload = model.or("payload", String::new(), |value| match value {
-        Value::Null | Value::String(_) => template(value, "payload"),
-        other => template(&Value::String(text::pretty(other)), "payload"),
+        Value::Null | Value::String(_) => template_text(value, "payload"),
+        other => template_text(&Value::String(text::pretty(other)), "payload"),
     });
     model.finish(|| Some(ActionSpec::CallWebhook { via: Via::Block { block_document_id: block? }, payload }))
 }
 
-fn template(value: &Value, field: &str) -> Read<String> {
+fn template_text(value: &Value, field: &str) -> Read<String> {
     let text = lax::string(value)?;
-    match text::template_fault(&text) {
-        Some(fault) => Err(Fault::value(&format!("'{field}' is not a valid template: {fault}")).into()),
-        None => Ok(text),
+    match template::check(&text) {
+        Err(error) => Err(Fault::value(&format!("'{field}' is not a valid template: {}", error.message())).into()),
+        Ok(()) => Ok(text),
     }
 }

@@ -1,14 +1,9 @@
-//! Texts in what people write and in what they are told: templates, JSON as text, the nearest known name.
+//! Texts in what people write and in what they are told: JSON as text, lists of names, the nearest known name.
 //!
 //! Invariant: pure; the work for one name is bounded by [`crate::limits::NAME_BYTES`].
 
 use crate::limits;
 use serde_json::Value;
-
-/// What is wrong with a template, in Jinja's words.
-pub(super) fn template_fault(_text: &str) -> Option<String> {
-    None
-}
 
 /// A value as JSON over several lines, as Prefect keeps a payload that was sent as an object.
 pub(super) fn pretty(value: &Value) -> String {

@@ -52,6 +52,7 @@ fn event(object: &Object<'_>, report: &mut Report) -> Option<EventTrigger> {
         Some("Proactive") => Posture::Proactive,
         _ => Posture::Reactive,
     };
+    let within = object.duration("within", report);
     let trigger = EventTrigger {
         matches: labels(object, "match", report),
         match_related: related(object, report),
@@ -60,9 +61,10 @@ fn event(object: &Object<'_>, report: &mut Report) -> Option<EventTrigger> {
         for_each: object.text_set("for_each", report),
         posture,
         threshold: object.integer("threshold", 1, report).unwrap_or(1),
-        within: object.duration("within", report).unwrap_or_default(),
+        within: within.unwrap_or_default(),
     };
-    if trigger.within.is_zero() {
+    // A `within` that is wrong is reported already.
+    if trigger.within.is_zero() && within.is_some() == object.get("within").is_some() {
         window_missing(&trigger, object, report);
     }
     Some(trigger)
@@ -80,11 +82,7 @@ fn window_missing(trigger: &EventTrigger, object: &Object<'_>, report: &mut Repo
         }
         Posture::Reactive => return,
     };
-    // A `within` that was wrong is reported already.
-    let wrong = object.get("within").is_some_and(|value| value.as_f64() != Some(0.0));
-    if !wrong {
-        report.add("missing", object.at("within"), format!("`within` is missing: {why}"), suggestion);
-    }
+    report.add("missing", object.at("within"), format!("`within` is missing: {why}"), suggestion);
 }
 
 fn compound(object: &Object<'_>, report: &mut Report) -> Option<CompoundTrigger> {
