@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use trackside_core::automation::act::Act;
 use trackside_core::automation::action::ActionSpec;
-use trackside_core::automation::definition::Semantics;
 use trackside_core::automation::template::{
     self, Dialect, Object, TemplateContext, TemplateError, render, render_value, synthesise,
 };
@@ -57,10 +56,7 @@ pub(super) async fn gather<'a, S: Sender>(sender: &S, job: &Job<'a>, act: &'a Ac
         }));
         objects.extend(found.objects);
     }
-    let dialect = match act.automation.semantics {
-        Semantics::Prefect => Dialect::Prefect,
-        Semantics::Trackside => Dialect::Trackside,
-    };
+    let dialect = Dialect::from(act.automation.semantics);
     Material {
         basis: Basis { firing: &act.firing, event },
         decided: job.effect.at,

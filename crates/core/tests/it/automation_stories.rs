@@ -104,7 +104,10 @@ fn each_action_becomes_an_effect_an_incident_or_an_edit() {
         (json!({"type": "trigger-dag", "connection": "airflow", "dag_id": "d"}), "trigger-dag via airflow".into()),
         (json!({"type": "run-job", "job": "reload"}), "run-job via jobs".into()),
         (json!({"type": "page-owner"}), "incident #1 for team platform".into()),
-        (json!({"type": "declare-incident", "team": "pay", "severity": "critical"}), "incident #1 for team payments".into()),
+        (
+            json!({"type": "declare-incident", "team": "pay", "severity": "critical"}),
+            "incident #1 for team payments".into(),
+        ),
         (
             json!({"type": "pause-automation", "source": "selected", "automation_id": id("a").to_string()}),
             "automation a paused".into(),
@@ -184,4 +187,27 @@ fn pausing_keeps_the_count_and_deleting_ends_the_incident() {
     story.edit(vec![AutomationEdit::Resume { id: id("twice") }]).expect("");
     story.at(3).event("job.failed", "job.1").expect("3 hook trigger: twice");
     story.edit(vec![AutomationEdit::Delete { id: id("twice") }]).expect("3 hook resolve: twice\n3 #1 resolved");
+}
+
+#[test]
+fn the_texts_of_an_incident_are_templates() {
+    let mut story = quiet();
+    let page = json!({
+        "type": "declare-incident", "title": "{{ event.resource.id }} is broken",
+        "summary": "{{ event.event }} of {{ automation.name }}, {{ nobody.knows }}",
+    });
+    story.automation("a", Semantics::Trackside, json!({"expect": ["job.failed"]}), json!({"actions": [page]}));
+    story.at(10).event("job.failed", "job.1").expect("10 hook trigger: job.1 is broken");
+    let notice = story.decisions.iter().find_map(|decision| decision.effects.first()).unwrap().notice.clone();
+    assert_eq!(notice.summary, "job.failed of a, ");
+}
+
+#[test]
+fn a_late_incident_is_about_the_pipeline_of_the_event_that_came_last() {
+    let mut story = quiet();
+    let trigger = json!({"expect": ["story.event"], "posture": "Proactive", "within": 60.0});
+    story.automation("silent", Semantics::Trackside, trigger, json!({"actions": [{"type": "page-owner"}]}));
+    story.at(10).run("etl/r1 started").at(71);
+    story.expect("70 pd trigger: silent\n70 slack trigger: silent");
+    assert_eq!(&*story.state.open_incidents().next().unwrap().pipeline.name, "etl");
 }

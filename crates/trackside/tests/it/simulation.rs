@@ -22,4 +22,5 @@ fn whatever_happens_the_outbox_is_what_the_log_says() {
     println!("{tally:?}");
     assert!(tally.crashes > seeds && tally.lost_answers > 0 && tally.failures > seeds && tally.superseded > 0);
     assert!(tally.crashed_while_sending > 0 && tally.delivered > seeds && tally.duplicates > seeds && tally.ticks > 0);
+    assert!(tally.firings > seeds);
 }

@@ -9,6 +9,7 @@ use super::act::Carried;
 use super::rule_name;
 use crate::automation::definition::Automation;
 use crate::automation::firing::Firing;
+use crate::automation::template::{self, TemplateContext};
 use crate::decision::OwnerTrail;
 use crate::event::{Event, Fact, RESOURCE_ID, RESOURCE_NAME, RESOURCE_ROLE, Severity};
 use crate::incident::AlertKey;
@@ -183,9 +184,32 @@ fn alert_key(automation: &Automation, firing: &Firing, pipeline: PipelineKey) ->
     AlertKey { pipeline, rule: rule_name(automation).as_str().into(), subject: subject.join(", ").as_str().into() }
 }
 
-/// The texts of an incident.
-fn say(automation: &Automation, firing: &Firing, _event: Option<&Event>, words: &Words<'_>) -> (String, String) {
-    let title = words.title.unwrap_or(&automation.spec.name).to_owned();
-    let summary = words.summary.map_or_else(|| format!("{}{}", firing.because, super::late(firing)), str::to_owned);
-    (title, summary)
+/// The texts of an incident. One that cannot be rendered is replaced by what is known, with the reason.
+fn say(automation: &Automation, firing: &Firing, event: Option<&Event>, words: &Words<'_>) -> (String, String) {
+    let facts = format!("{}{}", firing.because, super::late(firing));
+    if words.title.is_none() && words.summary.is_none() {
+        return (automation.spec.name.clone(), facts);
+    }
+    let shown = serde_json::json!(automation);
+    let events: Vec<Event> = event.into_iter().cloned().collect();
+    let objects = event.map(template::synthesise).unwrap_or_default();
+    let context = TemplateContext {
+        dialect: automation.semantics.into(),
+        now: firing.at,
+        automation: &shown,
+        event,
+        firing,
+        events: &events,
+        objects: &objects,
+        more: &serde_json::Map::new(),
+        ui_url: None,
+    };
+    let render = |text: Option<&str>, plain: &str| match text.map(|text| template::render(text, &context)) {
+        None => plain.to_owned(),
+        Some(Ok(rendered)) if rendered.trim().is_empty() => plain.to_owned(),
+        Some(Ok(rendered)) => rendered,
+        Some(Err(error)) => format!("{plain} (its text could not be rendered: {})", error.reason()),
+    };
+    let title = render(words.title, &automation.spec.name);
+    (title.lines().collect::<Vec<_>>().join(" "), render(words.summary, &facts))
 }

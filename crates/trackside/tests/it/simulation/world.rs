@@ -5,23 +5,28 @@ use jiff::{SignedDuration, Timestamp};
 use rand::rngs::SmallRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use trackside::clock::Clock;
 use trackside::decide::{Decider, Step};
 use trackside::deliver::{Attempted, Claimed, Deliverer, record, send};
 use trackside_connect::connection::ConnectionConfig;
+use trackside_core::automation::definition::{Automation, AutomationId, Origin, Semantics};
+use trackside_core::automation::edit::{AutomationEdit, FiringRecord};
+use trackside_core::automation::request::{self, Dialect};
 use trackside_core::caller::Caller;
 use trackside_core::effect::Effect;
 use trackside_core::engine::decide;
-use trackside_core::event::{Event, Fact, Report, ReportAction, Severity};
-use trackside_core::ids::{DeliveryId, EventId};
+use trackside_core::event::{Event, Fact, Labels, Report, ReportAction, Severity};
+use trackside_core::ids::{DeliveryId, EventId, Seq};
 use trackside_core::incident::IncidentState;
+use trackside_core::input::Input;
 use trackside_core::ruleset::Ruleset;
 use trackside_core::run::{AttemptRef, RunReport, RunUpdate, System};
-use trackside_core::state::State;
+use trackside_core::state::{Loaded, State};
 use trackside_store::Store;
+use trackside_store::firings::FiringFilter;
 use trackside_store::log::NewEntry;
 use trackside_store::outbox::{DeliveryFilter, DeliveryState};
 
@@ -39,6 +44,7 @@ pub(crate) struct Tally {
     pub(crate) superseded: u64,
     pub(crate) duplicates: u64,
     pub(crate) ticks: u64,
+    pub(crate) firings: u64,
 }
 
 impl Tally {
@@ -51,6 +57,7 @@ impl Tally {
         self.superseded += other.superseded;
         self.duplicates += other.duplicates;
         self.ticks += other.ticks;
+        self.firings += other.firings;
     }
 }
 
@@ -111,6 +118,9 @@ impl World {
     pub(crate) async fn live(mut self) -> Tally {
         let mut process = self.start().await;
         process.decider.apply(ruleset(), Caller::rules(), self.clock.now()).await.unwrap();
+        if self.has_automations() {
+            self.write_automations().await;
+        }
         for _ in 0..STEPS {
             process = self.step(process).await;
         }
@@ -118,6 +128,29 @@ impl World {
         self.check().await;
         (self.tally.failures, self.tally.lost_answers) = self.ends.failures();
         self.tally
+    }
+
+    /// A third of the worlds; they have ten times as much to decide.
+    fn has_automations(&self) -> bool {
+        self.seed.is_multiple_of(3)
+    }
+
+    /// Rules of people beside ours: counting, missing, in a row, together, with and without state in between.
+    async fn write_automations(&self) {
+        let edits = automations().into_iter().map(|automation| AutomationEdit::Put(Box::new(automation)));
+        self.edit(edits.collect(), 1).await;
+    }
+
+    /// Watching for what does not come never ends by itself.
+    async fn pause_automations(&self) {
+        self.edit(automations().iter().map(|automation| AutomationEdit::Pause { id: automation.id }).collect(), 2)
+            .await;
+    }
+
+    async fn edit(&self, edits: Vec<AutomationEdit>, id: u128) {
+        let input = Input::Automations { caller: Caller::rules(), edits };
+        let entry = NewEntry::input(self.clock.now(), &input, uuid::Uuid::from_u128(id)).unwrap();
+        self.store.append(vec![entry]).await.unwrap();
     }
 
     async fn start(&self) -> Process {
@@ -212,6 +245,9 @@ impl World {
         while !self.to_come.is_empty() {
             self.arrive().await;
         }
+        if self.has_automations() {
+            self.pause_automations().await;
+        }
         for _ in 0..20_000 {
             let now = self.clock.now();
             let step = process.decider.once(now).await.unwrap();
@@ -253,7 +289,7 @@ impl World {
         let logged: BTreeSet<EventId> = entries
             .iter()
             .filter_map(|entry| match &entry.input {
-                trackside_core::input::Input::Event(event) => Some(event.id),
+                Input::Event(event) if event.source != trackside_core::automation::emitted::SOURCE => Some(event.id),
                 _ => None,
             })
             .collect();
@@ -261,15 +297,29 @@ impl World {
 
         let mut state = State::new("default");
         let mut replayed: BTreeMap<DeliveryId, Effect> = BTreeMap::new();
+        let mut firings = Vec::new();
         for entry in &entries {
             // One by one, while the server decided in batches: the batching must not matter.
+            let needed = state.needed(std::slice::from_ref(entry));
+            let body = |seq: &Seq| match &entries[entries.binary_search_by_key(seq, |entry| entry.seq).ok()?].input {
+                Input::Event(event) => Some((*seq, (**event).clone())),
+                _ => None,
+            };
+            let events = needed.events.iter().filter_map(body).collect();
+            state.absorb(Loaded { events, ..Loaded::default() });
             let decision = decide(&mut state, std::slice::from_ref(entry));
+            firings.extend(decision.firings);
             replayed.extend(decision.effects.into_iter().map(|effect| (effect.id, effect)));
         }
         let rows = self.outbox().await;
         let effects: BTreeMap<DeliveryId, Effect> =
             rows.iter().map(|row| (row.effect.id, row.effect.clone())).collect();
         assert_eq!(effects, replayed, "seed {seed}: the outbox is what a replay of the log asks for");
+
+        let mut kept = self.firings().await;
+        self.tally.firings += kept.len() as u64;
+        kept.sort_by_key(|record| (record.seq, record.ordinal));
+        assert_eq!(kept, firings, "seed {seed}: no firing is lost or doubled");
 
         let process = self.start().await;
         let live: Vec<_> = process.decider.state().open_incidents().cloned().collect();
@@ -326,6 +376,20 @@ impl World {
         }
     }
 
+    async fn firings(&self) -> Vec<FiringRecord> {
+        let mut records = Vec::new();
+        let mut before = None;
+        loop {
+            let filter = FiringFilter { before, limit: 200, ..FiringFilter::default() };
+            let page = self.store.firings(&filter).await.unwrap();
+            records.extend(page.items.into_iter().map(|row| row.record));
+            match page.next {
+                Some(next) => before = Some(next),
+                None => return records,
+            }
+        }
+    }
+
     async fn outbox(&self) -> Vec<trackside_store::outbox::Delivery> {
         let mut rows = Vec::new();
         let mut before = None;
@@ -361,6 +425,44 @@ fn ruleset() -> Ruleset {
         ],
     }))
     .unwrap()
+}
+
+/// One automation of each kind; what they do goes to incidents, to the webhook, to each other.
+fn automations() -> Vec<Automation> {
+    let event = |more: Value| {
+        let mut trigger = json!({"expect": ["world.event"], "match": {"kind": "run"}});
+        trigger.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        trigger
+    };
+    let tell = json!({"type": "notify-channel", "connection": "hook", "body": "{{ event.event }}"});
+    let bodies = [
+        json!({"name": "three", "trigger": event(json!({"threshold": 3, "within": "2m", "for_each": ["pipeline"]})),
+            "actions": [{"type": "page-owner"}]}),
+        json!({"name": "silence", "trigger": event(json!({"posture": "Proactive", "within": "45s", "for_each": ["pipeline"]})),
+            "actions": [{"type": "page-owner"}], "actions_on_resolve": [tell]}),
+        json!({"name": "in a row", "trigger": {"consecutive": 2}, "actions": [tell]}),
+        json!({"name": "both", "actions": [tell], "trigger": {"type": "compound", "require": "all", "within": "3m",
+            "triggers": [event(json!({"for_each": ["pipeline"]})), event(json!({"threshold": 2, "within": "1m", "for_each": ["pipeline"]}))]}}),
+        json!({"name": "echo", "trigger": {"expect": ["prefect.automation.triggered"]}, "actions": [{"type": "do-nothing"}]}),
+    ];
+    let start: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
+    let of = |(index, body): (usize, &Value)| {
+        // Triggers on runs are ours alone, and Prefect's answer to its own echo is a chain of them.
+        let ours_alone = index == 2 || index == 4;
+        let semantics: &[Semantics] =
+            if ours_alone { &[Semantics::Trackside] } else { &[Semantics::Trackside, Semantics::Prefect] };
+        let automation = |semantics: &Semantics| Automation {
+            id: AutomationId(uuid::Uuid::from_u128(100 + 2 * index as u128 + *semantics as u128)),
+            spec: request::parse(body, Dialect::Trackside).unwrap(),
+            semantics: *semantics,
+            origin: Origin::Api,
+            created: start,
+            updated: start,
+            version: 0,
+        };
+        semantics.iter().map(automation).collect::<Vec<_>>()
+    };
+    bodies.iter().enumerate().flat_map(of).collect()
 }
 
 /// Runs of a few pipelines, with retries, kills and reports, a little out of order.
@@ -420,12 +522,21 @@ fn event(id: &str, occurred: Timestamp, fact: Fact) -> Event {
         occurred,
         received: occurred,
         event: "world.event".into(),
-        resource: [("prefect.resource.id".to_owned(), id.to_owned())].into(),
+        resource: labels(id, &fact),
         related: Vec::new(),
-        payload: serde_json::Value::Null,
+        payload: Value::Null,
         follows: None,
         fact: Some(fact),
     }
+}
+
+fn labels(id: &str, fact: &Fact) -> Labels {
+    let mut labels = Labels::from([("prefect.resource.id".to_owned(), id.to_owned())]);
+    if let Fact::Run(update) = fact {
+        labels.insert("kind".into(), "run".into());
+        labels.insert("pipeline".into(), update.pipeline.clone());
+    }
+    labels
 }
 
 fn update(pipeline: &str, run: i64, report: RunReport, attempt: Option<u32>) -> RunUpdate {
