@@ -4,6 +4,7 @@
 
 use super::action::ActionSpec;
 use super::definition::Automation;
+use super::emitted::Trail;
 use super::firing::Firing;
 use crate::ids::EventId;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct Act {
     /// The event that the firing is itself (`prefect.automation.triggered`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<EventId>,
+    /// What led to it, so that its own events cannot set the automation off again.
+    #[serde(default)]
+    pub trail: Trail,
 }
 
 /// The lists of actions of an automation.

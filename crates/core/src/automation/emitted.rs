@@ -10,10 +10,29 @@ use super::ours;
 use crate::event::{Event, Labels, RESOURCE_ID, RESOURCE_NAME, RESOURCE_ROLE};
 use crate::ids::EventId;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Source of the events that Trackside makes.
 pub const SOURCE: &str = "trackside";
+
+/// What led to an event of an automation; carried in its payload as `trackside`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trail {
+    /// How many automations have set each other off, this one included.
+    pub chain: u64,
+    /// The automations among them.
+    pub caused_by: Vec<String>,
+}
+
+impl Trail {
+    /// The trail of what an automation does because of an event.
+    #[must_use]
+    pub fn of(automation: &Automation, triggering: Option<&Event>) -> Self {
+        let before = triggering.and_then(|event| event.payload.pointer("/trackside/chain")).and_then(Value::as_u64);
+        Self { chain: before.unwrap_or(0) + 1, caused_by: ours::caused_by(automation.id, triggering) }
+    }
+}
 
 /// The event that a firing is: `prefect.automation.triggered` or `.resolved`.
 #[must_use]
@@ -25,26 +44,12 @@ pub fn state_change(id: EventId, automation: &Automation, firing: &Firing, trigg
     let payload = json!({
         "triggering_labels": firing.labels,
         "triggering_event": triggering.map(without_fact),
-        "trackside": {
-            "chain": chain(triggering),
-            "caused_by": ours::caused_by(automation.id, triggering),
-            "because": firing.because,
-        },
+        "trackside": Trail::of(automation, triggering),
+        "because": firing.because,
     });
     let mut event = about(id, automation, word, firing.at, payload);
     event.related.extend(firing.event.map(|event| related(event.id, "triggering-event")));
     event
-}
-
-/// How many automations have set each other off, the one that this event triggers included.
-#[must_use]
-pub fn chain(triggering: Option<&Event>) -> u64 {
-    triggering.map_or(0, |event| chain_of(&event.payload)) + 1
-}
-
-/// How many automations led to an event with this payload.
-fn chain_of(payload: &Value) -> u64 {
-    payload.pointer("/trackside/chain").and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// An event as its sender sees it, without the events that led to it in turn.

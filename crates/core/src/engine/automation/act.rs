@@ -7,6 +7,7 @@ use super::super::turn::Turn;
 use crate::automation::act::{Act, ActionList, BLOCK_PREFIX};
 use crate::automation::action::{ActionSpec, AutomationTarget, TargetSource, Via};
 use crate::automation::definition::{Automation, AutomationId};
+use crate::automation::emitted::Trail;
 use crate::automation::firing::{Firing, FiringState};
 use crate::event::{Event, RESOURCE_ID, Severity};
 use crate::ids::{DeliveryId, EventId, IncidentId};
@@ -113,10 +114,11 @@ impl Turn<'_> {
             action: action.clone(),
             firing: occasion.firing.clone(),
             cause: occasion.cause,
+            trail: Trail::of(occasion.automation, occasion.event),
         };
-        let delivery = self.act_effect(&connection, act, notice);
+        let delivery = self.act_effect(&connection, act.clone(), notice);
         self.audit("action.decided", format!("{kind} via {connection} for automation {name}"), None, Some(delivery));
-        self.emit_action(occasion.automation, occasion.firing, occasion.index, kind, delivery);
+        self.emit_action(&act, delivery);
         carried.deliveries.push(delivery);
         format!("{kind} via {connection}")
     }

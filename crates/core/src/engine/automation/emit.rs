@@ -5,7 +5,8 @@
 
 use super::super::turn::Turn;
 use crate::automation::definition::Automation;
-use crate::automation::emitted::{self, about, related};
+use crate::automation::act::Act;
+use crate::automation::emitted::{self, Trail, about, related};
 use crate::automation::firing::Firing;
 use crate::event::{Event, Labels, RESOURCE_ID, RESOURCE_ROLE};
 use crate::ids::{DeliveryId, EventId, derive};
@@ -22,7 +23,7 @@ impl Turn<'_> {
         triggering: Option<&Event>,
         ordinal: u32,
     ) -> Option<EventId> {
-        if emitted::chain(triggering) > limits::AUTOMATION_CHAIN {
+        if Trail::of(automation, triggering).chain > limits::AUTOMATION_CHAIN {
             let why = format!(
                 "automation {}: {} automations have set each other off; its own event is not passed on",
                 automation.spec.name,
@@ -38,24 +39,22 @@ impl Turn<'_> {
     }
 
     /// `prefect.automation.action.triggered`: an action goes out.
-    pub(super) fn emit_action(
-        &mut self,
-        automation: &Automation,
-        firing: &Firing,
-        index: u32,
-        kind: &str,
-        delivery: DeliveryId,
-    ) {
+    pub(super) fn emit_action(&mut self, act: &Act, delivery: DeliveryId) {
+        if act.trail.chain > limits::AUTOMATION_CHAIN {
+            return;
+        }
         let id = EventId(derive("action-event", &["triggered", &delivery.to_string()]));
-        let payload = json!({"action_index": index, "action_type": kind, "invocation": delivery});
-        let mut event = about(id, automation, "action.triggered", self.at, payload);
-        event.related.extend(firing.event.map(|event| related(event.id, "triggering-event")));
+        let payload = json!({
+            "action_index": act.index, "action_type": act.action.kind(), "invocation": delivery, "trackside": act.trail,
+        });
+        let mut event = about(id, &act.automation, "action.triggered", self.at, payload);
+        event.related.extend(act.firing.event.map(|event| related(event.id, "triggering-event")));
         self.emit(event);
     }
 
     /// `prefect.automation.action.executed` or `.failed`: an action's delivery ended.
     pub(in crate::engine) fn emit_action_outcome(&mut self, outcome: &Outcome) {
-        let Some(act) = &outcome.act else { return };
+        let Some(act) = outcome.act.as_ref().filter(|act| act.trail.chain <= limits::AUTOMATION_CHAIN) else { return };
         let (word, reason) = match &outcome.result {
             DeliveryResult::Delivered => ("executed", None),
             DeliveryResult::Dead { error } => ("failed", Some(error)),
@@ -63,6 +62,7 @@ impl Turn<'_> {
         };
         let mut payload = json!({
             "action_index": act.index, "action_type": act.action.kind(), "invocation": outcome.delivery,
+            "trackside": act.trail,
         });
         if let Value::Object(payload) = &mut payload {
             payload.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
