@@ -70,6 +70,7 @@ pub enum Code {
     UnreachableThreshold,
     CountWithoutWindow,
     ThresholdBelowOne,
+    ThresholdTooHigh,
     NeverWatches,
     RequireTooMany,
     NoChildren,

@@ -11,7 +11,7 @@ use trackside_core::automation::definition::{
     AutomationSpec, Comparison, CompoundTrigger, ConsecutiveTrigger, EventTrigger, Metric, MetricQuery, MetricTrigger,
     Patterns, Posture, RelatedSpec, Require, RequireWord, ResourceSpec, SequenceTrigger, Trigger,
 };
-use trackside_core::automation::request::{Dialect, FieldError, errors_json, parse};
+use trackside_core::automation::request::{Dialect, FieldError, errors_json, parse, parse_written};
 use trackside_core::event::Severity;
 use uuid::Uuid;
 
@@ -150,6 +150,23 @@ fn what_is_wrong_says_what_to_write() {
             Err(errors) => assert_eq!(listed(&errors), row.errors.join("\n"), "{body}"),
         }
     }
+}
+
+#[test]
+fn under_prefects_semantics_its_numbers_may_be_written() {
+    let read = |trigger: Value| {
+        let body = json!({"name": "n", "semantics": "prefect", "trigger": trigger, "actions": []});
+        parse_written(&body).map(|written| serde_json::to_value(written.spec.trigger).unwrap())
+    };
+    let first = |trigger: Value| read(trigger).unwrap();
+    assert_eq!(first(json!({"threshold": 0}))["threshold"], json!(0));
+    assert_eq!(first(json!({"threshold": 3}))["within"], json!(0.0));
+    assert_eq!(first(json!({"posture": "Proactive"}))["within"], json!(10.0));
+    let composite = json!({"type": "sequence", "within": null, "triggers": [{"expect": "a", "threshold": -1}]});
+    assert_eq!(first(composite)["triggers"][0]["threshold"], json!(-1));
+    let errors = read(json!({"posture": "Proactive", "within": 9})).unwrap_err();
+    let least = "Prefect waits at least 10 seconds in a Proactive trigger";
+    assert_eq!(listed(&errors), format!("trigger.within: {least}; write within: 10s, or choose semantics: trackside"));
 }
 
 /// `depth` composites around an event trigger.

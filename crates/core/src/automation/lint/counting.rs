@@ -3,6 +3,7 @@
 //! Invariant: what Prefect's semantics do is said only of automations that are evaluated so.
 
 use super::super::definition::{EventTrigger, Patterns, Posture, RelatedSpec, ResourceSpec, Trigger};
+use super::super::ours::THRESHOLD_MAX;
 use super::super::pattern;
 use super::{Code, Leaf, Notes, PathPart, at, subject};
 use crate::event::{RESOURCE_ID, RESOURCE_NAME};
@@ -35,6 +36,10 @@ fn check_reactive(leaf: &Leaf<'_>, notes: &mut Notes<'_>) {
             let message = format!("{threshold} events cannot come within no time, so it never fires");
             notes.error(Code::UnreachableThreshold, leaf.at("threshold"), message, "write in which time: within: 10m");
         }
+    }
+    if !notes.is_prefect() && usize::try_from(threshold).is_ok_and(|threshold| threshold > THRESHOLD_MAX) {
+        let message = format!("no more than {THRESHOLD_MAX} events are counted, so it fires on the {THRESHOLD_MAX}th");
+        notes.warning(Code::ThresholdTooHigh, leaf.at("threshold"), message, "use a metric trigger with name: count");
     }
     if threshold > 1 {
         check_meaning(leaf, notes);

@@ -58,7 +58,7 @@ fn read(body: &Value, report: &mut Report) -> Option<Written> {
         _ => Semantics::Trackside,
     };
     let trigger = match object.get("trigger") {
-        Some(trigger) => trackside_trigger::read(trigger, object.at("trigger"), report),
+        Some(trigger) => trackside_trigger::read(trigger, object.at("trigger"), semantics, report),
         None => {
             object.missing("trigger", "write for example trigger: {expect: [prefect.flow-run.Failed]}", report);
             None

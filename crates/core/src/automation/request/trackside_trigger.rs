@@ -1,11 +1,13 @@
 //! Triggers of our dialect: Prefect's three, `metric` and `consecutive`.
 //!
-//! `type` may be left out where the fields say it; what needs a time must say how long. Invariant: a trigger that is
-//! read can fire (as far as its own numbers go); what it would match is for [`super::super::lint`].
+//! `type` may be left out where the fields say it; what needs a time must say how long. Under Prefect's semantics its
+//! numbers and defaults hold (a threshold of 0, no window), so that what was made through its API can be edited here.
+//! Invariant: otherwise a trigger that is read can fire, as far as its own numbers go; what it would match is for
+//! [`super::super::lint`].
 
 use super::super::definition::{
     Comparison, CompoundTrigger, ConsecutiveTrigger, EventTrigger, Metric, MetricQuery, MetricTrigger, Patterns,
-    Posture, RelatedSpec, Require, RequireWord, ResourceSpec, SequenceTrigger, Trigger,
+    Posture, RelatedSpec, Require, RequireWord, ResourceSpec, Semantics, SequenceTrigger, Trigger,
 };
 use super::error::PathPart;
 use super::object::{Object, Report, WRONG_TYPE, below, strings};
@@ -14,13 +16,13 @@ use serde_json::Value;
 
 const EXAMPLE: &str = "write for example {expect: [prefect.flow-run.Failed]}";
 
-/// Reads one trigger.
-pub(super) fn read(value: &Value, path: Vec<PathPart>, report: &mut Report) -> Option<Trigger> {
+/// Reads one trigger, which is to be evaluated so.
+pub(super) fn read(value: &Value, path: Vec<PathPart>, semantics: Semantics, report: &mut Report) -> Option<Trigger> {
     let object = Object::new(value, path, EXAMPLE, report)?;
     match kind(&object, report)? {
-        "event" => event(&object, report).map(Trigger::Event),
-        "compound" => compound(&object, report).map(Trigger::Compound),
-        "sequence" => sequence(&object, report).map(Trigger::Sequence),
+        "event" => event(&object, semantics, report).map(Trigger::Event),
+        "compound" => compound(&object, semantics, report).map(Trigger::Compound),
+        "sequence" => sequence(&object, semantics, report).map(Trigger::Sequence),
         "metric" => metric(&object, report).map(Trigger::Metric),
         _ => consecutive(&object, report).map(Trigger::Consecutive),
     }
@@ -44,7 +46,7 @@ fn kind(object: &Object<'_>, report: &mut Report) -> Option<&'static str> {
     Some("event")
 }
 
-fn event(object: &Object<'_>, report: &mut Report) -> Option<EventTrigger> {
+fn event(object: &Object<'_>, semantics: Semantics, report: &mut Report) -> Option<EventTrigger> {
     const FIELDS: &[&str] =
         &["type", "id", "match", "match_related", "after", "expect", "for_each", "posture", "threshold", "within"];
     object.only(FIELDS, report);
@@ -52,6 +54,7 @@ fn event(object: &Object<'_>, report: &mut Report) -> Option<EventTrigger> {
         Some("Proactive") => Posture::Proactive,
         _ => Posture::Reactive,
     };
+    let least = if semantics == Semantics::Prefect { i64::MIN } else { 1 };
     let within = object.duration("within", report);
     let trigger = EventTrigger {
         matches: labels(object, "match", report),
@@ -60,14 +63,35 @@ fn event(object: &Object<'_>, report: &mut Report) -> Option<EventTrigger> {
         expect: object.text_set("expect", report),
         for_each: object.text_set("for_each", report),
         posture,
-        threshold: object.integer("threshold", 1, report).unwrap_or(1),
+        threshold: object.integer("threshold", least, report).unwrap_or(1),
         within: within.unwrap_or_default(),
     };
     // A `within` that is wrong is reported already.
-    if trigger.within.is_zero() && within.is_some() == object.get("within").is_some() {
-        window_missing(&trigger, object, report);
+    if within.is_none() && object.get("within").is_some() {
+        return Some(trigger);
     }
-    Some(trigger)
+    match semantics {
+        Semantics::Prefect => Some(with_prefects_window(trigger, object, report)),
+        Semantics::Trackside => {
+            if trigger.within.is_zero() {
+                window_missing(&trigger, object, report);
+            }
+            Some(trigger)
+        }
+    }
+}
+
+/// The window of a Proactive trigger in Prefect: ten seconds at least, and when none is written.
+fn with_prefects_window(trigger: EventTrigger, object: &Object<'_>, report: &mut Report) -> EventTrigger {
+    const LEAST: SignedDuration = SignedDuration::from_secs(10);
+    if trigger.posture == Posture::Reactive || trigger.within >= LEAST {
+        return trigger;
+    }
+    if !trigger.within.is_zero() {
+        let message = "Prefect waits at least 10 seconds in a Proactive trigger";
+        report.invalid(object.at("within"), message, "write within: 10s, or choose semantics: trackside");
+    }
+    EventTrigger { within: LEAST, ..trigger }
 }
 
 /// Says why a trigger without a window cannot work.
@@ -85,9 +109,9 @@ fn window_missing(trigger: &EventTrigger, object: &Object<'_>, report: &mut Repo
     report.add("missing", object.at("within"), format!("`within` is missing: {why}"), suggestion);
 }
 
-fn compound(object: &Object<'_>, report: &mut Report) -> Option<CompoundTrigger> {
+fn compound(object: &Object<'_>, semantics: Semantics, report: &mut Report) -> Option<CompoundTrigger> {
     object.only(&["type", "id", "triggers", "within", "require"], report);
-    let triggers = children(object, report);
+    let triggers = children(object, semantics, report);
     let require = match object.get("require") {
         None => Require::Word(RequireWord::All),
         Some(Value::String(word)) if word == "any" => Require::Word(RequireWord::Any),
@@ -106,9 +130,9 @@ fn compound(object: &Object<'_>, report: &mut Report) -> Option<CompoundTrigger>
     Some(CompoundTrigger { within: horizon(object, report), triggers: triggers?, require })
 }
 
-fn sequence(object: &Object<'_>, report: &mut Report) -> Option<SequenceTrigger> {
+fn sequence(object: &Object<'_>, semantics: Semantics, report: &mut Report) -> Option<SequenceTrigger> {
     object.only(&["type", "id", "triggers", "within"], report);
-    let triggers = children(object, report);
+    let triggers = children(object, semantics, report);
     Some(SequenceTrigger { within: horizon(object, report), triggers: triggers? })
 }
 
@@ -128,7 +152,7 @@ fn horizon(object: &Object<'_>, report: &mut Report) -> Option<SignedDuration> {
     Some(within)
 }
 
-fn children(object: &Object<'_>, report: &mut Report) -> Option<Vec<Trigger>> {
+fn children(object: &Object<'_>, semantics: Semantics, report: &mut Report) -> Option<Vec<Trigger>> {
     const SUGGESTION: &str = "write triggers: [{expect: [a]}, {expect: [b]}]";
     let Some(value) = object.get("triggers") else {
         object.missing("triggers", SUGGESTION, report);
@@ -144,7 +168,7 @@ fn children(object: &Object<'_>, report: &mut Report) -> Option<Vec<Trigger>> {
         return None;
     }
     let triggers: Vec<Option<Trigger>> =
-        items.iter().enumerate().map(|(index, item)| read(item, below(&path, index), report)).collect();
+        items.iter().enumerate().map(|(index, item)| read(item, below(&path, index), semantics, report)).collect();
     triggers.into_iter().collect()
 }
 
