@@ -2,9 +2,10 @@
 
 use crate::world::{Answer, World, bearer};
 use axum::body::Body;
-use http::Method;
+use http::{Method, Request};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 use trackside_identity::role::Role;
 
 const THREE: &str = "\
@@ -261,4 +262,21 @@ actions:
     assert_eq!((of_one.as_array().map(Vec::len), &of_one), (Some(2), &of_all), "{of_all}");
     let list = world.get("/api/v1/automations?q=never", Role::Viewer).await.json();
     assert_eq!(list["items"][0]["findings"], 2, "{list}");
+}
+
+#[tokio::test]
+async fn a_back_test_ends_when_nobody_listens() {
+    let world = World::new().await;
+    let begin = async || {
+        let (name, value) = bearer(Role::Viewer);
+        let request = Request::post("/api/v1/automations/backtest").header(name, value);
+        let request = request.body(Body::from(json!({"text": THREE}).to_string())).expect("a request");
+        world.router.clone().oneshot(request).await.expect("infallible")
+    };
+    let (first, second) = (begin().await, begin().await);
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
+    let third = begin().await;
+    assert_eq!((third.status().as_u16(), third.headers().get("retry-after").is_some()), (503, true));
+    drop(first);
+    assert_eq!(begin().await.status(), 200);
 }

@@ -145,6 +145,8 @@ pub(crate) async fn run(
 struct Runner {
     state: AppState,
     stretch: Stretch,
+    /// A piece that is read already.
+    ahead: Option<Piece>,
     from: Timestamp,
     until: Timestamp,
     runs: Vec<Run>,
@@ -171,36 +173,35 @@ impl Runner {
         let run = |of, automation| Run { of, test: Backtest::new(automation, Some(&ruleset), from), shown: 0 };
         let mut runs = vec![run(Of::Tried, tried)];
         runs.extend(in_force.map(|automation| run(Of::InForce, automation)));
-        Ok(Self { state, stretch, from, until, runs, events: 0, _permit: permit })
+        Ok(Self { state, stretch, ahead: None, from, until, runs, events: 0, _permit: permit })
     }
 
     /// The next lines; without a runner when they are the last.
-    async fn step(mut self) -> (Vec<LineOut>, Option<Self>) {
+    async fn step(self) -> (Vec<LineOut>, Option<Self>) {
         if *self.state.stopping.borrow() {
             return (failed("the server is stopping"), None);
         }
-        match self.stretch.next(&self.state).await {
-            Ok(Some(piece)) => match self.run(piece).await {
-                Ok((lines, runner)) => (lines, Some(runner)),
-                Err(problem) => (failed(&problem.detail), None),
-            },
-            Ok(None) => (self.finish().await, None),
+        match self.next().await {
+            Ok(next) => next,
             Err(problem) => (failed(&problem.detail), None),
         }
     }
 
-    async fn run(mut self, piece: Piece) -> Result<(Vec<LineOut>, Self), Problem> {
+    /// Runs a piece while the one after it is read.
+    async fn next(mut self) -> Result<(Vec<LineOut>, Option<Self>), Problem> {
+        let piece = match self.ahead.take() {
+            Some(piece) => Some(piece),
+            None => self.stretch.next(&self.state).await?,
+        };
+        let Some(piece) = piece else { return Ok((self.finish().await, None)) };
         self.events += piece.events.len() as u64;
-        let mut lines = Vec::new();
-        let mut runs = Vec::with_capacity(self.runs.len());
-        for Run { of, test, mut shown } in std::mem::take(&mut self.runs) {
-            let (test, firings) = through(test, piece.clone()).await?;
-            show(of, &firings, &mut shown, &mut lines);
-            runs.push(Run { of, test, shown });
-        }
-        self.runs = runs;
-        lines.push(LineOut::Progress { share: self.stretch.share(), events: self.events });
-        Ok((lines, self))
+        let share = self.stretch.share();
+        let runs = std::mem::take(&mut self.runs);
+        let (ran, ahead) = tokio::join!(all_through(runs, piece), self.stretch.next(&self.state));
+        let (runs, mut lines) = ran?;
+        (self.runs, self.ahead) = (runs, ahead?);
+        lines.push(LineOut::Progress { share, events: self.events });
+        Ok((lines, Some(self)))
     }
 
     async fn finish(self) -> Vec<LineOut> {
@@ -222,6 +223,18 @@ impl Runner {
         }
         lines
     }
+}
+
+/// Runs a piece through every automation; the lines of what fired.
+async fn all_through(runs: Vec<Run>, piece: Piece) -> Result<(Vec<Run>, Vec<LineOut>), Problem> {
+    let (mut ran, mut lines) = (Vec::with_capacity(runs.len()), Vec::new());
+    let copies = std::iter::repeat_n(piece, runs.len());
+    for (Run { of, test, mut shown }, piece) in runs.into_iter().zip(copies) {
+        let (test, firings) = through(test, piece).await?;
+        show(of, &firings, &mut shown, &mut lines);
+        ran.push(Run { of, test, shown });
+    }
+    Ok((ran, lines))
 }
 
 /// The stretch of time that is asked for.
