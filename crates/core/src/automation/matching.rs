@@ -23,11 +23,11 @@ pub fn interested(trigger: &EventTrigger, event: &Event) -> bool {
 /// Whether an event of this name may concern the trigger.
 ///
 /// With `expect`, the names of `expect` and `after` are asked twice, as globs and as beginnings; a leading `!` has no
-/// meaning there. Without `expect` every name but the empty one will do.
+/// meaning there. Without `expect` every name will do that does not begin with a line end.
 #[must_use]
 pub fn name_concerns(trigger: &EventTrigger, name: &str) -> bool {
     if trigger.expect.is_empty() {
-        return !name.is_empty();
+        return pattern::begins("*", name);
     }
     let keys = || trigger.expect.union(&trigger.after);
     keys().any(|key| pattern::glob(key, name)) && keys().any(|key| pattern::begins(key, name))

@@ -66,9 +66,9 @@ impl Desk {
         }
     }
 
-    fn event(&mut self, event: Event, now: Timestamp) {
+    fn event(&mut self, event: &Event, now: Timestamp) {
         self.log.push((now, event.clone()));
-        let fired = self.set.on_event(&event, self.log.len() as u64, now);
+        let fired = self.set.on_event(event, self.log.len() as u64, now);
         self.fired.extend(fired);
     }
 
@@ -219,7 +219,7 @@ fn play(triggers: &[Value], steps: &[Step], mut disturb: impl FnMut(&mut Desk, u
         disturb(&mut desk, number);
         now += SignedDuration::from_secs_f64(step.wait);
         desk.wait(now);
-        desk.event(step.event(number, now), now);
+        desk.event(&step.event(number, now), now);
     }
     desk.wait(now + SignedDuration::from_mins(5));
     desk.store();
@@ -260,7 +260,7 @@ proptest! {
                 }).collect();
                 block.sort_by_key(order);
                 for (number, step) in block {
-                    desk.event(step.event(number, now), now);
+                    desk.event(&step.event(number, now), now);
                 }
             }
             desk.wait(now + SignedDuration::from_mins(5));
@@ -300,11 +300,11 @@ proptest! {
         let late = f64::from(late);
         let heard = begun + SignedDuration::from_secs_f64(late);
         desk.wait(heard);
-        desk.event(step(0, late).event(0, heard), heard);
+        desk.event(&step(0, late).event(0, heard), heard);
         let ended = heard + SignedDuration::from_secs(ends.into());
         let due = heard + SignedDuration::from_secs(within.into());
         desk.wait(ended);
-        desk.event(step(1, 0.0).event(1, ended), ended);
+        desk.event(&step(1, 0.0).event(1, ended), ended);
         desk.wait(ended + SignedDuration::from_hours(3));
         let fired: Vec<Timestamp> = desk.fired.iter().map(|firing| firing.at).collect();
         if due <= ended {
@@ -363,7 +363,7 @@ fn a_firing_says_why() {
         let mut desk = Desk::new(&[trigger]);
         for (number, name) in names.iter().enumerate() {
             let step = Step { wait: 0.0, late: 0.0, name: *name, resource: 0, env: None, flow: None, follows: None };
-            desk.event(step.event(number, start()), start());
+            desk.event(&step.event(number, start()), start());
         }
         desk.wait(second(3600.0));
         let got: Vec<&str> = desk.fired.iter().map(|firing| firing.because.as_str()).collect();
@@ -406,11 +406,19 @@ fn a_replaced_or_removed_automation_leaves_nothing_in_the_store() {
     let trigger = json!({"type": "event", "posture": "Reactive", "expect": ["a"], "threshold": 5, "within": 60});
     let mut desk = Desk::new(std::slice::from_ref(&trigger));
     let step = Step { wait: 0.0, late: 0.0, name: 0, resource: 0, env: None, flow: None, follows: None };
-    desk.event(step.event(0, start()), start());
+    desk.event(&step.event(0, start()), start());
     desk.store();
     let keys = |desk: &Desk| -> BTreeSet<String> { desk.cells.keys().map(|(_, key)| key.clone()).collect() };
     assert_eq!(keys(&desk), ["bucket  ".to_owned()].into());
     desk.set.put(automation(0, &json!({"type": "event", "posture": "Reactive", "expect": ["b"]})), start());
     desk.store();
     assert_eq!(keys(&desk), BTreeSet::new());
+}
+
+#[test]
+fn a_line_of_a_log_is_no_event_to_prefect() {
+    let mut desk = Desk::new(&[json!({"type": "event", "posture": "Reactive"})]);
+    let step = Step { wait: 0.0, late: 0.0, name: 0, resource: 0, env: None, flow: None, follows: None };
+    desk.event(&Event { event: "prefect.log.write".to_owned(), ..step.event(0, start()) }, start());
+    assert_eq!(desk.fired, []);
 }

@@ -26,7 +26,7 @@ pub(super) enum Memory {
 
 /// Most events that automations make of each other in one step.
 const FED_BACK: usize = 1_000;
-/// As long an event's second arrival is not logged again.
+/// For so long an event that comes again is the one that came before.
 const SEEN_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 /// A timeline that is being played.
@@ -69,7 +69,7 @@ impl Stage {
         let now = step.at;
         let firings = match (&step.event, step.happening) {
             (Some(recorded), _) => {
-                let firings = self.deliver(event(recorded, Some(step.received.unwrap_or(now)))?, now);
+                let firings = self.deliver(&event(recorded, Some(step.received.unwrap_or(now)))?, now);
                 match &step.expect.state_change_events {
                     Some(_) => self.feed_back(firings, now)?,
                     None => firings,
@@ -96,17 +96,20 @@ impl Stage {
         });
     }
 
-    fn deliver(&mut self, event: Event, now: Timestamp) -> Vec<Firing> {
+    fn deliver(&mut self, event: &Event, now: Timestamp) -> Vec<Firing> {
         let known = |(at, other): &(Timestamp, Event)| other.id == event.id && now.duration_since(*at) < SEEN_FOR;
-        let place = self.log[self.remembered..].iter().rposition(known).map(|place| self.remembered + place);
-        let place = place.unwrap_or(self.log.len());
-        // One that came again while it waits, waits as it came then.
-        if place == self.log.len() {
-            self.log.push((now, event.clone()));
-        } else {
-            self.log[place].1 = event.clone();
-        }
-        self.set.on_event(&event, place as u64 + 1, now)
+        let place = match self.log[self.remembered..].iter().rposition(known) {
+            Some(place) => {
+                // If it waits, it waits as it came now.
+                self.log[self.remembered + place].1 = event.clone();
+                self.remembered + place
+            }
+            None => {
+                self.log.push((now, event.clone()));
+                self.log.len() - 1
+            }
+        };
+        self.set.on_event(event, place as u64 + 1, now)
     }
 
     /// Gives every firing back as the event it is, until nothing fires any more.
@@ -121,7 +124,7 @@ impl Stage {
             let triggering = firing.event.and_then(|at| self.log.get(usize::try_from(at.seq).ok()? - 1));
             let id = EventId(derive("fed back", &[&self.log.len().to_string()]));
             let event = emitted::state_change(id, automation, &firing, triggering.map(|(_, event)| event));
-            let more = self.deliver(event, now);
+            let more = self.deliver(&event, now);
             queue.extend(more.iter().cloned());
             all.extend(more);
         }

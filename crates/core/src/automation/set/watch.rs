@@ -10,6 +10,9 @@ use super::RunOutcome;
 use crate::event::Event;
 use jiff::Timestamp;
 
+/// The lines that flows log are events as well; Prefect asks no trigger about them.
+const LOG_LINE: &str = "prefect.log.write";
+
 /// An automation with its state.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -60,6 +63,7 @@ impl Entry {
 
     pub(super) fn on_event(&mut self, leaves: &[usize], event: &Event, at: EventRef, now: Timestamp) -> Vec<Firing> {
         match &mut self.watch {
+            Watch::Prefect(_) if event.event == LOG_LINE => Vec::new(),
             Watch::Prefect(watch) => watch.on_event(&self.automation, leaves, event, at, now),
             Watch::Trackside(watch) => watch.on_event(leaves, event, at, now),
         }
