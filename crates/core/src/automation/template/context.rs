@@ -13,7 +13,7 @@ use crate::event::{Event, Labels, RESOURCE_ID, RESOURCE_NAME, RESOURCE_ROLE};
 use jiff::Timestamp;
 use minijinja::Value;
 use serde_json::{Map, Value as Json, json};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose templates they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ pub(super) const MORE: [&str; 5] = ["flow_run_url", "run", "pipeline", "incident
 
 impl TemplateContext<'_> {
     /// The values of the names that a text uses.
-    pub(super) fn values(&self, named: &HashSet<String>) -> Value {
+    pub(super) fn values(&self, named: &BTreeSet<String>) -> Value {
         Value::from_pairs(named.iter().filter_map(|name| Some((name.clone(), self.value(name)?))))
     }
 

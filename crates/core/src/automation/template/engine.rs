@@ -8,7 +8,7 @@ use super::context::TemplateContext;
 use super::error::{self, TemplateError, raise};
 use super::{FUEL, OUTPUT_BYTES, RANGE, RECURSION, filters, methods, print, scan, text_filters};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -23,12 +23,12 @@ pub(super) fn parse(text: &str) -> Result<(), TemplateError> {
 }
 
 /// The names that a text uses and does not set; with `nested` the attributes after them too.
-pub(super) fn undeclared(text: &str, nested: bool) -> HashSet<String> {
+pub(super) fn undeclared(text: &str, nested: bool) -> BTreeSet<String> {
     // What was not scanned may make minijinja panic.
     if scan::check(text).is_err() {
-        return HashSet::new();
+        return BTreeSet::new();
     }
-    let named = |template: minijinja::Template<'_, '_>| template.undeclared_variables(nested);
+    let named = |template: minijinja::Template<'_, '_>| template.undeclared_variables(nested).into_iter().collect();
     contained(|| Ok(plain().template_from_str(text).map(named).unwrap_or_default())).unwrap_or_default()
 }
 
@@ -60,7 +60,7 @@ fn rendered(text: &str, context: &TemplateContext<'_>) -> Result<String, Templat
     let mut out = Bounded(Vec::new());
     let unread = |error| error::explain(&error, text, &Value::UNDEFINED);
     let template = environment.template_from_str(text).map_err(unread)?;
-    let values = context.values(&template.undeclared_variables(false));
+    let values = context.values(&template.undeclared_variables(false).into_iter().collect());
     let outcome = template.render_captured_to(values.clone(), &mut out).map(drop);
     match outcome {
         Ok(()) => Ok(String::from_utf8_lossy(&out.0).into_owned()),
