@@ -21,6 +21,8 @@ const SEEN_FOR: SignedDuration = SignedDuration::from_mins(30);
 const WAITS_FOR: SignedDuration = SignedDuration::from_mins(15);
 /// Most followers that wait; one more is processed without its leader.
 const WAITING: usize = 10_000;
+/// Most bytes of their JSON, as the log has it; the same holds then.
+const WAITING_BYTES: usize = 32 * 1024 * 1024;
 
 /// Who was seen, and who waits.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ pub(super) struct Parking {
     /// The same, oldest first; an event that was seen twice is there twice.
     order: VecDeque<(Timestamp, EventId)>,
     waiting: BTreeMap<EventId, Follower>,
+    /// Bytes of those who wait.
+    bytes: usize,
     by_leader: BTreeSet<(EventId, EventId)>,
     by_receipt: BTreeSet<(Timestamp, EventId)>,
     /// Seen later than the log tells, because they waited: they have a cell as long as they are remembered.
@@ -67,7 +71,11 @@ impl Parking {
         let Some(leader) = event.follows.filter(|leader| *leader != event.id) else { return false };
         now.duration_since(event.received) < WAITS_FOR
             && !self.is_seen(leader, now)
-            && (self.waiting.len() < WAITING || self.waiting.contains_key(&event.id))
+            && (self.has_room() || self.waiting.contains_key(&event.id))
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.len() < WAITING && self.bytes < WAITING_BYTES
     }
 
     /// Lets an event wait.
@@ -176,6 +184,7 @@ impl Parking {
             self.by_leader.insert((leader, id));
         }
         self.by_receipt.insert((follower.event.received, id));
+        self.bytes += size(&follower.event);
         self.waiting.insert(id, follower);
     }
 
@@ -185,6 +194,7 @@ impl Parking {
             self.by_leader.remove(&(leader, id));
         }
         self.by_receipt.remove(&(follower.event.received, id));
+        self.bytes -= size(&follower.event);
         Some(follower)
     }
 }
@@ -203,6 +213,10 @@ fn read(cell: &Cell) -> Option<(EventId, Parked)> {
     Some((id.parse().ok()?, serde_json::from_str(cell.body.as_deref()?).ok()?))
 }
 
+fn size(event: &Event) -> usize {
+    serde_json::to_string(event).map_or(0, |text| text.len())
+}
+
 fn until(received: Timestamp) -> Timestamp {
     received.saturating_add(WAITS_FOR).unwrap_or(Timestamp::MAX)
 }
@@ -210,4 +224,85 @@ fn until(received: Timestamp) -> Timestamp {
 fn in_order(mut followers: Vec<Follower>) -> Vec<Follower> {
     followers.sort_by_key(|follower| (follower.event.occurred, follower.at.seq));
     followers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Labels, RESOURCE_ID};
+    use crate::ids::derive;
+    use serde_json::Value;
+
+    fn second(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+    }
+
+    fn id(name: usize) -> EventId {
+        EventId(derive("event", &[&name.to_string()]))
+    }
+
+    fn event(name: usize, follows: usize, payload: Value) -> Event {
+        Event {
+            id: id(name),
+            source: "test".into(),
+            occurred: second(0),
+            received: second(0),
+            event: "e".into(),
+            resource: Labels::from([(RESOURCE_ID.into(), "r".into())]),
+            related: Vec::new(),
+            payload,
+            follows: Some(id(follows)),
+            fact: None,
+        }
+    }
+
+    fn park(parking: &mut Parking, event: &Event, seq: Seq) {
+        parking.park(Follower { event: Arc::new(event.clone()), at: EventRef { id: event.id, seq } });
+    }
+
+    #[test]
+    fn what_was_seen_is_forgotten_after_half_an_hour_and_ten_thousand_events() {
+        let mut parking = Parking::default();
+        parking.saw(id(0), second(0));
+        assert!(parking.is_seen(id(0), second(1799)));
+        assert!(!parking.is_seen(id(0), second(1800)));
+        for other in 1..=SEEN {
+            assert!(parking.is_seen(id(0), second(1)), "{other}");
+            parking.saw(id(other), second(1));
+        }
+        assert!(!parking.is_seen(id(0), second(1)));
+        assert_eq!((parking.seen.len(), parking.order.len()), (SEEN, SEEN));
+    }
+
+    #[test]
+    fn those_who_wait_take_bounded_memory() {
+        let mut parking = Parking::default();
+        let mebibyte = Value::from("x".repeat(1024 * 1024));
+        for name in 1..=32 {
+            let event = event(name, 0, mebibyte.clone());
+            assert!(parking.must_wait(&event, second(1)), "{name}");
+            park(&mut parking, &event, name as u64);
+        }
+        let one_more = event(100, 0, Value::Null);
+        assert!(!parking.must_wait(&one_more, second(1)));
+        parking.release(id(1), second(1));
+        parking.release(id(2), second(1));
+        assert!(parking.must_wait(&one_more, second(1)));
+        assert_eq!(parking.take_lost(second(900)).len(), 30);
+        assert_eq!(parking.bytes, 0);
+    }
+
+    #[test]
+    fn a_follower_whose_event_is_gone_is_forgotten() {
+        let mut parking = Parking::default();
+        park(&mut parking, &event(1, 0, Value::Null), 7);
+        let mut cells = Vec::new();
+        parking.take_cells(&mut cells);
+        assert_eq!(positions(&cells), [7]);
+        let mut restored = Parking::restore(Vec::new(), &cells, Vec::new());
+        assert_eq!(restored.waiting().count(), 0);
+        cells.clear();
+        restored.take_cells(&mut cells);
+        assert_eq!(cells, [Cell { automation: None, key: format!("follower {}", id(1)), body: None }]);
+    }
 }
