@@ -17,9 +17,13 @@ mod world;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use trackside_core::automation::definition::{Automation, AutomationId, Origin};
+use trackside_core::automation::edit::AutomationEdit;
+use trackside_core::automation::request::parse_written;
+use trackside_core::caller::Caller;
 use trackside_core::event::{Event, Fact, Labels};
 use trackside_core::ids::{EventId, derive};
-use trackside_core::input::DeliveryResult;
+use trackside_core::input::{DeliveryResult, Input};
 use trackside_core::run::{AttemptRef, RunReport, RunUpdate, System};
 use trackside_identity::role::Role;
 use trackside_store::Store;
@@ -47,6 +51,7 @@ async fn main() {
     let world = World::with(Store::memory().expect("a database in memory"), rules()).await;
     #[allow(clippy::disallowed_methods, reason = "a preview is a shell")]
     let end = Timestamp::now();
+    past(&world, end).await;
     history(&world, end).await;
     trouble(&world, end).await;
     let tcp = tokio::net::TcpListener::bind(&listen).await.expect("a free address");
@@ -65,6 +70,88 @@ fn rules() -> trackside_core::ruleset::Ruleset {
         rules.teams.insert(team.to_owned(), serde_json::from_value(notify).expect("a team"));
     }
     rules
+}
+
+/// Two weeks before: automations are made and edited, and a run fails now and then.
+async fn past(world: &World, end: Timestamp) {
+    world.set(end - SignedDuration::from_hours(24 * 15)).await;
+    kept_in_files(world).await;
+    for text in AUTOMATIONS {
+        automation(world, http::Method::POST, "", text).await;
+    }
+    let mut at = end - SignedDuration::from_hours(24 * 14);
+    while at < end - SignedDuration::from_hours(28) {
+        for (pipeline, system, owner) in
+            [("exchange-rates-daily", System::Prefect, "finance-data"), ("orders_daily", System::Airflow, "payments")]
+        {
+            for attempt in 0..dice(pipeline, at) % 4 {
+                let when = at + SignedDuration::from_mins(20 * attempt as i64);
+                let run = format!("scheduled__{}", when.strftime("%Y-%m-%dT%H:%M:00+00:00"));
+                let failed = RunUpdate {
+                    started: Some(when - SignedDuration::from_mins(6)),
+                    ended: Some(when),
+                    error: Some("TimeoutError: the warehouse did not answer".to_owned()),
+                    ..update(system, pipeline, &run, owner, RunReport::Failed)
+                };
+                report(world, when, failed).await;
+            }
+            let when = at + SignedDuration::from_mins(100);
+            let run = format!("manual__{}", when.strftime("%Y-%m-%dT%H:%M:00+00:00"));
+            let done = RunUpdate { ended: Some(when), ..update(system, pipeline, &run, owner, RunReport::Succeeded) };
+            report(world, when, done).await;
+            deliver(world).await;
+        }
+        at += SignedDuration::from_hours(11);
+    }
+    let listed = world.get("/api/v1/automations?q=often", Role::Viewer).await.json();
+    let id = listed["items"][0]["id"].as_str().expect("is there").to_owned();
+    let edited = AUTOMATIONS[0].replace("threshold: 4", "threshold: 3").replace("within: 1h", "within: 2h");
+    automation(world, http::Method::PUT, &format!("/{id}"), &edited).await;
+}
+
+const AUTOMATIONS: [&str; 4] = [
+    "name: orders fail too often\ndescription: Several failures of one pipeline in a short time are no accident.\ntags: [orders, nightly]\ntrigger:\n  expect: [airflow-prod.run.failed, prefect.run.failed]\n  for_each: [prefect.resource.name]\n  threshold: 4\n  within: 1h\nactions:\n  - type: notify-channel\n    connection: slack-data\n    subject: \"{{ event.resource.name }} fails again\"\n    body: \"{{ event.resource.name }} failed at {{ event.occurred }}.\"\nactions_on_trigger:\n  - {type: declare-incident, title: \"Fails too often\", severity: warning}\n",
+    "name: three in a row\ntags: [nightly]\ntrigger: {consecutive: 3, match: {pipeline: \"orders_*\"}}\nactions_on_trigger: [page-owner]\nactions_on_resolve: [resolve-incident]\n",
+    "name: nothing from the warehouse\nenabled: false\ntrigger:\n  posture: Proactive\n  expect: [airflow-prod.run.succeeded]\n  match: {prefect.resource.name: \"warehouse_*\"}\n  within: 90m\nactions_on_trigger: [{type: page-owner, title: Nothing from the warehouse}]\nactions_on_resolve: [resolve-incident]\n",
+    "name: late and failing\ntrigger:\n  type: compound\n  require: all\n  within: 30m\n  triggers:\n    - {expect: [prefect.run.failed], match_related: {prefect.resource.role: flow-run}}\n    - {expect: [airflow-prod.run.failed], threshold: 40, within: 10m}\nactions: [{type: notify-channel, connection: slack-dta, body: \"{{ flow_rn.name }} is late\"}]\n",
+];
+
+/// Makes or edits an automation through the API.
+async fn automation(world: &World, method: http::Method, path: &str, text: &str) {
+    let path = format!("/api/v1/automations{path}");
+    let answer = world.send(method, &path, &[world::bearer(Role::Admin)], text.to_owned()).await;
+    assert!(answer.status.is_success(), "{}", answer.text());
+}
+
+/// Automations as the configuration holds them: one of ours, one of Prefect's.
+async fn kept_in_files(world: &World) {
+    let every = json!({"name": "say every failure", "tags": ["channel"],
+        "trigger": {"expect": ["airflow-prod.run.failed"]},
+        "actions": [{"type": "notify-channel", "connection": "slack-data", "body": "{{ event.resource.name }} failed."}]});
+    let prefect = json!({"name": "flows that fail (from Prefect)", "semantics": "prefect",
+        "trigger": {"type": "event", "expect": ["prefect.run.failed"], "match": {"prefect.resource.id": "prefect.run.*"},
+            "for_each": ["prefect.resource.id"], "posture": "Reactive", "threshold": 1, "within": 0},
+        "actions": [{"type": "send-notification", "block_document_id": "6b2dbbcb-3d3b-4c0f-9c0b-0f6a3f3b7b11",
+            "subject": "Flow run failed", "body": "{{ flow_run.name }} failed"}]});
+    let edits = [every, prefect].map(|body| {
+        let written = parse_written(&body).expect("an automation");
+        let id = AutomationId(derive("automation", &[&written.spec.name]));
+        let (spec, semantics, origin) = (written.spec, written.semantics, Origin::Files);
+        let now = world.now();
+        AutomationEdit::Put(Box::new(Automation {
+            id,
+            spec,
+            semantics,
+            origin,
+            created: now,
+            updated: now,
+            version: 1,
+        }))
+    });
+    let input = Input::Automations { caller: Caller::rules(), edits: edits.into() };
+    let entry = NewEntry::input(world.now(), &input, derive("preview", &["files"])).expect("an entry");
+    world.store.append(vec![entry]).await.expect("appended");
+    world.decide().await;
 }
 
 /// A day of runs.

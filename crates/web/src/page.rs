@@ -4,6 +4,8 @@
 //! nothing that its caller may not do; every write is a form that posts and redirects.
 
 pub(crate) mod audit;
+pub(crate) mod automation;
+pub(crate) mod automations;
 pub(crate) mod chart;
 pub(crate) mod connections;
 pub(crate) mod deliveries;

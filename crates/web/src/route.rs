@@ -16,7 +16,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::any::Any;
 use std::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -91,6 +91,7 @@ fn table() -> Vec<Route> {
     routes.extend(automations());
     routes.extend(prefect());
     routes.extend(pages());
+    routes.extend(automation_pages());
     routes
 }
 
@@ -256,6 +257,31 @@ fn pages() -> Vec<Route> {
     ]
 }
 
+/// Pages of automations.
+fn automation_pages() -> Vec<Route> {
+    use Access::Needs;
+    use page::automation::{self as one, backtest, definition, firings, history, tried};
+    let (get, post) = (Method::GET, Method::POST);
+    let (viewer, operator, admin) = (Needs(Role::Viewer), Needs(Role::Operator), Needs(Role::Admin));
+    vec![
+        route(&get, "/automations", viewer, page::automations::list),
+        route(&post, "/automations", admin, definition::create),
+        route(&get, "/automations/new", viewer, definition::new),
+        route(&post, "/automations/check", viewer, definition::check),
+        route(&post, "/automations/try", viewer, tried::of_text),
+        route(&post, "/automations/backtest", viewer, backtest::of_text),
+        route(&get, "/automations/{id}", viewer, definition::show),
+        route(&post, "/automations/{id}", admin, definition::save),
+        route(&post, "/automations/{id}/pause", operator, one::pause),
+        route(&post, "/automations/{id}/resume", operator, one::resume),
+        route(&post, "/automations/{id}/delete", admin, one::delete),
+        route(&get, "/automations/{id}/try", viewer, tried::show),
+        route(&get, "/automations/{id}/backtest", viewer, backtest::show),
+        route(&get, "/automations/{id}/history", viewer, history::show),
+        route(&get, "/automations/{id}/firings", viewer, firings::show),
+    ]
+}
+
 /// The whole server as an axum router.
 pub fn router(state: AppState) -> Router {
     let (mut doors, mut rest) = (Router::new(), Router::new());
@@ -280,8 +306,11 @@ pub fn router(state: AppState) -> Router {
 
 /// Everything is compressed but streams whose parts must leave at once.
 fn compression() -> CompressionLayer<impl Predicate> {
-    let at_once = NotForContentType::const_new(api::automations::backtest::NDJSON);
-    CompressionLayer::new().compress_when(DefaultPredicate::new().and(at_once))
+    let lines = NotForContentType::const_new(api::automations::backtest::NDJSON);
+    let parts = |_: StatusCode, _: Version, _: &HeaderMap, answer: &Extensions| {
+        answer.get::<page::automation::backtest::InParts>().is_none()
+    };
+    CompressionLayer::new().compress_when(DefaultPredicate::new().and(lines).and(parts))
 }
 
 /// The same path with, or without a slash at its end.

@@ -128,8 +128,99 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "/") { const field = $("form.filters input"); if (field) { event.preventDefault(); field.focus(); } }
 });
 
+// The editor of automations. The form is posted while somebody types, and what it is answered replaces the parts that
+// say what is wrong; trying and back-testing answer in place, as far as they have come.
+const editor = $("#editor");
+let typed = 0, checking, asking, saved;
+const fields = (button) => new URLSearchParams(new FormData(editor, button));
+
+function put(html, parts) {
+  const page = new DOMParser().parseFromString(html, "text/html");
+  for (const id of parts) {
+    const fresh = page.getElementById(id), part = document.getElementById(id);
+    if (!fresh || !part) continue;
+    showTimes(fresh);
+    enhance(fresh);
+    if (fresh.innerHTML === part.innerHTML) continue;
+    const stopping = part.contains(document.activeElement) && document.activeElement.dataset.act === "cancel";
+    part.replaceChildren(...fresh.childNodes);
+    if (stopping) $("[data-act=cancel]", part)?.focus();
+  }
+  number();
+}
+
+async function ask(address, body, parts, signal) {
+  const answer = await fetch(address, { method: "POST", body, signal, headers: { accept: "text/html" } });
+  if (answer.redirected) return;
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let html = "", shown = 0;
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (value) html += value;
+    if (done || performance.now() - shown > 200) { put(html, parts); shown = performance.now(); }
+    if (done) return;
+  }
+}
+
+async function check() {
+  checking?.abort();
+  checking = new AbortController();
+  try { await ask("/automations/check", fields(), ["diagnostics"], checking.signal); } catch { /* typed on, or offline */ }
+}
+
+async function inPlace(button) {
+  asking?.abort();
+  asking = new AbortController();
+  button.disabled = true;
+  try {
+    await ask(button.formAction, fields(button), ["diagnostics", "answer"], asking.signal);
+    $("#answer [data-done]")?.focus();
+  } catch { $("#answer").replaceChildren(); }
+  button.disabled = false;
+}
+
+// Line numbers; lines that something is said about are marked.
+function number() {
+  const gutter = $("#gutter"), text = $("#text");
+  if (!gutter || !text.value) return;
+  const marks = new Map($$("#diagnostics [data-line]").reverse().map((link) => [Number(link.dataset.line), link.dataset.tone]));
+  const lines = text.value.split("\n").length;
+  text.rows = Math.max(18, lines + 1);
+  gutter.replaceChildren(...Array.from({ length: lines }, (_, index) => {
+    const line = document.createElement("span");
+    line.textContent = index + 1;
+    line.className = marks.get(index + 1) ?? "";
+    return line;
+  }));
+}
+
+function goTo(line) {
+  const text = $("#text"), lines = text.value.split("\n"), begin = lines.slice(0, line - 1).join("\n").length + (line > 1);
+  text.focus();
+  text.setSelectionRange(begin, begin + lines[line - 1].length);
+}
+
+if (editor) {
+  saved = fields().toString();
+  number();
+  editor.addEventListener("input", (event) => { if (event.target.id === "text") number(); clearTimeout(typed); typed = setTimeout(check, 400); });
+  editor.addEventListener("submit", (event) => {
+    if (event.submitter?.dataset.inPlace === undefined) { saved = undefined; return; }
+    event.preventDefault();
+    inPlace(event.submitter);
+  });
+  addEventListener("beforeunload", (event) => { if (saved !== undefined && fields().toString() !== saved) event.preventDefault(); });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-line], a[data-act=cancel]");
+    if (!link || (link.dataset.act && !asking) || (link.dataset.line && !$("#text")?.value)) return;
+    event.preventDefault();
+    if (link.dataset.line) goTo(Number(link.dataset.line)); else asking.abort();
+  });
+}
+
 showTimes();
 enhance();
 setInterval(showTimes, 15000);
-if ($("[data-live]")) listen();
+// Nothing on the page of an editor moves under the hands of whoever writes.
+if ($("[data-live]") && !editor) listen();
 $("form[data-submit]")?.requestSubmit();

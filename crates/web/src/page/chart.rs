@@ -3,6 +3,8 @@
 //! Pure. Widths are percentages and heights pixels, so a chart fits a phone without shrinking its text; colours come
 //! from the style sheet. Every chart has a text alternative with the figures that matter.
 
+pub(crate) mod days;
+
 use crate::page::words;
 use jiff::Timestamp;
 use maud::{Markup, html};

@@ -2,6 +2,7 @@
 
 use crate::api::explain::{Why, of_event};
 use crate::api::{Segments, id};
+use crate::page::automation::concerned;
 use crate::page::deliveries::rows as delivery_rows;
 use crate::page::explain;
 use crate::page::layout::{Section, card, head, nothing};
@@ -25,12 +26,16 @@ pub(crate) async fn show(
     let event: EventId = id("an event", &text)?;
     let why = of_event(&state, event).await?.ok_or_else(|| Problem::missing("event", &text))?;
     let decided = *state.decided.borrow();
-    let content = why.event.as_ref().map(|event| render(event, &why, decided)).unwrap_or_default();
+    let automations = match &why.event {
+        Some(logged) => concerned::of_event(&state, &logged.event).await?,
+        None => nothing(),
+    };
+    let content = why.event.as_ref().map(|event| render(event, &why, decided, &automations)).unwrap_or_default();
     let title = why.event.as_ref().map_or("Event", |event| event.event.event.as_str());
     visitor.page(&state, title, Some(Section::Events), &content).await
 }
 
-fn render(logged: &LoggedEvent, why: &Why, decided: u64) -> Markup {
+fn render(logged: &LoggedEvent, why: &Why, decided: u64, automations: &Markup) -> Markup {
     let event = &logged.event;
     let above =
         html! { a href="/events" { "Events" } " · " (event.source) " · occurred " (time(event.occurred, As::Both)) };
@@ -42,6 +47,7 @@ fn render(logged: &LoggedEvent, why: &Why, decided: u64) -> Markup {
                     @if why.explanations.is_empty() { (unexplained(logged.seq, decided)) }
                     @for explanation in &why.explanations { (explain::one(explanation)) }
                 }))
+                (automations)
                 @if !why.deliveries.is_empty() {
                     @let sent: Vec<_> = why.deliveries.iter().map(|detail| detail.delivery.clone()).collect();
                     (card("What was sent", &nothing(), &delivery_rows(&sent)))

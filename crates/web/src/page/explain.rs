@@ -1,6 +1,6 @@
 //! "Why": explanations as people read them; the same values that the API and the command line show.
 
-use crate::page::ui::{Tone, state};
+use crate::page::ui::{Tone, sentence, state};
 use crate::page::words::plural;
 use maud::{Markup, html};
 use trackside_core::decision::{Explanation, OwnerTrail, Verdict};
@@ -8,8 +8,10 @@ use trackside_core::decision::{Explanation, OwnerTrail, Verdict};
 /// One explanation: what the entry meant, who owns it, what each rule said, what followed.
 pub(crate) fn one(why: &Explanation) -> Markup {
     html! {
-        p { b { (why.meaning) } }
-        p.soft { "→ " (why.outcome) }
+        @for (index, part) in why.meaning.split("; ").enumerate() {
+            p { @if index == 0 { b { (sentence(part)) } } @else { (sentence(part)) } }
+        }
+        p.soft { "→ " (sentence(&why.outcome)) }
         @if let Some(owner) = &why.owner { (trail(owner)) }
         @if !why.rules.is_empty() { (rules(why)) }
     }
@@ -33,13 +35,13 @@ fn rules(why: &Explanation) -> Markup {
     html! {
         @if !acted.is_empty() {
             dl.facts {
-                @for rule in acted { dt { (verdict(rule.verdict)) } dd { b { (rule.rule) } " " span.soft { (rule.because) } } }
+                @for rule in acted { dt { (verdict(rule.verdict)) } dd { b { (rule.rule) } " " span.soft { (sentence(&rule.because)) } } }
             }
         }
         @if !passed.is_empty() {
             details {
                 summary { (plural(passed.len() as u64, "rule", "rules")) " did not apply" }
-                dl.facts.small { @for rule in passed { dt { (rule.rule) } dd { (rule.because) } } }
+                dl.facts.small { @for rule in passed { dt { (rule.rule) } dd { (sentence(&rule.because)) } } }
             }
         }
     }

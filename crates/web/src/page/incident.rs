@@ -2,6 +2,7 @@
 
 use crate::api::Segments;
 use crate::api::incidents::{act, add_note, find};
+use crate::page::automation::concerned;
 use crate::page::explain;
 use crate::page::layout::{Section, card, head, lamp, nothing};
 use crate::page::run::{history, recent};
@@ -37,7 +38,8 @@ pub(crate) async fn show(
     let runs = recent(&state, &pipeline.source, &pipeline.name).await?;
     let timers = state.store.timers(&timeline::timers(&detail)).await?;
     let story = timeline::render(&detail, &timers, state.now());
-    let content = render(&detail, &story, &runs, visitor.may(Role::Responder));
+    let automations = concerned::opened_by(&concerned::of_incident(&state, &detail).await?);
+    let content = render(&detail, &story, &runs, &automations, visitor.may(Role::Responder));
     visitor.page(&state, &detail.incident.title, Some(Section::Incidents), &content).await
 }
 
@@ -76,7 +78,7 @@ fn back(id: &str) -> Redirect {
     Redirect::to(&format!("/incidents/{}", segment(id)))
 }
 
-fn render(detail: &IncidentDetail, story: &Markup, runs: &[RunRow], may_act: bool) -> Markup {
+fn render(detail: &IncidentDetail, story: &Markup, runs: &[RunRow], automations: &Markup, may_act: bool) -> Markup {
     let incident = &detail.incident;
     let above = html! {
         a href="/incidents" { "Incident " (incident.number) } " · opened " (time(incident.opened, As::Both)) " · owner " (incident.owner)
@@ -90,7 +92,7 @@ fn render(detail: &IncidentDetail, story: &Markup, runs: &[RunRow], may_act: boo
                     @if !detail.alerts.is_empty() { (card("Alerts that fire", &nothing(), &alerts(&detail.alerts))) }
                 }
                 div.stack {
-                    (card("Why you", &nothing(), &why_you(detail)))
+                    (card("Why you", &nothing(), &why_you(detail, automations)))
                     (history(runs))
                     @if !detail.explanations.is_empty() { (card("Every reason", &nothing(), &reasons(detail))) }
                 }
@@ -129,7 +131,7 @@ fn note_form(number: u64) -> Markup {
     }
 }
 
-fn why_you(detail: &IncidentDetail) -> Markup {
+fn why_you(detail: &IncidentDetail, automations: &Markup) -> Markup {
     let incident = &detail.incident;
     let pipeline = &incident.pipeline;
     let runs = format!("/runs?source={}&pipeline={}", segment(&pipeline.source), segment(&pipeline.name));
@@ -146,6 +148,7 @@ fn why_you(detail: &IncidentDetail) -> Markup {
                 dt { "Taken by" } dd { (who) @if let Some(at) = incident.acknowledged { span.soft { ", " (time(at, As::Time)) } } }
             }
             @if let Some(at) = incident.resolved { dt { "Resolved" } dd { (time(at, As::Both)) } }
+            @if !automations.0.is_empty() { dt { "Automation" } dd { (automations) } }
             dt { "Failures" } dd { (incident.occurrences) }
             dt { "Dedup key" } dd { (copyable(&incident.id.to_string())) }
             dt { "Opened by" } dd { "log entry " (incident.opened_by) }

@@ -12,6 +12,7 @@ pub(crate) enum Section {
     Overview,
     Runs,
     Incidents,
+    Automations,
     Deliveries,
     Events,
     Connections,
@@ -19,8 +20,16 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 7] =
-        [Self::Overview, Self::Runs, Self::Incidents, Self::Deliveries, Self::Events, Self::Connections, Self::Audit];
+    const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Runs,
+        Self::Incidents,
+        Self::Automations,
+        Self::Deliveries,
+        Self::Events,
+        Self::Connections,
+        Self::Audit,
+    ];
 
     /// Title, address, and the key that goes there after `g`.
     fn link(self) -> (&'static str, &'static str, &'static str) {
@@ -28,6 +37,7 @@ impl Section {
             Self::Overview => ("Overview", "/", "o"),
             Self::Runs => ("Runs", "/runs", "r"),
             Self::Incidents => ("Incidents", "/incidents", "i"),
+            Self::Automations => ("Automations", "/automations", "u"),
             Self::Deliveries => ("Deliveries", "/deliveries", "d"),
             Self::Events => ("Events", "/events", "e"),
             Self::Connections => ("Connections", "/connections", "c"),
@@ -161,6 +171,7 @@ fn keys() -> Markup {
         ("g o", "overview"),
         ("g r", "runs"),
         ("g i", "incidents"),
+        ("g u", "automations"),
         ("g d", "deliveries"),
         ("g e", "events"),
         ("g c", "connections"),

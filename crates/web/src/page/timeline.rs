@@ -3,6 +3,7 @@
 //! Pure. Made from the audit trail, the deliveries and the explanations of one incident; the same facts as the API.
 
 use crate::page::deliveries::action;
+use crate::page::ui::sentence;
 use crate::page::words::{As, figure, plural, time};
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -59,7 +60,7 @@ fn one(step: &Step) -> Markup {
             Some(Place::Event(id)) => { a href={ "/events/" (id) } { b { (step.title) } } },
             Some(Place::Delivery(id)) => { a href={ "/deliveries/" (id) } { b { (step.title) } } },
         }
-        @if !step.more.is_empty() { div.more { (step.more) } }
+        @if !step.more.is_empty() { div.more { (sentence(&step.more)) } }
     }
 }
 

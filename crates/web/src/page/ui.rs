@@ -2,6 +2,8 @@
 //!
 //! Pure. A state is never told by colour alone: each has a word and an icon of its own.
 
+use crate::page::words::{As, time};
+use jiff::Timestamp;
 use maud::{Markup, html};
 use trackside_core::event::Severity;
 use trackside_core::incident::IncidentState;
@@ -181,6 +183,25 @@ pub(crate) fn name(text: &str) -> Markup {
     html! { @for part in text.split_inclusive(['_', '-', '.', '/']) { (part) wbr; } }
 }
 
+/// A sentence of the core: parts in backticks are code, times are shown in the viewer's zone.
+pub(crate) fn sentence(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { @for word in part.split_inclusive(' ') { (timed(word)) } }
+        }
+    }
+}
+
+/// A word that may be a time, with what stands around it.
+fn timed(word: &str) -> Markup {
+    let end = word.trim_end_matches([' ', ',', ';', ')', '.', ':']);
+    let begin = end.len() - end.trim_start_matches('(').len();
+    match end[begin..].parse::<Timestamp>() {
+        Ok(at) => html! { (&word[..begin]) (time(at, As::Time)) (&word[end.len()..]) },
+        Err(_) => html! { (word) },
+    }
+}
+
 /// One segment of a path, escaped.
 pub(crate) fn segment(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -209,6 +230,17 @@ mod tests {
     fn only_web_addresses_become_links() {
         assert!(outside("javascript:alert(1)", "log").into_string().eq("log"));
         assert!(outside("https://a/?x=1&y=2", "log").into_string().contains("x=1&amp;y=2"));
+    }
+
+    #[test]
+    fn a_sentence_of_the_core_is_made_readable() {
+        let got = sentence("2 of `a<b`, the last at 2026-11-20T23:17:16.753177Z; not 3.").into_string();
+        let expect = "2 of <code>a&lt;b</code>, the last at <time datetime=\"2026-11-20T23:17:16.753Z\" data-as=\"time\">\
+            2026-11-20 23:17:16 UTC</time>; not 3.";
+        assert_eq!(got, expect);
+        assert!(
+            sentence("(late: it was due at 2026-11-20T23:17:16Z, when)").into_string().contains("UTC</time>, when)")
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic as tests may")]
 
 mod access;
+mod automation_pages;
 mod automations;
 mod config;
 mod doors;

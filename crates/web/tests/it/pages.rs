@@ -18,7 +18,8 @@ const FIRST_LOAD_BYTES: usize = 20 * 1024;
 const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
 /// Pages that the side bar leads to.
-const PAGES: [&str; 7] = ["/", "/runs", "/incidents", "/deliveries", "/events", "/connections", "/audit"];
+const PAGES: [&str; 8] =
+    ["/", "/runs", "/incidents", "/automations", "/deliveries", "/events", "/connections", "/audit"];
 
 /// Values of an attribute, with the escapes that occur in addresses undone.
 fn attributes<'a>(html: &'a str, name: &str) -> Vec<String> {
@@ -30,6 +31,17 @@ fn attributes<'a>(html: &'a str, name: &str) -> Vec<String> {
 /// Runs that ended well and badly, an attempt, a report, a message, all with hostile names.
 async fn busy() -> World {
     let world = World::new().await;
+    let automation = json!({"name": format!("one {HOSTILE}"), "description": HOSTILE, "tags": [HOSTILE],
+        "trigger": {"expect": ["run", HOSTILE], "match": {HOSTILE: HOSTILE}},
+        "actions": [{"type": "notify-channel", "connection": HOSTILE, "subject": HOSTILE, "body": HOSTILE}]});
+    let every = json!({"name": format!("every {HOSTILE}"),
+        "trigger": {"expect": ["run"], "for_each": ["prefect.resource.name"]},
+        "actions": [{"type": "page-owner", "title": HOSTILE}]});
+    for body in [automation, every] {
+        let path = "/api/v1/automations";
+        let answer = world.send(Method::POST, path, &[bearer(Role::Admin)], body.to_string()).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    }
     for (run, state) in [("r1", "succeeded"), ("r2", "failed"), ("r/3 ?#%", "failed"), (HOSTILE, "running")] {
         let run = json!({"pipeline": format!("orders_{HOSTILE}"), "run_id": run, "state": state, "task": "load", "try": 1,
             "error": format!("error {HOSTILE}\nsecond line"), "owners": [HOSTILE], "tags": [HOSTILE],
@@ -71,7 +83,7 @@ async fn every_link_leads_somewhere_and_nothing_becomes_markup() {
             }
         }
     }
-    for kind in ["/runs/", "/incidents/", "/deliveries/", "/events/", "/assets/"] {
+    for kind in ["/runs/", "/incidents/", "/automations/", "/deliveries/", "/events/", "/assets/"] {
         assert!(seen.iter().any(|path| path.starts_with(kind)), "a page below {kind} was seen");
     }
 }
@@ -105,6 +117,7 @@ async fn empty_pages_say_the_next_step() {
         ("/events", "curl -H"),
         ("/incidents", "rules:"),
         ("/incidents?state=open", "All quiet"),
+        ("/automations", "prefect automation create"),
         ("/deliveries", "Send a test message"),
         ("/deliveries?state=dead", "Nothing was given up"),
         ("/runs?q=nonsense", "Loosen the filter"),
