@@ -153,8 +153,8 @@ impl Configurator {
     async fn uploaded(&mut self, request: ConfigRequest) -> Result<ConfigAnswer, ConfigRefusal> {
         let files: Vec<SourceFile> =
             request.files.into_iter().map(|file| SourceFile { name: file.name, text: file.text }).collect();
-        folder::check(&files).map_err(invalid)?;
-        let config = here(config::check(Path::new(""), &files).map_err(invalid)?);
+        folder::check(&files).map_err(|problems| invalid(&problems))?;
+        let config = here(config::check(Path::new(""), &files).map_err(|problems| invalid(&problems))?);
         let plan = self.in_force.plan(&config).await.map_err(refusal)?;
         let mut answer = ConfigAnswer {
             in_force: plan.in_force.clone(),
@@ -204,13 +204,13 @@ impl Configurator {
     }
 }
 
-fn invalid(problems: Problems) -> ConfigRefusal {
+fn invalid(problems: &Problems) -> ConfigRefusal {
     ConfigRefusal::Invalid(problems.0.iter().map(told).collect())
 }
 
 fn refusal(refused: Refused) -> ConfigRefusal {
     match refused {
-        Refused::Problems(problems) => invalid(Problems(problems)),
+        Refused::Problems(problems) => invalid(&Problems(problems)),
         Refused::Conflict(detail) => ConfigRefusal::Conflict(detail),
         Refused::Failed(error) => {
             tracing::error!(error = format!("{error:#}"), "a configuration could not be looked at");

@@ -4,6 +4,8 @@
 //! Invariants: standard output holds the answer (a table, or JSON with `--json`), standard error the rest; an error says
 //! what to do; exit code 0 success, 1 refused or failed, 2 wrong usage (and of `plan`: something changes).
 
+mod automations;
+mod backtest;
 mod client;
 mod commands;
 mod demo;
@@ -139,6 +141,63 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum AutomationsAction {
+    /// Automations, with when they last fired
+    List {
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// One automation: definition, figures, last firings
+    Show {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Stop evaluating it; its state stays
+    Pause {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Go on evaluating it
+    Resume {
+        /// Its name or id
+        name: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Why it did or did not react to an event: each clause, the state before and after
+    Explain {
+        /// Its name or id
+        name: String,
+        /// Id of the event
+        event: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// When it would have fired over the events in the log; compared with the version in force
+    Backtest {
+        /// Its name or id; with --file the name of one in the file
+        #[arg(required_unless_present = "file")]
+        name: Option<String>,
+        /// A file with an automation that need not be in force
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// So many days back
+        #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=400))]
+        days: u32,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// What is probably wrong: automations that can never fire, connections that are not there …
+    Lint {
+        /// A configuration folder, or a file in one; default: what is in force on the server
+        #[arg(value_name = "DIR")]
+        path: Option<PathBuf>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
     /// Run the tests that stand beside automations, without a server
     Test {
         /// Files with `tests`, or folders
@@ -269,7 +328,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let consent = if yes { plan::Consent::Given } else { plan::Consent::Ask };
             return plan::apply(&server, &folder, consent).await;
         }
-        Command::Automations { action: AutomationsAction::Test { paths, json } } => return rehearse::run(&paths, json),
+        Command::Automations { action } => return automation(action).await,
         Command::Explain { id, server } => commands::explain(&server, &id).await?,
         Command::Events { action: EventsAction::Tail { lines, no_follow, server } } => {
             commands::tail(&server, lines, no_follow).await?;
@@ -295,6 +354,23 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut self::command(), "trackside", &mut std::io::stdout());
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn automation(action: AutomationsAction) -> anyhow::Result<ExitCode> {
+    match action {
+        AutomationsAction::List { list } => automations::list(&list).await?,
+        AutomationsAction::Show { name, server } => automations::show(&server, &name).await?,
+        AutomationsAction::Pause { name, server } => automations::switch(&server, &name, "pause").await?,
+        AutomationsAction::Resume { name, server } => automations::switch(&server, &name, "resume").await?,
+        AutomationsAction::Explain { name, event, server } => automations::explain(&server, &name, &event).await?,
+        AutomationsAction::Backtest { name, file, days, server } => {
+            let subject = backtest::Subject { name: name.as_deref(), file: file.as_deref(), days };
+            return backtest::run(&server, subject).await;
+        }
+        AutomationsAction::Lint { path, server } => return automations::check(&server, path.as_deref()).await,
+        AutomationsAction::Test { paths, json } => return rehearse::run(&paths, json),
     }
     Ok(ExitCode::SUCCESS)
 }

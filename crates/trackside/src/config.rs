@@ -9,12 +9,14 @@
 mod automation;
 mod judge;
 mod merge;
+mod partial;
 mod problem;
 mod read;
 mod server;
 mod suggestion;
 
-pub use automation::{AutomationEntry, ConfiguredAutomation, Rehearsal, rehearsal};
+pub use automation::{AutomationEntry, ConfiguredAutomation, Findings};
+pub use partial::{Rehearsal, automations_of, lint_files, rehearsals};
 pub use problem::{Problem, Problems, Spot};
 pub use read::{FILE_BYTES, FILES, SourceFile, is_configuration, read_folder};
 pub use server::{LogFormat, RetentionSettings, ServerSettings, TlsSettings};

@@ -78,10 +78,8 @@ impl Server {
         private_folder(data)?;
         let options = Options { access: Access::Serve, threading: Threading::Threads };
         let store = Store::open(&data.join(DATABASE_FILE), options)?;
-        let tls = match &config.server.tls {
-            Some(tls) => Some(trackside_web::tls_from_files(&tls.cert, &tls.key)?),
-            None => None,
-        };
+        let tls =
+            config.server.tls.as_ref().map(|tls| trackside_web::tls_from_files(&tls.cert, &tls.key)).transpose()?;
         let listen = &config.server.listen;
         let tcp = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let address = tcp.local_addr()?;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use trackside_core::automation::definition::{Automation, AutomationSpec, Origin, Semantics};
 use trackside_core::automation::edit::AutomationEdit;
+use trackside_core::automation::written::written;
 use trackside_core::ids::derive;
 use trackside_web::{Change, ConfigChange};
 
@@ -106,21 +107,15 @@ fn server(settings: &ServerSettings) -> BTreeMap<String, Value> {
     fields.into_iter().map(|(name, setting)| (name, json!({"": setting}))).collect()
 }
 
+/// An automation as people write it.
 fn automation(spec: &AutomationSpec, semantics: Semantics) -> Value {
-    let mut shown = unnamed(value(spec));
-    if let Value::Object(fields) = &mut shown {
-        if fields.get("description").is_some_and(|text| text == "") {
-            fields.remove("description");
-        }
-        fields.insert("semantics".to_owned(), value(semantics));
-    }
-    shown
+    unnamed(written(spec, semantics).unwrap_or_default())
 }
 
 /// Without its name, which is shown beside it.
 fn unnamed(mut value: Value) -> Value {
     if let Value::Object(fields) = &mut value {
-        fields.remove("name");
+        fields.retain(|field, _| field != "name");
     }
     value
 }

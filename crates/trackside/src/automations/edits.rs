@@ -73,3 +73,94 @@ fn clash(wanted: &ConfiguredAutomation, made: &Automation) -> Problem {
     );
     wanted.spot.problem(problem)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Spot;
+    use serde_json::json;
+    use std::path::PathBuf;
+    use trackside_core::automation::request::parse_written;
+    use trackside_core::ids::derive;
+
+    fn id(name: &str) -> AutomationId {
+        AutomationId(derive("test", &[name]))
+    }
+
+    /// `a 3` is the automation `a` with threshold 3, `a 3 paused` one that is not evaluated.
+    fn file(text: &str) -> ConfiguredAutomation {
+        let mut words = text.split(' ');
+        let name = words.next().unwrap();
+        let threshold: i64 = words.next().unwrap().parse().unwrap();
+        let written = parse_written(&json!({
+            "name": name, "enabled": words.next().is_none(),
+            "trigger": {"expect": ["x"], "threshold": threshold, "within": "1h"},
+        }))
+        .unwrap();
+        let spot = Spot { file: PathBuf::from("a.yaml"), line: 1, column: 1, path: String::new() };
+        ConfiguredAutomation { id: id(name), spec: written.spec, semantics: written.semantics, spot }
+    }
+
+    fn kept(text: &str, origin: Origin) -> Automation {
+        Automation { origin, ..file(text).automation(Timestamp::UNIX_EPOCH) }
+    }
+
+    fn check(files: &[&str], in_force: &[Automation], said: &[&str], expect: &str) {
+        let files: Vec<ConfiguredAutomation> = files.iter().map(|text| file(text)).collect();
+        let said = said.iter().map(|text| file(text));
+        let said = said.map(|said| (said.id, Said { spec: said.spec, semantics: said.semantics })).collect();
+        let got = match edits(&files, in_force, &said, Timestamp::UNIX_EPOCH) {
+            Err(clashes) => clashes.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"),
+            Ok(edits) => {
+                let word = |edit: &AutomationEdit| match edit {
+                    AutomationEdit::Put(automation) => format!("put {}", automation.spec.name),
+                    AutomationEdit::Delete { id: gone } => {
+                        format!("delete {}", in_force.iter().find(|kept| kept.id == *gone).unwrap().spec.name)
+                    }
+                    other => format!("{other:?}"),
+                };
+                edits.iter().map(word).collect::<Vec<_>>().join(", ")
+            }
+        };
+        assert_eq!(got, expect, "{files:?}");
+    }
+
+    #[test]
+    fn only_what_the_files_changed_is_edited() {
+        let ours = |text: &str| kept(text, Origin::Files);
+        check(&["a 3"], &[], &[], "put a");
+        check(&["a 3"], &[ours("a 3")], &[], "");
+        check(&["a 4", "b 1"], &[ours("a 3"), ours("b 1"), ours("c 1")], &["a 3"], "put a, delete c");
+        check(&[], &[ours("a 3")], &[], "delete a");
+        // What was said before is not known any more: the files count.
+        check(&["a 4"], &[ours("a 3")], &[], "put a");
+    }
+
+    #[test]
+    fn what_was_paused_by_hand_stays_so_until_the_file_changes() {
+        let paused = [kept("a 3 paused", Origin::Files)];
+        check(&["a 3"], &paused, &["a 3"], "");
+        check(&["a 4"], &paused, &["a 3"], "put a");
+        // The file itself said so before, and does not any more.
+        check(&["a 3"], &paused, &["a 3 paused"], "put a");
+        // Resumed by hand, while the file still says that it is paused.
+        check(&["a 3 paused"], &[kept("a 3", Origin::Files)], &["a 3 paused"], "");
+    }
+
+    #[test]
+    fn what_was_made_through_the_api_is_left_alone() {
+        let made = |text: &str| kept(text, Origin::Api);
+        check(&["a 3"], &[made("b 3")], &[], "put a");
+        check(&[], &[made("b 3")], &[], "");
+        let clash = "a.yaml:1:1: an automation `a` was made through the API (id ";
+        let files = [file("a 3")];
+        let mut other = made("a 3");
+        for id in [id("a"), id("another")] {
+            other.id = id;
+            let clashes = edits(&files, &[other.clone()], &BTreeMap::new(), Timestamp::UNIX_EPOCH).unwrap_err();
+            assert!(clashes[0].to_string().starts_with(clash), "{}", clashes[0]);
+        }
+        // One that was in force before the other was made stays.
+        check(&["a 3"], &[kept("a 3", Origin::Files), Automation { id: id("another"), ..made("a 3") }], &[], "");
+    }
+}

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use trackside_core::automation::definition::{Automation, AutomationId, Origin};
-use trackside_core::automation::emitted;
+use trackside_core::automation::emitted::{self, Trail};
 use trackside_core::automation::firing::Firing;
 use trackside_core::automation::set::Automations;
 use trackside_core::event::Event;
@@ -129,10 +129,10 @@ impl Stage {
     fn note(&mut self, firings: Vec<Firing>, emitted: &mut VecDeque<Event>) -> Result<(), Endless> {
         for firing in firings {
             let Some(automation) = self.all.get(&firing.automation) else { continue };
-            let triggering = firing.event.and_then(|event| self.events.get(&event.seq));
-            if emitted::chain(triggering.map(|event| &**event)) <= limits::AUTOMATION_CHAIN {
+            let triggering = firing.event.and_then(|event| self.events.get(&event.seq)).map(|event| &**event);
+            if Trail::of(automation, triggering).chain <= limits::AUTOMATION_CHAIN {
                 let id = EventId(derive("test-emitted", &[&self.happened.len().to_string()]));
-                emitted.push_back(emitted::state_change(id, automation, &firing, triggering.map(|event| &**event)));
+                emitted.push_back(emitted::state_change(id, automation, &firing, triggering));
             }
             if self.happened.len() >= FIRINGS {
                 return Err(Endless::Firings);

@@ -190,3 +190,6 @@ fn why_not(script: &Script, automations: &[ConfiguredAutomation], expected: &Exp
         (many, _) => format!("{many} events concern it, and its condition was not met then"),
     }
 }
+
+#[cfg(test)]
+mod tests;

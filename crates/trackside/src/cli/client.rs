@@ -1,13 +1,15 @@
 //! The API client of the command line.
 
 use super::ServerArgs;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::time::Duration;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest answer that comes bit by bit.
+const STREAM: Duration = Duration::from_hours(1);
 
 /// A server and a token.
 #[derive(Debug)]
@@ -50,6 +52,13 @@ impl Client {
         Ok((status, serde_json::from_str(&response.text().await?).unwrap_or(Value::Null)))
     }
 
+    /// Posts JSON; the answer comes bit by bit, and may take as long as the server likes.
+    pub(super) async fn stream(&self, path: &str, body: &Value) -> Result<Response> {
+        let request = self.request(Method::POST, path).json(body).timeout(STREAM);
+        let response = self.send(request).await?;
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+
     /// Deletes.
     pub(super) async fn delete(&self, path: &str) -> Result<Value> {
         self.answer(self.request(Method::DELETE, path)).await
@@ -67,15 +76,21 @@ impl Client {
 
     async fn answer(&self, request: RequestBuilder) -> Result<Value> {
         let response = self.send(request).await?;
-        let status = response.status();
-        let body = response.text().await?;
-        let value: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
-        if status.is_success() {
-            return Ok(value);
+        if !response.status().is_success() {
+            return Err(refused(response).await);
         }
-        let said = ["detail", "message", "error", "title"].iter().find_map(|field| value[*field].as_str());
-        bail!("the server answered {status}: {}", said.unwrap_or(body.trim()))
+        let body = response.text().await?;
+        Ok(serde_json::from_str(&body).unwrap_or(Value::Null))
     }
+}
+
+/// What the server says when it does not do something.
+async fn refused(response: Response) -> anyhow::Error {
+    let status = response.status();
+    let body = response.text().await.unwrap_or_default();
+    let value: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
+    let said = ["detail", "message", "error", "title"].iter().find_map(|field| value[*field].as_str());
+    anyhow!("the server answered {status}: {}", said.unwrap_or(body.trim()))
 }
 
 /// The token that a server on this machine keeps in its data folder.

@@ -1,7 +1,7 @@
 //! The commands that ask a running server, and `check`.
 
 use super::client::Client;
-use super::show::{self, Columns};
+use super::show::{self, Columns, array, text};
 use super::{ListArgs, ServerArgs, TokenAction};
 use crate::clock::{Clock, sleep_until};
 use crate::config;
@@ -153,14 +153,6 @@ fn told(delivery: &Value) {
             attempt["took_ms"]
         ));
     }
-}
-
-fn array(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }
 
 /// `trackside events tail`.

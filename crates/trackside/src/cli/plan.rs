@@ -2,8 +2,9 @@
 //!
 //! Exit codes of `plan`: 0 nothing changes, 2 something does, 1 it cannot be used. Colours only on a terminal.
 
+use super::ServerArgs;
 use super::client::Client;
-use super::{ServerArgs, show};
+use super::show::{self, array, text};
 use crate::config::{self, Problems};
 use anyhow::{Result, bail};
 use reqwest::StatusCode;
@@ -38,7 +39,7 @@ pub(super) async fn plan(server: &ServerArgs, folder: &Path) -> Result<ExitCode>
     } else {
         Paper::of_stdout().plan(&plan, folder);
     }
-    Ok(match (list(&plan["errors"]).is_empty(), list(&plan["changes"]).is_empty()) {
+    Ok(match (array(&plan["errors"]).is_empty(), array(&plan["changes"]).is_empty()) {
         (false, _) => ExitCode::FAILURE,
         (true, false) => ExitCode::from(CHANGES),
         (true, true) => ExitCode::SUCCESS,
@@ -59,13 +60,13 @@ pub(super) async fn apply(server: &ServerArgs, folder: &Path, consent: Consent) 
     if !server.json {
         paper.plan(&plan, folder);
     }
-    if !list(&plan["errors"]).is_empty() {
+    if !array(&plan["errors"]).is_empty() {
         if server.json {
             show::json(&plan);
         }
         return Ok(ExitCode::FAILURE);
     }
-    if !list(&plan["changes"]).is_empty() && consent == Consent::Ask && !agreed()? {
+    if !array(&plan["changes"]).is_empty() && consent == Consent::Ask && !agreed()? {
         show::remark("nothing was changed");
         return Ok(ExitCode::FAILURE);
     }
@@ -101,13 +102,7 @@ fn upload(server: &ServerArgs, folder: &Path) -> Result<Value, ExitCode> {
 }
 
 /// Asks the server. Mistakes in the files are told here.
-async fn ask(
-    client: &Client,
-    server: &ServerArgs,
-    folder: &Path,
-    path: &str,
-    upload: &Value,
-) -> Result<Option<Value>> {
+async fn ask(client: &Client, server: &ServerArgs, folder: &Path, path: &str, upload: &Value) -> Result<Option<Value>> {
     let (status, answer) = client.ask(path, upload).await?;
     if status.is_success() {
         return Ok(Some(answer));
@@ -118,7 +113,7 @@ async fn ask(
     if server.json {
         show::json(&answer);
     } else {
-        list(&answer["errors"]).iter().for_each(|error| show::line(&format!("error: {}", problem(folder, error))));
+        array(&answer["errors"]).iter().for_each(|error| show::line(&format!("error: {}", problem(folder, error))));
     }
     Ok(None)
 }
@@ -154,13 +149,13 @@ impl Paper {
     }
 
     fn plan(&self, plan: &Value, folder: &Path) {
-        for warning in list(&plan["warnings"]) {
+        for warning in array(&plan["warnings"]) {
             show::line(&format!("warning: {}", problem(folder, warning)));
         }
-        for error in list(&plan["errors"]) {
+        for error in array(&plan["errors"]) {
             show::line(&format!("error: {}", problem(folder, error)));
         }
-        let changes = list(&plan["changes"]);
+        let changes = array(&plan["changes"]);
         changes.iter().for_each(|change| self.change(change));
         let count = |kind: &str| changes.iter().filter(|change| change["change"] == kind).count();
         show::line(&match changes.len() {
@@ -179,8 +174,9 @@ impl Paper {
         let later = if change["needs_restart"] == true { "  (takes effect at the next start)" } else { "" };
         let name = format!("{} {}", singular(text(&change["section"])), text(&change["name"]));
         show::line(&format!("{colour}{sign} {}{}{later}", name.trim_end(), self.plain));
-        for field in list(&change["fields"]) {
-            let path = if text(&field["path"]).is_empty() { String::new() } else { format!("{}: ", text(&field["path"])) };
+        for field in array(&change["fields"]) {
+            let path =
+                if text(&field["path"]).is_empty() { String::new() } else { format!("{}: ", text(&field["path"])) };
             let (before, after) = (field.get("before").map(flow), field.get("after").map(flow));
             show::line(&match (before, after) {
                 (Some(before), Some(after)) => format!("    {path}{before} -> {after}"),
@@ -240,14 +236,6 @@ fn singular(section: &str) -> &str {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,7 +257,8 @@ mod tests {
 
     #[test]
     fn mistakes_have_the_path_that_the_caller_knows() {
-        let error = json!({"file": "a.yaml", "line": 3, "column": 1, "path": "teams", "problem": "no", "suggestion": "yes"});
+        let error =
+            json!({"file": "a.yaml", "line": 3, "column": 1, "path": "teams", "problem": "no", "suggestion": "yes"});
         assert_eq!(problem(Path::new("conf"), &error), "conf/a.yaml:3:1: teams: no (yes)");
         let whole = json!({"file": "", "line": 0, "column": 0, "path": "", "problem": "no"});
         assert_eq!(problem(Path::new("conf"), &whole), "conf: no");

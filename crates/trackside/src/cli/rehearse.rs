@@ -3,7 +3,7 @@
 use super::show;
 use crate::automations::rehearse::rehearse;
 use crate::automations::verdict::Verdict;
-use crate::config;
+use crate::config::{self, Rehearsal};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -15,38 +15,30 @@ pub(super) fn run(paths: &[PathBuf], json: bool) -> Result<ExitCode> {
     let mut errors = Vec::new();
     let mut failed = 0;
     for path in paths {
-        let rehearsal = match config::rehearsal(path) {
-            Ok(rehearsal) => rehearsal,
+        let rehearsals = match config::rehearsals(path) {
+            Ok(rehearsals) => rehearsals,
             Err(problems) => {
                 errors.extend(problems.0);
                 continue;
             }
         };
-        if rehearsal.cases.is_empty() && !json {
+        if rehearsals.is_empty() && !json {
             show::remark(&format!("{}: no `tests` stand there", path.display()));
         }
-        for (spot, case, automations) in &rehearsal.cases {
-            // The case was checked when it was read.
-            let script = case.script().map_err(|mistake| anyhow::anyhow!("{spot}: {}", mistake.problem))?;
-            let verdict = rehearse(automations, &script).map(|happened| Verdict::new(&script, automations, happened));
-            let passed = verdict.as_ref().is_ok_and(Verdict::passed);
-            failed += usize::from(!passed);
+        for rehearsal in &rehearsals {
+            let test = one(rehearsal)?;
+            failed += usize::from(test["passed"] != true);
             if !json {
-                show::line(&format!("{}  {}  ({spot})", if passed { "ok  " } else { "FAIL" }, case.name));
+                tell(&test);
             }
-            let mut told = json!({"name": case.name, "file": spot.file, "line": spot.line});
-            match &verdict {
-                Ok(verdict) if json => merge(&mut told, verdict.json()),
-                Ok(verdict) if !passed => verdict.texts().iter().for_each(|line| show::line(&format!("      {line}"))),
-                Ok(_) => {}
-                Err(endless) if json => merge(&mut told, json!({"passed": false, "error": endless.to_string()})),
-                Err(endless) => show::line(&format!("      {endless}")),
-            }
-            tests.push(told);
+            tests.push(test);
         }
     }
     let (passed, broken) = (tests.len() - failed, !errors.is_empty());
     if json {
+        for test in &mut tests {
+            test.as_object_mut().map(|test| test.remove("lines"));
+        }
         show::json(&json!({"tests": tests, "passed": passed, "failed": failed, "errors": errors}));
     } else {
         errors.iter().for_each(|error| show::line(&format!("error: {error}")));
@@ -55,8 +47,35 @@ pub(super) fn run(paths: &[PathBuf], json: bool) -> Result<ExitCode> {
     Ok(if failed == 0 && !broken { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn merge(into: &mut Value, more: Value) {
-    if let (Value::Object(into), Value::Object(more)) = (into, more) {
-        into.extend(more);
+/// Runs one test.
+fn one(rehearsal: &Rehearsal) -> Result<Value> {
+    let Rehearsal { spot, case, automations } = rehearsal;
+    // The test was checked when it was read.
+    let script = case.script().map_err(|mistake| anyhow::anyhow!("{spot}: {}", mistake.problem))?;
+    let mut told = json!({"name": case.name, "file": spot.file, "line": spot.line, "column": spot.column});
+    let more = match rehearse(automations, &script) {
+        Ok(happened) => {
+            let verdict = Verdict::new(&script, automations, happened);
+            let mut more = verdict.json();
+            more["lines"] = json!(verdict.texts());
+            more
+        }
+        Err(endless) => json!({"passed": false, "error": endless.to_string(), "lines": [endless.to_string()]}),
+    };
+    if let (Value::Object(told), Value::Object(more)) = (&mut told, more) {
+        told.extend(more);
+    }
+    Ok(told)
+}
+
+/// A line for a test; for one that failed also what happened.
+fn tell(test: &Value) {
+    let passed = test["passed"] == true;
+    let text = |field: &str| test[field].as_str().unwrap_or_default();
+    let word = if passed { "ok  " } else { "FAIL" };
+    show::line(&format!("{word}  {}  ({}:{}:{})", text("name"), text("file"), test["line"], test["column"]));
+    let lines = test["lines"].as_array().filter(|_| !passed);
+    for line in lines.into_iter().flatten() {
+        show::line(&format!("      {}", line.as_str().unwrap_or_default()));
     }
 }

@@ -102,3 +102,13 @@ pub(super) fn cell(value: &Value) -> String {
         other => other.to_string(),
     }
 }
+
+/// A text; nothing when it is none.
+pub(super) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The items of a list; none when it is none.
+pub(super) fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}

@@ -4,21 +4,22 @@
 //! Invariants: names are unique among the files, because the identity of an automation is derived from its name.
 
 use super::merge::Origins;
-use super::problem::{Problem, Problems, Spot};
-use super::read::SourceFile;
-use super::{merge, read, read_folder};
+use super::problem::{Problem, Spot};
+use super::suggestion::nearest;
 use crate::automations::case::{Case, Choice};
 use crate::server::WORKSPACE;
+use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
 use trackside_core::automation::action::{ActionSpec, Via};
-use trackside_core::automation::definition::{AutomationId, AutomationSpec, Semantics};
+use trackside_core::automation::definition::{Automation, AutomationId, AutomationSpec, Semantics};
+use trackside_core::automation::lint::{self, LintContext, Severity};
 use trackside_core::automation::request::{self, Dialect, FieldError, PathPart};
 use trackside_core::ids::derive;
+use trackside_core::ruleset::ConnectionInfo;
 
 /// The schema of what people write; the types of the core are what is made of it.
 const SCHEMA: &str = include_str!("automation.schema.json");
@@ -44,46 +45,40 @@ impl JsonSchema for AutomationEntry {
     }
 }
 
-/// An automation with what its place says about it.
+/// An automation as written, in the form that its place says.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
-    value: Value,
-    dialect: Dialect,
-    semantics: Semantics,
+pub(super) enum Written {
+    /// An entry of the section `automations`.
+    Ours(Value),
+    /// A file, or an entry of a list that is a file: the body that Prefect's API takes.
+    Prefect(Value),
 }
 
 impl Written {
-    /// An entry of the section `automations`.
-    pub(super) fn ours(value: Value) -> Self {
-        Self { value, dialect: Dialect::Trackside, semantics: Semantics::Trackside }
-    }
-
-    /// A body in Prefect's form.
-    pub(super) fn prefect(mut value: Value) -> Self {
+    /// What a file holds that has `name` and `trigger` at its top. One that chooses its semantics is in our form.
+    pub(super) fn file(mut value: Value) -> Self {
+        if value.get("semantics").is_some() {
+            return Self::Ours(value);
+        }
         if let Value::Object(members) = &mut value {
             for name in SHOWN_BY_PREFECT {
                 members.remove(name);
             }
         }
-        Self { value, dialect: Dialect::Prefect, semantics: Semantics::Prefect }
+        Self::Prefect(value)
     }
 
-    fn parse(&self) -> Result<(AutomationSpec, Semantics), Vec<FieldError>> {
-        let mut value = self.value.clone();
-        let said = value.as_object_mut().and_then(|members| members.remove("semantics"));
-        let semantics = match said {
-            None => self.semantics,
-            Some(said) => serde_json::from_value(said).map_err(|_| {
-                let message = "must be `trackside` or `prefect`".to_owned();
-                let path = vec![PathPart::from("semantics")];
-                vec![FieldError { path, message, suggestion: None, kind: "literal_error", context: None }]
-            })?,
+    fn parse(&self) -> Result<request::Written, Vec<FieldError>> {
+        let value = match self {
+            Self::Ours(value) => return request::parse_written(value),
+            Self::Prefect(value) => value,
         };
-        let ours = || request::parse(&value, Dialect::Trackside);
-        let spec = request::parse(&value, self.dialect)
-            // Prefect reports what each of its alternatives would have wanted; ours says what is wrong.
-            .map_err(|errors| ours().err().unwrap_or(errors))?;
-        Ok((spec, semantics))
+        let semantics = Semantics::Prefect;
+        match request::parse(value, Dialect::Prefect) {
+            Ok(spec) => Ok(request::Written { semantics, spec }),
+            // Ours takes more (a metric of Prefect Cloud), and what it refuses it explains better.
+            Err(_) => request::parse_written(value).map(|written| request::Written { semantics, ..written }),
+        }
     }
 }
 
@@ -101,7 +96,8 @@ pub struct ConfiguredAutomation {
 }
 
 impl ConfiguredAutomation {
-    fn new(spec: AutomationSpec, semantics: Semantics, spot: Spot) -> Self {
+    fn new(written: request::Written, spot: Spot) -> Self {
+        let request::Written { spec, semantics } = written;
         let id = AutomationId(derive("automation", &[WORKSPACE, &spec.name]));
         Self { id, spec, semantics, spot }
     }
@@ -137,13 +133,13 @@ pub(super) fn understand(
     for (index, entry) in written.iter().enumerate() {
         let place = format!("automations[{index}]");
         match entry.parse() {
-            Ok((spec, semantics)) => {
-                let spot = origins.spot(&place);
-                if let Some(first) = automations.iter().find(|other| other.spec.name == spec.name) {
-                    let problem = format!("an automation `{}` stands twice (first at {})", spec.name, first.spot);
+            Ok(written) => {
+                let name = &written.spec.name;
+                if let Some(first) = automations.iter().find(|other| other.spec.name == *name) {
+                    let problem = format!("an automation `{name}` stands twice (first at {})", first.spot);
                     problems.push(origins.problem(&format!("{place}.name"), problem));
                 }
-                automations.push(ConfiguredAutomation::new(spec, semantics, spot));
+                automations.push(ConfiguredAutomation::new(written, origins.spot(&place)));
             }
             Err(errors) => problems.extend(located(&place, errors, origins)),
         }
@@ -174,6 +170,38 @@ fn path<'a>(parts: impl Iterator<Item = &'a PathPart>) -> String {
             PathPart::Member(_) => String::new(),
         })
         .collect()
+}
+
+/// What the lint says of automations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What cannot do what it says.
+    pub errors: Vec<Problem>,
+    /// What probably does not do what is meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Finds what is wrong with automations that can be read.
+pub(super) fn lint(
+    automations: &[ConfiguredAutomation],
+    connections: &BTreeMap<String, ConnectionInfo>,
+    origins: &Origins<'_>,
+) -> Findings {
+    let connections = connections.iter().map(|(name, info)| (name.clone(), info.kind)).collect();
+    let context = LintContext { connections, ..LintContext::default() };
+    let made: Vec<Automation> = automations.iter().map(|one| one.automation(Timestamp::UNIX_EPOCH)).collect();
+    let mut found = Findings::default();
+    for finding in lint::lint(&made, &context) {
+        let place = automations.iter().position(|one| one.id == finding.automation).unwrap_or_default();
+        let path = format!("automations[{place}]{}", path(finding.path.iter()));
+        let problem = origins.problem(&path, format!("`{}`: {}", finding.name, finding.message));
+        let problem = Problem { suggestion: Some(finding.suggestion).filter(|text| !text.is_empty()), ..problem };
+        match finding.severity {
+            Severity::Error => found.errors.push(problem),
+            Severity::Warning => found.warnings.push(problem),
+        }
+    }
+    found
 }
 
 /// Checks that a test can be run: times are in order, the automations it names exist, events are acceptable. Gives the
@@ -209,64 +237,15 @@ fn chosen(
                 None => {
                     let names: Vec<&str> = automations.iter().map(|automation| automation.spec.name.as_str()).collect();
                     let problem = format!("there is no automation `{name}`; declared are {}", names.join(", "));
-                    problems.push(origins.problem(&place, problem));
+                    let suggestion = nearest(name, names);
+                    problems.push(Problem { suggestion, ..origins.problem(&place, problem) });
                 }
             },
-            Choice::Inline(entry) => match Written::ours(entry.0.clone()).parse() {
-                Ok((spec, semantics)) => {
-                    let spot = origins.spot(&place);
-                    chosen.push(ConfiguredAutomation::new(spec, semantics, spot));
-                }
+            Choice::Inline(entry) => match request::parse_written(&entry.0) {
+                Ok(written) => chosen.push(ConfiguredAutomation::new(written, origins.spot(&place))),
                 Err(errors) => problems.extend(located(&place, errors, origins)),
             },
         }
     }
     if problems.is_empty() { Ok(chosen) } else { Err(problems) }
-}
-
-/// Tests with the automations that each is about.
-#[derive(Clone, Debug)]
-pub struct Rehearsal {
-    /// The tests, with where each stands.
-    pub cases: Vec<(Spot, Case, Vec<ConfiguredAutomation>)>,
-}
-
-/// Reads the tests that stand in a file, or in the files of a folder, with the automations that stand beside them.
-/// Nothing else of the folder need be there or be right.
-///
-/// # Errors
-/// Every mistake in the files, the automations and the tests.
-pub fn rehearsal(path: &Path) -> Result<Rehearsal, Problems> {
-    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
-    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let sources = read_folder(here)?;
-    rehearsal_of(folder, &sources, |file| path.is_dir() || file == path)
-}
-
-fn rehearsal_of(folder: &Path, sources: &[SourceFile], wanted: impl Fn(&Path) -> bool) -> Result<Rehearsal, Problems> {
-    let mut files = Vec::new();
-    let mut problems = Vec::new();
-    for source in sources {
-        match read::parse(folder, source) {
-            Ok(file) => files.push(file),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
-    let merged = merge::merge(folder, &files)?;
-    let automations = understand(&merged.automations, &merged.origins, &mut problems);
-    let mut cases = Vec::new();
-    for (index, case) in merged.sections.tests.iter().enumerate() {
-        let spot = merged.origins.spot(&format!("tests[{index}]"));
-        if !wanted(&spot.file) {
-            continue;
-        }
-        match check_case(index, case, &automations, &merged.origins) {
-            Ok(chosen) => cases.push((spot, case.clone(), chosen)),
-            Err(mistakes) => problems.extend(mistakes),
-        }
-    }
-    if problems.is_empty() { Ok(Rehearsal { cases }) } else { Err(Problems(problems)) }
 }

@@ -6,6 +6,7 @@
 use super::merge::{Merged, Origins};
 use super::problem::{Problem, Problems};
 use super::{Config, automation};
+use std::collections::BTreeMap;
 use trackside_connect::connection::{ConnectionConfig, SlackAccess};
 use trackside_core::event::Severity;
 use trackside_core::rules::Rules;
@@ -38,7 +39,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         owners: sections.owners.unwrap_or_default(),
         rules: if sections.rules.is_empty() { default_rules() } else { sections.rules },
         pipelines: sections.pipelines,
-        connections: sections.connections.iter().map(|(name, config)| (name.clone(), info(config))).collect(),
+        connections: infos(&sections.connections),
         public_url: Some(server.public_url()),
     };
     if let Err(bad) = Rules::new(ruleset.clone()) {
@@ -48,6 +49,8 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
     for (index, case) in sections.tests.iter().enumerate() {
         problems.extend(automation::check_case(index, case, &automations, &origins).err().unwrap_or_default());
     }
+    let found = automation::lint(&automations, &ruleset.connections, &origins);
+    problems.extend(found.errors);
     if !problems.is_empty() {
         return Err(Problems(problems));
     }
@@ -61,6 +64,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         unusable_here: Vec::new(),
     };
     config.warnings = warnings(&config, &origins);
+    config.warnings.extend(found.warnings);
     config.unusable_here = unusable_here(&config, &origins);
     Ok(config)
 }
@@ -69,6 +73,11 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
 fn default_rules() -> Vec<Rule> {
     let rule = |name: &str, when| Rule { name: name.to_owned(), matches: Selector::default(), when, severity: None };
     vec![rule("failed", Condition::Failed { consecutive: 1, on: FailedOn::Any }), rule("reported", Condition::Reported)]
+}
+
+/// What decisions need to know of connections.
+pub(super) fn infos(connections: &BTreeMap<String, ConnectionConfig>) -> BTreeMap<String, ConnectionInfo> {
+    connections.iter().map(|(name, config)| (name.clone(), info(config))).collect()
 }
 
 /// What decisions need to know of a connection.

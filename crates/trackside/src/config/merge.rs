@@ -74,7 +74,7 @@ pub(super) fn merge<'a>(folder: &Path, files: &'a [File]) -> Result<Merged<'a>, 
             Content::Sections(sections) => merged.add(file, sections, &mut problems),
             Content::Prefect(bodies) => {
                 for (path, body) in bodies {
-                    merged.automation(file, path.clone(), Written::prefect(body.clone()));
+                    merged.automation(file, path.clone(), Written::file(body.clone()));
                 }
             }
         }
@@ -116,7 +116,7 @@ impl<'a> Merged<'a> {
         append(&mut self.sections.tokens, &sections.tokens, "tokens", file, &mut self.origins);
         append(&mut self.sections.tests, &sections.tests, "tests", file, &mut self.origins);
         for (index, entry) in sections.automations.iter().enumerate() {
-            self.automation(file, format!("automations[{index}]"), Written::ours(entry.0.clone()));
+            self.automation(file, format!("automations[{index}]"), Written::Ours(entry.0.clone()));
         }
     }
 

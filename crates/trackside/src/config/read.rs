@@ -83,7 +83,8 @@ fn list(folder: &Path) -> Result<Vec<String>, Problem> {
     }
 }
 
-fn text(path: &Path) -> Result<String, Problem> {
+/// The content of a file.
+pub(super) fn text(path: &Path) -> Result<String, Problem> {
     let whole = |problem: String| whole_file(path, problem);
     let size = std::fs::metadata(path).map_err(|error| whole(error.to_string()))?.len();
     if size > FILE_BYTES {

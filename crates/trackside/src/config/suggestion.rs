@@ -8,8 +8,13 @@ pub(super) fn suggestion(problem: &str) -> Option<String> {
         .or_else(|| quoted(problem, "there is no connection `"))?;
     let rest = problem.split_once("expected").or_else(|| problem.split_once("declared are"))?.1;
     let names = rest.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).filter(|name| !name.is_empty());
-    let nearest = names.map(|name| (distance(wrong, name), name)).min()?;
-    (nearest.0 <= 1 + wrong.len() / 4).then(|| format!("did you mean `{}`?", nearest.1))
+    nearest(wrong, names)
+}
+
+/// The nearest of these names, when it is near.
+pub(super) fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let (away, name) = names.into_iter().map(|name| (distance(wrong, name), name)).min()?;
+    (away <= 1 + wrong.len() / 4).then(|| format!("did you mean `{name}`?"))
 }
 
 fn quoted<'a>(text: &'a str, before: &str) -> Option<&'a str> {

@@ -176,6 +176,18 @@ impl Running {
         found.unwrap_or_else(|| panic!("it never said `{words}`, but:\n{}", *self.said.borrow()))
     }
 
+    /// Waits until it says `words` once more than it has.
+    pub(crate) async fn says_again(&mut self, words: &str, before: usize) {
+        let count = |text: &str| text.lines().filter(|line| line.contains(words)).count();
+        let said = timeout(PATIENCE, self.said.wait_for(|text| count(text) > before)).await;
+        assert!(matches!(said, Ok(Ok(_))), "it did not say `{words}` again");
+    }
+
+    /// How often it said `words`.
+    pub(crate) fn times_said(&self, words: &str) -> usize {
+        self.said.borrow().lines().filter(|line| line.contains(words)).count()
+    }
+
     /// Everything it said so far.
     pub(crate) fn log(&self) -> String {
         self.said.borrow().clone()

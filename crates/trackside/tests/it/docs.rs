@@ -160,10 +160,16 @@ fn the_http_reference_names_every_route() {
 fn properties(schema: &serde_json::Value, names: &mut BTreeSet<String>) {
     match schema {
         serde_json::Value::Object(members) => {
-            if let Some(serde_json::Value::Object(fields)) = members.get("properties") {
-                names.extend(fields.keys().cloned());
+            for (keyword, value) in members {
+                match value {
+                    // Its members are names of fields; one of them may be called `properties` itself.
+                    serde_json::Value::Object(fields) if keyword == "properties" => {
+                        names.extend(fields.keys().cloned());
+                        fields.values().for_each(|field| properties(field, names));
+                    }
+                    value => properties(value, names),
+                }
             }
-            members.values().for_each(|value| properties(value, names));
         }
         serde_json::Value::Array(items) => items.iter().for_each(|value| properties(value, names)),
         _ => {}
