@@ -221,7 +221,8 @@ impl Block {
             Kind::Discord(_) => (2.0, 5),
             Kind::Twilio(_) => (1.0, 5),
             Kind::Mattermost(_) | Kind::Sendgrid(_) => (10.0, 20),
-            Kind::CustomWebhook(_) | Kind::Webhook(_) => (50.0, 100),
+            // Whose they are is not known, and Prefect calls them as fast as it can; this only stops a runaway.
+            Kind::CustomWebhook(_) | Kind::Webhook(_) => (1_000.0, 1_000),
         };
         let timeout = match &self.kind {
             Kind::CustomWebhook(custom) => custom.timeout(),

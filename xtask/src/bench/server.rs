@@ -77,7 +77,7 @@ impl Server {
 
 /// The resident memory of a process in bytes, without pages of files that the system may drop at any time.
 pub(super) fn resident(process: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process))?;
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kilobytes * 1024)
