@@ -89,7 +89,7 @@ pub struct StateView {
 #[must_use]
 pub fn triggers(automation: &Automation, event: &Event) -> Vec<TriggerExplanation> {
     let mut all = Vec::new();
-    explain_tree(&automation.spec.trigger, String::new(), event, &mut all);
+    explain_tree(&automation.spec.trigger, "", event, &mut all);
     all
 }
 
@@ -143,18 +143,18 @@ pub fn verdict(automation: &Automation, triggers: &[TriggerExplanation], firings
     }
 }
 
-fn explain_tree(trigger: &Trigger, path: String, event: &Event, all: &mut Vec<TriggerExplanation>) {
-    all.push(explain_one(trigger, path.clone(), event));
+fn explain_tree(trigger: &Trigger, path: &str, event: &Event, all: &mut Vec<TriggerExplanation>) {
+    all.push(explain_one(trigger, path, event));
     for (index, child) in trigger.children().iter().enumerate() {
         let path = if path.is_empty() { index.to_string() } else { format!("{path}.{index}") };
-        explain_tree(child, path, event, all);
+        explain_tree(child, &path, event, all);
     }
 }
 
-fn explain_one(trigger: &Trigger, path: String, event: &Event) -> TriggerExplanation {
+fn explain_one(trigger: &Trigger, path: &str, event: &Event) -> TriggerExplanation {
     let kind = trigger.kind().to_owned();
     let waits = |role: String| TriggerExplanation {
-        trigger: path.clone(),
+        trigger: path.to_owned(),
         kind: kind.clone(),
         role,
         clauses: Vec::new(),
@@ -165,7 +165,7 @@ fn explain_one(trigger: &Trigger, path: String, event: &Event) -> TriggerExplana
             let labels = trigger.for_each.iter().cloned().zip(matching::bucketing_key(trigger, event)).collect();
             let clauses = clauses(trigger, event);
             TriggerExplanation {
-                trigger: path.clone(),
+                trigger: path.to_owned(),
                 kind: kind.clone(),
                 role: role(trigger, event),
                 clauses,

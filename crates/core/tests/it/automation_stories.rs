@@ -53,6 +53,7 @@ impl Story {
         self.input(Input::Automations { caller, edits })
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "stories read better with `json!` in place")]
     fn automation(&mut self, name: &str, semantics: Semantics, trigger: Value, spec: Value) -> &mut Self {
         self.edit(vec![AutomationEdit::Put(Box::new(automation(name, semantics, &trigger, &spec)))])
     }

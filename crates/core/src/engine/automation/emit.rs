@@ -4,8 +4,8 @@
 //! each other off has a bound ([`limits::AUTOMATION_CHAIN`]); Prefect has none and can run for ever.
 
 use super::super::turn::Turn;
-use crate::automation::definition::Automation;
 use crate::automation::act::Act;
+use crate::automation::definition::Automation;
 use crate::automation::emitted::{self, Trail, about, related};
 use crate::automation::firing::Firing;
 use crate::event::{Event, Labels, RESOURCE_ID, RESOURCE_ROLE};

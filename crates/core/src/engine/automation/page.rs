@@ -75,7 +75,7 @@ impl Turn<'_> {
         self.owned_by(&owner);
         let (title, summary) = say(automation, firing, event, words);
         let raised = Raised {
-            key: alert_key(automation, firing, about.pipeline.clone()),
+            key: alert_key(automation, firing, about.pipeline),
             severity: severity.unwrap_or_else(|| Rules::severity_of_tier(tier)),
             threshold: 1,
             title,
