@@ -4,6 +4,7 @@
 //! Invariant: nothing here reads a clock or makes a random number by itself.
 
 use crate::api::automations::backtest::AT_ONCE;
+use crate::api::automations::known::Shelf;
 use crate::configure::Configure;
 use crate::door::body::Budget;
 use crate::metrics::Metrics;
@@ -135,6 +136,8 @@ pub struct Inner {
     pub(crate) budget: Budget,
     /// Permits for back-tests.
     pub(crate) trials: Arc<Semaphore>,
+    /// Every automation, as last read.
+    pub(crate) known: Shelf,
     configured: RwLock<Arc<Configured>>,
     directory: RwLock<Arc<Directory>>,
     links: Mutex<Links>,
@@ -196,6 +199,7 @@ impl AppState {
             version: shell.version,
             budget: Budget::new(),
             trials: Arc::new(Semaphore::new(AT_ONCE)),
+            known: Shelf::default(),
             configured: RwLock::new(Arc::new(shell.configured.clone())),
             directory: RwLock::default(),
             links: Mutex::default(),

@@ -3,7 +3,7 @@
 //!
 //! - [`write`]: making, editing, pausing, removing
 //! - [`history`]: edits with what changed ([`diff`]), and firings
-//! - [`check`]: mistakes while somebody types; [`findings`]: what is probably wrong
+//! - [`check`]: mistakes while somebody types; [`findings`]: what is probably wrong, of all that are [`known`]
 //! - [`explain`], [`backtest`]: one event, and the recorded ones ([`trial`])
 //! - [`text`]: definitions as people write them
 
@@ -13,6 +13,7 @@ pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod findings;
 pub(crate) mod history;
+pub(crate) mod known;
 pub(crate) mod text;
 pub(crate) mod trial;
 pub(crate) mod write;

@@ -1,6 +1,6 @@
 //! The automations page: what there is, whether it is on, what it waits for, how often it fired, what is wrong with it.
 
-use crate::api::automations::findings::everything;
+use crate::api::automations::known::known;
 use crate::api::model::DAYS;
 use crate::api::{Params, filled};
 use crate::page::audit::given;
@@ -69,20 +69,20 @@ struct Row {
 
 impl Listing {
     async fn of(state: &AppState, query: &AutomationsQuery) -> Result<Self, Problem> {
-        let (everything, found) = everything(state).await?;
+        let known = known(state).await?.linted().await?;
         let mut weights: BTreeMap<AutomationId, Vec<Weight>> = BTreeMap::new();
-        for finding in &found {
+        for finding in known.findings() {
             weights.entry(finding.automation).or_default().push(weight(finding.severity));
         }
-        let total = everything.len();
-        let tags = everything.iter().flat_map(|automation| automation.spec.tags.iter().cloned()).collect();
+        let total = known.automations.len();
+        let tags = known.automations.iter().flat_map(|automation| automation.spec.tags.iter().cloned()).collect();
         let weights_of = |automation: &Automation| weights.get(&automation.id).map_or(&[][..], Vec::as_slice);
-        let mut passing: Vec<Automation> =
-            everything.into_iter().filter(|automation| query.passes(automation, weights_of(automation))).collect();
+        let mut passing: Vec<&Automation> =
+            known.automations.iter().filter(|automation| query.passes(automation, weights_of(automation))).collect();
         passing.sort_by(|a, b| (&a.spec.name, a.id).cmp(&(&b.spec.name, b.id)));
         let skip = query.page.unwrap_or(0).saturating_mul(PAGE);
         let count = passing.len();
-        let shown: Vec<Automation> = passing.into_iter().skip(skip).take(PAGE).collect();
+        let shown: Vec<Automation> = passing.into_iter().skip(skip).take(PAGE).cloned().collect();
         let now = state.now();
         let ids: BTreeSet<AutomationId> = shown.iter().map(|automation| automation.id).collect();
         let activity = state.store.activity(&ids, now, DAYS).await?;

@@ -288,6 +288,7 @@ async fn firings_tell_why_and_what_became_of_them() {
 async fn the_list_is_filtered_by_the_address() {
     let world = World::new().await;
     made(&world, THREE).await;
+    world.pass(SignedDuration::from_secs(1)).await;
     made(
         &world,
         &THREE.replace("three failures", "Other").replace("trigger:", "tags: [night]\nenabled: false\ntrigger:"),

@@ -2,21 +2,20 @@
 //!
 //! Invariant: what is not known here (which events will come) is not judged.
 
+use super::known::known;
 use super::text::MistakeOut;
+use super::trial::away;
 use crate::api::Segments;
 use crate::problem::Problem;
 use crate::state::AppState;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use trackside_core::automation::definition::{Automation, AutomationId};
-use trackside_core::automation::lint::{Code, Finding, LintContext, Severity, lint, lint_one};
+use trackside_core::automation::lint::{Code, Finding, LintContext, Severity, lint_one};
 use trackside_core::automation::request::dotted;
 use trackside_core::document::Tree;
-use trackside_store::automations::{AutomationFilter, AutomationSort};
-use trackside_store::blocks::BlockFilter;
-use trackside_store::page::PAGE_ITEMS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -61,8 +60,8 @@ impl FindingOut {
 #[utoipa::path(get, path = "/api/v1/automations/findings", tag = "automations",
     responses((status = 200, body = Vec<FindingOut>)))]
 pub(crate) async fn list(State(state): State<AppState>) -> Result<Json<Vec<FindingOut>>, Problem> {
-    let (_, found) = everything(&state).await?;
-    Ok(Json(found.iter().map(|finding| FindingOut::new(finding, None)).collect()))
+    let known = known(&state).await?.linted().await?;
+    Ok(Json(known.findings().iter().map(|finding| FindingOut::new(finding, None)).collect()))
 }
 
 /// What is found in one automation.
@@ -78,20 +77,10 @@ pub(crate) async fn get(
     Ok(Json(found.iter().map(|finding| FindingOut::new(finding, None)).collect()))
 }
 
-/// Every automation, and what is found in all of them.
-pub(crate) async fn everything(state: &AppState) -> Result<(Vec<Automation>, Vec<Finding>), Problem> {
-    let (all, context) = (all(state).await?, context(state).await?);
-    super::trial::away(move || {
-        let found = lint(&all, &context);
-        (all, found)
-    })
-    .await
-}
-
 /// What is found in an automation, which may be new or edited, beside all others.
 pub(crate) async fn of(state: &AppState, automation: Automation) -> Result<Vec<Finding>, Problem> {
-    let (all, context) = (all(state).await?, context(state).await?);
-    super::trial::away(move || lint_one(&automation, &all, &context)).await
+    let known = known(state).await?;
+    away(move || lint_one(&automation, &known.automations, &known.context)).await
 }
 
 /// How much is found in each of these by itself; for lists, so that they need not look at all others.
@@ -99,45 +88,10 @@ pub(crate) async fn counts(
     state: &AppState,
     automations: &[Automation],
 ) -> Result<BTreeMap<AutomationId, usize>, Problem> {
-    let context = LintContext { automations: None, ..context(state).await? };
+    let context = LintContext { automations: None, ..known(state).await?.context.clone() };
     let mut counts = BTreeMap::new();
     for finding in automations.iter().flat_map(|automation| lint_one(automation, &[], &context)) {
         *counts.entry(finding.automation).or_default() += 1;
     }
     Ok(counts)
-}
-
-/// What is there beside the automations.
-async fn context(state: &AppState) -> Result<LintContext, Problem> {
-    let configured = state.configured();
-    let connections = configured.ruleset.connections.iter().map(|(name, info)| (name.clone(), info.kind));
-    let mut blocks = BTreeSet::new();
-    for offset in (0..).step_by(PAGE_ITEMS) {
-        let page = state.store.blocks(&BlockFilter::default(), offset, PAGE_ITEMS).await?;
-        blocks.extend(page.iter().map(|block| block.id));
-        if page.len() < PAGE_ITEMS {
-            break;
-        }
-    }
-    Ok(LintContext {
-        connections: connections.collect(),
-        blocks: Some(blocks),
-        automations: Some(BTreeSet::new()),
-        seen: None,
-    })
-}
-
-/// Every automation.
-pub(crate) async fn all(state: &AppState) -> Result<Vec<Automation>, Problem> {
-    let every = AutomationFilter::default();
-    let mut all = Vec::new();
-    loop {
-        let offset = all.len() as u64;
-        let page = state.store.automations(&every, AutomationSort::CreatedDesc, offset, PAGE_ITEMS).await?;
-        let last = page.len() < PAGE_ITEMS;
-        all.extend(page);
-        if last {
-            return Ok(all);
-        }
-    }
 }

@@ -5,7 +5,7 @@
 
 use super::address;
 use super::backtest::what;
-use crate::api::automations::findings::all;
+use crate::api::automations::known::known;
 use crate::page::layout::{card, nothing};
 use crate::page::ui::{Tone, sentence, state as tone_word};
 use crate::page::words::plural;
@@ -37,14 +37,14 @@ struct Concern {
 
 /// The automations that name an event, as a card; nothing when there are none.
 pub(crate) async fn of_event(state: &AppState, event: &Event) -> Result<Markup, Problem> {
-    let everything = all(state).await?;
+    let known = known(state).await?;
     let filter = FiringFilter { event: Some(event.id), limit: LISTED, ..FiringFilter::default() };
     let firings = state.store.firings(&filter).await?.items;
     let fired: BTreeMap<AutomationId, FiringState> =
         firings.iter().map(|row| (row.record.firing.automation, row.record.firing.state)).collect();
     let because: BTreeMap<AutomationId, &str> =
         firings.iter().map(|row| (row.record.firing.automation, row.record.firing.because.as_str())).collect();
-    let named = everything.iter().filter(|known| fired.contains_key(&known.id) || names(known, event));
+    let named = known.automations.iter().filter(|known| fired.contains_key(&known.id) || names(known, event));
     let mut concerned: Vec<Concern> = named
         .map(|automation| Concern {
             id: automation.id,
