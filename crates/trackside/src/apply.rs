@@ -153,8 +153,13 @@ impl Configurator {
     async fn uploaded(&mut self, request: ConfigRequest) -> Result<ConfigAnswer, ConfigRefusal> {
         let files: Vec<SourceFile> =
             request.files.into_iter().map(|file| SourceFile { name: file.name, text: file.text }).collect();
-        folder::check(&files).map_err(|problems| invalid(&problems))?;
-        let config = here(config::check(Path::new(""), &files).map_err(|problems| invalid(&problems))?);
+        let (files, config) = away(move || {
+            folder::check(&files)?;
+            let config = config::check(Path::new(""), &files)?;
+            Ok((files, here(config)))
+        })
+        .await?
+        .map_err(|problems: Problems| invalid(&problems))?;
         let plan = self.in_force.plan(&config).await.map_err(refusal)?;
         let mut answer = ConfigAnswer {
             in_force: plan.in_force.clone(),
@@ -189,19 +194,22 @@ impl Configurator {
     /// Puts files into the folder, unless they are there.
     async fn replace(&self, files: Vec<SourceFile>) -> Result<(), ConfigRefusal> {
         let folder = self.folder.clone();
-        let replaced = tokio::task::spawn_blocking(move || {
+        away(move || {
             let mut sorted = files.clone();
             sorted.sort_by(|a, b| a.name.cmp(&b.name));
             if config::read_folder(&folder).is_ok_and(|there| there == sorted) {
                 return Ok(());
             }
             folder::replace(&folder, &files).map_err(|error| folder::unwritable(&folder, &error))
-        });
-        match replaced.await {
-            Ok(done) => done.map_err(ConfigRefusal::Conflict),
-            Err(error) => Err(ConfigRefusal::Failed(error.to_string())),
-        }
+        })
+        .await?
+        .map_err(ConfigRefusal::Conflict)
     }
+}
+
+/// Does something long where it holds up no other task.
+async fn away<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ConfigRefusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ConfigRefusal::Failed(error.to_string()))
 }
 
 fn invalid(problems: &Problems) -> ConfigRefusal {

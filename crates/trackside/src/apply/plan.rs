@@ -7,8 +7,8 @@ use super::difference;
 use crate::config::{Config, ConfiguredAutomation, ServerSettings};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
-use trackside_core::automation::definition::{Automation, AutomationSpec, Origin, Semantics};
+use std::collections::{BTreeMap, BTreeSet};
+use trackside_core::automation::definition::{Automation, AutomationId, AutomationSpec, Origin, Semantics};
 use trackside_core::automation::edit::AutomationEdit;
 use trackside_core::automation::written::written;
 use trackside_core::ids::derive;
@@ -55,11 +55,16 @@ impl View {
         kept: &[Automation],
         edits: &[AutomationEdit],
     ) -> Self {
-        let put = |wanted: &ConfiguredAutomation| {
-            edits.iter().any(|edit| matches!(edit, AutomationEdit::Put(new) if new.id == wanted.id))
-        };
+        let put: BTreeSet<AutomationId> = edits
+            .iter()
+            .filter_map(|edit| match edit {
+                AutomationEdit::Put(new) => Some(new.id),
+                _ => None,
+            })
+            .collect();
+        let kept: BTreeMap<AutomationId, &Automation> = kept.iter().map(|kept| (kept.id, kept)).collect();
         let shown = wanted.iter().map(|wanted| {
-            let stays = kept.iter().find(|kept| kept.id == wanted.id && !put(wanted));
+            let stays = kept.get(&wanted.id).filter(|kept| !put.contains(&kept.id));
             let (spec, semantics) = stays.map_or((&wanted.spec, wanted.semantics), |kept| (&kept.spec, kept.semantics));
             (wanted.spec.name.clone(), automation(spec, semantics))
         });

@@ -32,6 +32,9 @@ pub fn edits(
 ) -> Result<Vec<AutomationEdit>, Vec<Problem>> {
     let current: BTreeMap<AutomationId, &Automation> =
         in_force.iter().map(|automation| (automation.id, automation)).collect();
+    let made = in_force.iter().filter(|automation| automation.origin == Origin::Api);
+    let made: BTreeMap<&str, &Automation> =
+        made.map(|automation| (automation.spec.name.as_str(), automation)).collect();
     let mut edits = Vec::new();
     let mut clashes = Vec::new();
     for wanted in files {
@@ -42,9 +45,9 @@ pub fn edits(
                 }
             }
             Some(made) => clashes.push(clash(wanted, made)),
-            None => match in_force.iter().find(|other| other.spec.name == wanted.spec.name) {
-                Some(made) if made.origin == Origin::Api => clashes.push(clash(wanted, made)),
-                _ => edits.push(AutomationEdit::Put(Box::new(wanted.automation(now)))),
+            None => match made.get(wanted.spec.name.as_str()) {
+                Some(made) => clashes.push(clash(wanted, made)),
+                None => edits.push(AutomationEdit::Put(Box::new(wanted.automation(now)))),
             },
         }
     }

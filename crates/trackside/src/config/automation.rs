@@ -130,16 +130,18 @@ pub(super) fn understand(
     problems: &mut Vec<Problem>,
 ) -> Vec<ConfiguredAutomation> {
     let mut automations: Vec<ConfiguredAutomation> = Vec::new();
+    let mut named: BTreeMap<String, Spot> = BTreeMap::new();
     for (index, entry) in written.iter().enumerate() {
         let place = format!("automations[{index}]");
         match entry.parse() {
             Ok(written) => {
-                let name = &written.spec.name;
-                if let Some(first) = automations.iter().find(|other| other.spec.name == *name) {
-                    let problem = format!("an automation `{name}` stands twice (first at {})", first.spot);
+                let (name, spot) = (written.spec.name.clone(), origins.spot(&place));
+                if let Some(first) = named.get(&name) {
+                    let problem = format!("an automation `{name}` stands twice (first at {first})");
                     problems.push(origins.problem(&format!("{place}.name"), problem));
                 }
-                automations.push(ConfiguredAutomation::new(written, origins.spot(&place)));
+                named.entry(name).or_insert_with(|| spot.clone());
+                automations.push(ConfiguredAutomation::new(written, spot));
             }
             Err(errors) => problems.extend(located(&place, errors, origins)),
         }

@@ -28,17 +28,15 @@ impl<'a> Origins<'a> {
         self.entries.insert(merged, (file, local));
     }
 
-    /// The file and the path in it that a path of the whole means.
+    /// The file and the path in it that a path of the whole means: by the longest part of it that is known.
     fn find(&self, path: &str) -> Option<(&'a File, String)> {
-        let mut best: Option<(&String, &(&'a File, String))> = None;
-        for (merged, origin) in &self.entries {
-            let covers =
-                path.strip_prefix(merged.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-            if covers && best.is_none_or(|(other, _)| other.len() < merged.len()) {
-                best = Some((merged, origin));
+        let mut known = path;
+        loop {
+            if let Some((file, local)) = self.entries.get(known) {
+                return Some((file, format!("{local}{}", &path[known.len()..])));
             }
+            known = &known[..known.rfind(['.', '['])?];
         }
-        best.map(|(merged, (file, local))| (*file, format!("{local}{}", &path[merged.len()..])))
     }
 
     /// A mistake at a path of the whole.

@@ -207,6 +207,21 @@ async fn a_plan_that_is_out_of_date_and_a_folder_that_cannot_be_written_are_conf
 }
 
 #[tokio::test]
+async fn a_token_that_was_made_by_hand_is_not_taken_over() {
+    let world = World::start().await;
+    world.run(&["token", "create", "grafana"]).await.good();
+    world.edit(
+        "trackside.yaml",
+        "tokens: [",
+        "tokens: [{name: grafana, role: viewer, secret: {file: secrets/webhook}}, ",
+    );
+    assert_eq!(world.run(&["plan", "mine"]).await.code, 2);
+    let refused = world.run(&["apply", "mine", "--yes"]).await;
+    assert!(refused.code == 1 && refused.err.contains("409") && refused.err.contains("grafana"), "{refused:?}");
+    assert!(!world.home.path("config/.previous").exists(), "no file was touched");
+}
+
+#[tokio::test]
 async fn automations_of_files_stay_paused_and_those_of_the_api_stay_as_they_are() {
     let mut world = World::start().await;
     let made = "name: mine\ntrigger: {expect: [x]}\nactions: [do-nothing]\n";
