@@ -76,6 +76,15 @@ pub struct HistoryRow {
     pub automation: Automation,
 }
 
+/// Where the automations stand; another one after every edit. What was made of them is good while this is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The last edit.
+    position: u64,
+    /// How many there are.
+    count: u64,
+}
+
 /// What happened to an automation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryKind {
@@ -141,8 +150,14 @@ static HISTORY: Sql = Sql::read(
     &[Kind::Int, Kind::Int, Kind::Time, Kind::Text, Kind::Text, Kind::Text, Kind::Text],
 );
 
+static MARK: Sql = Sql::read(
+    "automations.mark",
+    "SELECT (SELECT coalesce(max(position), 0) FROM automation_history), (SELECT count(*) FROM automations)",
+    &[Kind::Int, Kind::Int],
+);
+
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] = &[&GET, &HISTORY];
+pub(crate) static SQL: &[&Sql] = &[&GET, &HISTORY, &MARK];
 #[cfg(test)]
 pub(crate) static LISTINGS: &[&Listing] = &[&BY_NAME, &BY_NAME_DOWN, &BY_CREATED, &BY_UPDATED, &COUNT];
 
@@ -176,6 +191,16 @@ impl Store {
     pub async fn count_automations(&self, filter: &AutomationFilter) -> Result<u64> {
         let Some(filters) = filters(filter)? else { return Ok(0) };
         Ok(self.row(COUNT.query(filters, 1)).await?.map(|mut row| row.next()).transpose()?.unwrap_or(0))
+    }
+
+    /// Where the automations stand.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn automations_mark(&self) -> Result<Mark> {
+        let row = self.row(MARK.bound().query()).await?;
+        let read = |mut row: Row| Ok(Mark { position: row.next()?, count: row.next()? });
+        row.map_or(Ok(Mark::default()), read)
     }
 
     /// One automation.

@@ -63,6 +63,21 @@ fn an_automation_changes_with_its_decision_and_keeps_its_history() {
 }
 
 #[test]
+fn every_edit_leaves_a_mark() {
+    each(|store| async move {
+        let none = store.automations_mark().await.unwrap();
+        let mut marks = vec![none];
+        for (seq, change) in [(1, put(&automation(1, "a"))), (2, put(&automation(1, "a"))), (3, gone(1, 9))] {
+            store.commit(&changes(seq, vec![change]), seq - 1).await.unwrap();
+            let mark = store.automations_mark().await.unwrap();
+            assert_eq!(store.automations_mark().await.unwrap(), mark);
+            assert!(!marks.contains(&mark), "{mark:?}");
+            marks.push(mark);
+        }
+    });
+}
+
+#[test]
 fn history_has_a_bound_and_ends_after_the_automation() {
     each(|store| async move {
         let versions = u32::try_from(HISTORY_ROWS).unwrap() + 3;
