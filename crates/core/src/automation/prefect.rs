@@ -85,8 +85,14 @@ impl Clocks {
 
 /// What happens to an automation.
 impl Watch {
-    /// Nothing has happened yet.
-    pub(super) fn new(automation: &Automation) -> Self {
+    /// Nothing has happened yet. Absences count from `now`.
+    pub(super) fn new(automation: &Automation, now: Timestamp) -> Self {
+        let mut watch = Self::unwatched(automation);
+        watch.look_from(automation, now);
+        watch
+    }
+
+    fn unwatched(automation: &Automation) -> Self {
         let mut watch = Self { leaves: Vec::new(), composites: Vec::new() };
         watch.plant(&automation.spec.trigger, "", None);
         watch
@@ -138,10 +144,13 @@ impl Watch {
         }
     }
 
-    /// Looks for absences at once: Prefect forgets when it wanted to look whenever an automation is edited.
-    pub(super) fn forget_schedule(&mut self) {
-        for planted in &mut self.leaves {
-            planted.leaf.forget_schedule();
+    /// Looks for absences at this moment, and not before: it was made or resumed then, or Prefect forgot when it wanted
+    /// to look, as it does whenever an automation is edited.
+    pub(super) fn look_from(&mut self, automation: &Automation, now: Timestamp) {
+        for (index, planted) in self.leaves.iter_mut().enumerate() {
+            if event_trigger(automation, index).is_some_and(|trigger| trigger.posture == Posture::Proactive) {
+                planted.leaf.evaluate_at(now.as_microsecond());
+            }
         }
     }
 
@@ -220,7 +229,7 @@ impl Watch {
 
     /// The watch that gave these cells.
     pub(super) fn restore(automation: &Automation, cells: &[Cell]) -> Self {
-        let mut watch = Self::new(automation);
+        let mut watch = Self::unwatched(automation);
         cell::restore(&mut watch, automation, cells);
         watch
     }

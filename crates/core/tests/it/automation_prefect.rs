@@ -422,3 +422,23 @@ fn a_line_of_a_log_is_no_event_to_prefect() {
     desk.event(&Event { event: "prefect.log.write".to_owned(), ..step.event(0, start()) }, start());
     assert_eq!(desk.fired, []);
 }
+
+#[test]
+fn absences_count_from_when_it_was_made_or_resumed() {
+    let trigger = json!({"type": "event", "posture": "Proactive", "expect": ["b"], "within": 60});
+    let mut desk = Desk::default();
+    let made = second(100_000.0);
+    desk.set.put(automation(0, &trigger), made);
+    assert_eq!(desk.set.next_due(), Some(made));
+    desk.wait(made + SignedDuration::from_secs(90));
+    let id = AutomationId(Uuid::from_u128(1));
+    desk.set.pause(id, made + SignedDuration::from_secs(90));
+    desk.wait(second(200_000.0));
+    desk.set.resume(id, second(200_000.0));
+    assert_eq!(desk.set.next_due(), Some(second(200_000.0)));
+    desk.restore();
+    desk.wait(second(200_061.0));
+    // The window that was open when it was paused is gone; nothing is said about the time in between.
+    let at: Vec<Timestamp> = desk.fired.iter().map(|firing| firing.at).collect();
+    assert_eq!(at, [made + SignedDuration::from_secs(60), second(200_060.0)]);
+}

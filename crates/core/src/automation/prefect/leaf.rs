@@ -25,7 +25,7 @@ pub(super) struct Leaf {
     pub(super) buckets: Buckets,
     /// Keys whose count is enough, of a proactive trigger: the next run removes them.
     satisfied: BTreeSet<Arc<str>>,
-    /// When a proactive trigger is evaluated next; `None`: at once.
+    /// When a proactive trigger is evaluated next; `None`: nobody knows any more, so at once.
     next_run: Option<NextRun>,
     /// Whether that changed since the last commit.
     rescheduled: bool,
@@ -145,9 +145,9 @@ impl Leaf {
         self.next_run
     }
 
-    /// Forgets when it is evaluated next: it is at once.
-    pub(super) fn forget_schedule(&mut self) {
-        self.schedule(None);
+    /// It is evaluated next at this moment, whatever was planned.
+    pub(super) fn evaluate_at(&mut self, moment: i64) {
+        self.schedule(Some(NextRun::At(moment)));
     }
 
     fn schedule(&mut self, next: Option<NextRun>) {

@@ -188,7 +188,7 @@ impl Automations {
         self.edited = Edited { at: None, changed: true };
         for id in &self.absences {
             if let Some(entry) = self.entries.get_mut(id) {
-                entry.forget_schedule();
+                entry.look_from(now);
             }
         }
         self.absences.clone()

@@ -32,7 +32,7 @@ pub(super) enum Watch {
 impl Entry {
     pub(super) fn new(automation: Automation, now: Timestamp) -> Self {
         let watch = match automation.semantics {
-            Semantics::Prefect => Watch::Prefect(prefect::Watch::new(&automation)),
+            Semantics::Prefect => Watch::Prefect(prefect::Watch::new(&automation, now)),
             Semantics::Trackside => Watch::Trackside(ours::Watch::new(&automation, now)),
         };
         Self { automation, watch, dues: Dues::default() }
@@ -100,9 +100,10 @@ impl Entry {
         }
     }
 
-    pub(super) fn forget_schedule(&mut self) {
+    /// Prefect's look for absences is due at this moment, and not before.
+    pub(super) fn look_from(&mut self, now: Timestamp) {
         if let Watch::Prefect(watch) = &mut self.watch {
-            watch.forget_schedule();
+            watch.look_from(&self.automation, now);
         }
     }
 
@@ -113,8 +114,9 @@ impl Entry {
     }
 
     pub(super) fn resume(&mut self, now: Timestamp) {
-        if let Watch::Trackside(watch) = &mut self.watch {
-            watch.resume(now);
+        match &mut self.watch {
+            Watch::Prefect(watch) => watch.look_from(&self.automation, now),
+            Watch::Trackside(watch) => watch.resume(now),
         }
     }
 
