@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
+use trackside_core::automation::definition::AutomationId;
 use trackside_core::automation::edit::AutomationEdit;
 use trackside_core::caller::Caller;
 use trackside_core::ids::Seq;
@@ -93,6 +94,8 @@ pub struct Configured {
     pub connections: BTreeMap<String, ConnectionInfo>,
     /// The rules in force.
     pub ruleset: Arc<Ruleset>,
+    /// Where the automations of the configuration stand: file and line.
+    pub kept_in: BTreeMap<AutomationId, String>,
 }
 
 /// A connection as pages and the API show it.

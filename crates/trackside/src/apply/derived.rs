@@ -3,7 +3,7 @@
 //!
 //! Invariant: the value of a secret is hashed here and goes no further.
 
-use crate::config::Config;
+use crate::config::{Config, Spot};
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -56,7 +56,14 @@ pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant) -> Re
         tokens,
         connections: config.connections.iter().map(|(name, config)| (name.clone(), shown(config))).collect(),
         ruleset: Arc::new(ruleset.clone()),
+        kept_in: config.automations.iter().map(|known| (known.id, place(&known.spot))).collect(),
     })
+}
+
+/// File and line, as the page of an automation says where it is kept.
+fn place(spot: &Spot) -> String {
+    let file = spot.file.file_name().unwrap_or_default().to_string_lossy();
+    if spot.line > 0 { format!("{file}, line {}", spot.line) } else { file.into_owned() }
 }
 
 /// A connection without its secrets.

@@ -113,6 +113,8 @@ fn may_save(visitor: &Visitor, automation: Option<&Automation>) -> bool {
 pub(super) struct Shown {
     pub(super) automation: Automation,
     figures: Figures,
+    /// Where it is kept.
+    pub(super) kept: String,
 }
 
 /// How an automation has been firing.
@@ -145,14 +147,15 @@ impl Shown {
         let now = state.now();
         let activity = state.store.activity(&BTreeSet::from([automation.id]), now, DAYS).await?;
         let figures = Figures::of(activity.get(&automation.id), now);
-        Ok(Self { automation, figures })
+        let kept = kept(state, &automation);
+        Ok(Self { automation, figures, kept })
     }
 
     /// The head, the ways to look at it, and one of them.
     fn frame(&self, visitor: &Visitor, tab: Tab, content: &Markup) -> Markup {
         let (automation, figures) = (&self.automation, &self.figures);
         let at = address(&automation.id.to_string());
-        let above = html! { a href="/automations" { "Automations" } " · version " (automation.version) ", " (time(automation.updated, As::Both)) " · " (kept(automation.origin)) };
+        let above = html! { a href="/automations" { "Automations" } " · version " (automation.version) ", " (time(automation.updated, As::Both)) " · " (self.kept) };
         html! {
             (head(&automation.spec.name, &above, &self.acts(visitor, &at)))
             div.standing {
@@ -208,9 +211,10 @@ pub(super) fn semantics(semantics: Semantics) -> Markup {
 }
 
 /// Where it is kept.
-pub(super) fn kept(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Api => "kept here",
-        Origin::Files => "kept in the configuration files",
+fn kept(state: &AppState, automation: &Automation) -> String {
+    match (automation.origin, state.configured().kept_in.get(&automation.id)) {
+        (Origin::Api, _) => "kept here".to_owned(),
+        (Origin::Files, Some(place)) => format!("kept in {place}"),
+        (Origin::Files, None) => "kept in the configuration".to_owned(),
     }
 }

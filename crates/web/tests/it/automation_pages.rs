@@ -192,7 +192,7 @@ async fn buttons_are_shown_only_to_those_who_may_use_them() {
     let files =
         kept_in_files(&world, &json!({"name": "f", "trigger": {"expect": ["x"]}, "actions": ["page-owner"]})).await;
     let page = world.page(&files, Role::Admin).await;
-    assert!(page.contains("It is kept in the configuration files") && !page.contains("<textarea"));
+    assert!(page.contains("It is kept in alerts.yaml, line 3: change it there") && !page.contains("<textarea"));
     assert!(page.contains(">Pause</button>") && !page.contains(">Delete it</button>"));
     let trying = world.page(&format!("{files}?edit"), Role::Admin).await;
     assert!(trying.contains("not saved") && trying.contains("<textarea") && !trying.contains(">Save</button>"));

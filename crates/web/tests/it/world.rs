@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
+use trackside_core::automation::definition::AutomationId;
 use trackside_core::caller::Caller;
 use trackside_core::engine::decide;
 use trackside_core::ids::{Seq, derive};
@@ -318,5 +319,6 @@ fn configured(ruleset: &Ruleset) -> Configured {
         tokens: Role::ALL.map(token).into_iter().chain([unstorable]).collect(),
         connections: BTreeMap::from(connections.map(|(name, info)| (name.to_owned(), info))),
         ruleset: Arc::new(ruleset.clone()),
+        kept_in: BTreeMap::from([(AutomationId(derive("automation", &["f"])), "alerts.yaml, line 3".to_owned())]),
     }
 }

@@ -216,7 +216,7 @@ pub(super) async fn whole(
     let shown = Shown::of(state, automation.clone()).await?;
     let content = html! {
         (asked.told)
-        @if saving == Saving::TryOnly { p.note { "What you change here can be checked, tried and back-tested, not saved. " (how_to_change(automation)) } }
+        @if saving == Saving::TryOnly { p.note { "What you change here can be checked, tried and back-tested, not saved. " (how_to_change(&shown)) } }
         (editor)
     };
     let content = shown.frame(visitor, Tab::Definition, &content);
@@ -228,7 +228,7 @@ fn to_look_at(draft: &Draft, shown: &Shown, diagnosis: &Diagnosis) -> Markup {
     let at = address(&shown.automation.id.to_string());
     let aside = html! { span { a href={ (at) "?edit" } { "Try a change" } " · " a href={ (at) "?edit&as=form" } { "as a form" } } };
     html! {
-        p.note { (how_to_change(&shown.automation)) }
+        p.note { (how_to_change(shown)) }
         div.two {
             (to_read(&draft.text, &aside))
             div.stack {

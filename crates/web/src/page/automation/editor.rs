@@ -7,7 +7,7 @@
 use super::diagnosis::{Diagnosis, list};
 use super::draft::{Draft, View};
 use super::form;
-use super::sentence;
+use super::{Shown, sentence};
 use crate::api::automations::diff;
 use crate::api::model::LineOut;
 use crate::page::layout::card;
@@ -213,10 +213,10 @@ pub(super) fn diff_lines(lines: &[LineOut]) -> Markup {
 }
 
 /// Where an automation that cannot be saved here is changed.
-pub(super) fn how_to_change(automation: &Automation) -> Markup {
+pub(super) fn how_to_change(shown: &Shown) -> Markup {
     html! {
-        @match automation.origin {
-            Origin::Files => { "It is kept in the configuration files: change it there, then " code { "trackside apply" } "." }
+        @match shown.automation.origin {
+            Origin::Files => { "It is " (shown.kept) ": change it there, then " code { "trackside apply" } "." }
             Origin::Api => { "Saving needs the role " code { "admin" } "." }
         }
     }
