@@ -8,13 +8,19 @@ use trackside_core::decision::{Explanation, OwnerTrail, Verdict};
 /// One explanation: what the entry meant, who owns it, what each rule said, what followed.
 pub(crate) fn one(why: &Explanation) -> Markup {
     html! {
-        @for (index, part) in why.meaning.split("; ").enumerate() {
+        @for (index, part) in why.meaning.split("; ").enumerate().filter(|(index, part)| *index == 0 || !is_told(part, why)) {
             p { @if index == 0 { b { (sentence(part)) } } @else { (sentence(part)) } }
         }
-        p.soft { "→ " (sentence(&why.outcome)) }
+        @for part in why.outcome.split("; ") { p.soft { "→ " (sentence(part)) } }
         @if let Some(owner) = &why.owner { (trail(owner)) }
         @if !why.rules.is_empty() { (rules(why)) }
     }
+}
+
+/// Whether a part of the meaning stands among the rules as well: that an automation fired.
+fn is_told(part: &str, why: &Explanation) -> bool {
+    let fired = |name: &str| part.strip_prefix("automation ").is_some_and(|rest| rest.starts_with(name));
+    why.rules.iter().any(|rule| rule.rule.strip_prefix("automation: ").is_some_and(fired))
 }
 
 fn trail(owner: &OwnerTrail) -> Markup {

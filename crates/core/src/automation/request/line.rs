@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// depth n once for each of the 2ⁿ ways to it.
 pub(super) const LISTED_ERRORS: usize = 1000;
 
+/// The kind of what makes Prefect itself fail.
+const BREAKING: &str = "server_error";
+
 /// What was read, or what is wrong with it.
 pub(super) type Read<T> = Result<T, Vec<Line>>;
 
@@ -36,6 +39,11 @@ impl Fault {
     /// What a validator of Prefect's own says.
     pub(super) fn value(message: &str) -> Self {
         Self { kind: "value_error", message: format!("Value error, {message}"), context: Some(json!({"error": {}})) }
+    }
+
+    /// What makes Prefect answer 500: no alternative saves it.
+    pub(super) fn breaking(message: &str) -> Self {
+        Self { kind: BREAKING, ..Self::value(message) }
     }
 
     /// What could not be parsed, with the parser's words.
@@ -85,6 +93,11 @@ pub(super) fn finish(lines: Vec<Line>) -> Vec<FieldError> {
 }
 
 impl Line {
+    /// Whether Prefect fails on it, whatever else is right.
+    pub(super) fn is_breaking(&self) -> bool {
+        self.fault.kind == BREAKING
+    }
+
     fn finish(self) -> FieldError {
         let Fault { kind, message, context } = self.fault;
         FieldError { path: self.outwards.into_iter().rev().collect(), message, suggestion: None, kind, context }

@@ -32,6 +32,7 @@ pub(super) fn best<T>(tried: impl IntoIterator<Item = (&'static str, Read<Scored
         match result {
             Ok(new) if best.as_ref().is_none_or(|best| best.fields < new.fields) => best = Some(new),
             Ok(_) => {}
+            Err(wrong) if wrong.iter().any(Line::is_breaking) => return Err(under(&PathPart::Member(name), wrong)),
             Err(wrong) => collect(&mut lines, under(&PathPart::Member(name), wrong)),
         }
     }

@@ -151,7 +151,7 @@ impl<'a> Within<'a> {
             Some(Value::Bool(flag)) => Self::Time(SignedDuration::from_secs(i64::from(*flag))),
             Some(Value::Number(seconds)) => {
                 let time = seconds.as_f64().and_then(lax::python_seconds);
-                Self::Time(time.ok_or_else(|| Fault::value("`within` is too large"))?)
+                Self::Time(time.ok_or_else(|| Fault::breaking("`within` is too large"))?)
             }
             Some(value) => Self::Given(value),
         };
@@ -164,7 +164,7 @@ impl<'a> Within<'a> {
                 let least = "`within` for Proactive triggers must be greater than or equal to 10 seconds";
                 Ok((given, Some(Fault::value(least))))
             }
-            Self::Given(_) => Err(Fault::value("`within` for Proactive triggers must be a number of seconds")),
+            Self::Given(_) => Err(Fault::breaking("`within` for Proactive triggers must be a number of seconds")),
             Self::Time(_) | Self::Absent => Ok((given, None)),
         }
     }

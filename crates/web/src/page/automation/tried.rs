@@ -160,8 +160,9 @@ pub(super) fn explained(why: &Explanation, event: &LoggedEvent, since: Timestamp
             p class=(tone) tabindex="-1" data-done { a href={ "/events/" (event.event.id) } { (event.event.event) } ": " (sentence(&why.verdict)) "." }
             @for trigger in &why.triggers { (one_trigger(trigger, why.triggers.len())) }
             @if !why.before.is_empty() || !why.after.is_empty() { (states(why)) }
-            @for firing in &why.firings { (fired(firing)) }
-            @if let Some(due) = why.next_due { p.soft { "It is looked at again, should nothing come: " (time(due, As::Both)) "." } }
+            // The first is in the verdict.
+            @for firing in why.firings.iter().skip(1) { (fired(firing)) }
+            @if let Some(due) = why.next_due { p.soft { "It is looked at again, should nothing come: " (time(due, As::Both)) } }
         },
     )
 }
