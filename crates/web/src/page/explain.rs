@@ -24,7 +24,7 @@ fn is_told(part: &str, why: &Explanation) -> bool {
 }
 
 fn trail(owner: &OwnerTrail) -> Markup {
-    let found = html! { "Owner: " (owner.team) " (" (owner.because) ")" };
+    let found = html! { "Owner: " (owner.team) " (" (sentence(&owner.because)) ")" };
     html! {
         @if owner.passed_over.is_empty() { p.soft { (found) } }
         @else {

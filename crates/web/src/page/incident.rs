@@ -6,7 +6,9 @@ use crate::page::automation::concerned;
 use crate::page::explain;
 use crate::page::layout::{Section, card, head, lamp, nothing};
 use crate::page::run::{history, recent};
-use crate::page::ui::{column, copyable, incident_state, number, outside, pill, segment, severity_tone, table};
+use crate::page::ui::{
+    column, copyable, incident_state, number, outside, pill, segment, sentence, severity_tone, table,
+};
 use crate::page::words::{As, time};
 use crate::page::{Failed, Visitor, timeline};
 use crate::state::AppState;
@@ -139,7 +141,7 @@ fn why_you(detail: &IncidentDetail, automations: &Markup) -> Markup {
         detail.deliveries.iter().rev().find_map(|row| row.effect.notice.pipeline.as_ref()?.runbook.as_deref());
     html! {
         dl.facts {
-            dt { "Owner" } dd { (incident.owner) span.soft { " (" (incident.owner_because) ")" } }
+            dt { "Owner" } dd { (incident.owner) span.soft { " (" (sentence(&incident.owner_because)) ")" } }
             dt { "State" } dd { (incident_state(incident.state)) }
             dt { "Pipeline" } dd { a href=(runs) { (pipeline.name) } span.soft { " in " (pipeline.source) } }
             @if let Some(runbook) = runbook { dt { "Runbook" } dd { (outside(runbook, runbook)) } }
@@ -177,7 +179,7 @@ fn reasons(detail: &IncidentDetail) -> Markup {
         @for why in &detail.explanations {
             details {
                 summary {
-                    (why.meaning)
+                    (sentence(&why.meaning))
                     @if let Some(event) = why.event { " · " a href={ "/events/" (event) } { "event" } }
                 }
                 (explain::one(why))

@@ -56,9 +56,9 @@ fn one(step: &Step) -> Markup {
     html! {
         @if let Some(at) = step.at { span.when { (time(at, As::Time)) } " " }
         @match step.leads_to {
-            None => b { (step.title) },
-            Some(Place::Event(id)) => { a href={ "/events/" (id) } { b { (step.title) } } },
-            Some(Place::Delivery(id)) => { a href={ "/deliveries/" (id) } { b { (step.title) } } },
+            None => b { (sentence(&step.title)) },
+            Some(Place::Event(id)) => { a href={ "/events/" (id) } { b { (sentence(&step.title)) } } },
+            Some(Place::Delivery(id)) => { a href={ "/deliveries/" (id) } { b { (sentence(&step.title)) } } },
         }
         @if !step.more.is_empty() { div.more { (sentence(&step.more)) } }
     }
@@ -93,7 +93,10 @@ fn happened(row: &AuditRow, reasons: &BTreeMap<Seq, &Explanation>) -> Step {
     };
     let why = row.decided.and_then(|(seq, _)| reasons.get(&seq)).filter(|_| row.action == "alert.fired");
     let rules = why.iter().flat_map(|why| &why.rules).filter(|rule| rule.verdict == Verdict::Fires);
-    let because: Vec<String> = rules.map(|rule| format!("rule {}: {}", rule.rule, rule.because)).collect();
+    // The summary names the rule; an automation's says why as well.
+    let own = rules.filter(|rule| row.summary.starts_with(&format!("Rule {}: ", rule.rule)));
+    let own = own.filter(|rule| !row.summary.ends_with(rule.because.as_str()));
+    let because: Vec<String> = own.map(|rule| format!("rule {}: {}", rule.rule, rule.because)).collect();
     let (title, more) = match row.action.as_str() {
         "incident.noted" => (format!("{} noted", row.caller.subject), row.summary.clone()),
         _ => (row.summary.clone(), because.join(" · ")),

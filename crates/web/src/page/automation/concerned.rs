@@ -95,8 +95,10 @@ pub(crate) async fn of_incident(
 ) -> Result<Vec<(String, Option<AutomationId>)>, Problem> {
     let of_alerts = detail.alerts.iter().map(|alert| alert.key.rule.to_string());
     let of_reasons = detail.explanations.iter().flat_map(|why| why.rules.iter().map(|rule| rule.rule.clone()));
-    let names: BTreeSet<String> =
-        of_alerts.chain(of_reasons).filter_map(|rule| rule.strip_prefix(RULE).map(str::to_owned)).collect();
+    // An event sets off automations that have nothing to do with the incident; those that raised it are in its audit.
+    let raised = |rule: &String| detail.audit.iter().any(|row| row.summary.contains(&format!("{rule}: ")));
+    let rules = of_alerts.chain(of_reasons).filter(raised);
+    let names: BTreeSet<String> = rules.filter_map(|rule| rule.strip_prefix(RULE).map(str::to_owned)).collect();
     if names.is_empty() {
         return Ok(Vec::new());
     }

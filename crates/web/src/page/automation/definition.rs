@@ -20,6 +20,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 use serde::Deserialize;
 use trackside_core::automation::definition::Automation;
+use trackside_core::ruleset::ConnectionKind;
 use trackside_identity::role::Role;
 use trackside_store::page::PAGE_ITEMS;
 
@@ -102,7 +103,9 @@ pub(crate) async fn new(
     let from = from.unwrap_or_default();
     let (_, _, text) = BEGINNINGS.iter().find(|(word, ..)| *word == from).unwrap_or(&BEGINNINGS[0]);
     let configured = state.configured();
-    let telling = configured.ruleset.connections.iter().find(|(_, info)| info.kind.can_tell());
+    let connections = &configured.ruleset.connections;
+    let chat = connections.iter().find(|(_, info)| info.kind == ConnectionKind::Slack);
+    let telling = chat.or_else(|| connections.iter().find(|(_, info)| info.kind.can_tell()));
     let text = text.replace("CONNECTION", telling.map_or("slack-data", |(name, _)| name));
     whole(&state, &visitor, &Draft::new(text, View::Yaml), &Asked::nothing(&nothing())).await
 }
@@ -226,13 +229,13 @@ pub(super) async fn whole(
 /// The definition for those who only look.
 fn to_look_at(draft: &Draft, shown: &Shown, diagnosis: &Diagnosis) -> Markup {
     let at = address(&shown.automation.id.to_string());
-    let aside = html! { span { a href={ (at) "?edit" } { "Try a change" } " · " a href={ (at) "?edit&as=form" } { "as a form" } } };
+    let aside = html! { span.small { a href={ (at) "?edit" } { "Try a change" } " · " a href={ (at) "?edit&as=form" } { "as a form" } } };
     html! {
         p.note { (how_to_change(shown)) }
         div.two {
             (to_read(&draft.text, &aside))
             div.stack {
-                (card("What it says", &nothing(), &html! { (in_words(&shown.automation)) (list(&diagnosis.notes, Some("text"))) }))
+                (card("What it says", &nothing(), &html! { div.says { (in_words(&shown.automation)) (list(&diagnosis.notes, Some("text"))) } }))
                 (card("Facts", &nothing(), &html! {
                     dl.facts {
                         dt { "Id" } dd { (copyable(&shown.automation.id.to_string())) }

@@ -124,7 +124,7 @@ fn diagnostics(editor: &Editor<'_>) -> Markup {
         "What it says",
         &html! {},
         &html! {
-            div id="diagnostics" aria-live="polite" {
+            div.says id="diagnostics" aria-live="polite" {
                 @if let Some(definition) = &editor.diagnosis.definition { (in_words(definition)) }
                 (list(&editor.diagnosis.notes, lines))
                 @if let Some(before) = replaced {
