@@ -3,16 +3,19 @@
 use crate::automation::definition::{Automation, AutomationId};
 use crate::automation::edit::{Cell, FiringRecord, SenderClock};
 use crate::caller::Caller;
+use crate::duty::schedule::Override;
 use crate::effect::Effect;
-use crate::event::Event;
+use crate::event::{Event, Severity};
 use crate::ids::{EventId, IncidentId, Seq};
 use crate::incident::{Alert, AlertKey, Incident};
 use crate::pipeline::Pipeline;
 use crate::ruleset::Ruleset;
+use crate::ruleset::noise::{PlannedWork, Silence};
 use crate::run::{Attempt, Name, Run, RunKey};
 use crate::timer::{Timer, TimerKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Everything one decided batch changes. Committed atomically with `cursor`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +34,8 @@ pub struct Decision {
     pub firings: Vec<FiringRecord>,
     /// Events that the decision itself is (`prefect.automation.triggered`); they enter the log with the commit.
     pub emitted: Vec<Event>,
+    /// Pages of escalations.
+    pub pages: Vec<PageRecord>,
     /// How late senders are; stored whenever the cursor is.
     pub sender_clock: Option<SenderClock>,
 }
@@ -45,6 +50,7 @@ impl Decision {
             && self.explanations.is_empty()
             && self.firings.is_empty()
             && self.emitted.is_empty()
+            && self.pages.is_empty()
     }
 }
 
@@ -87,6 +93,55 @@ pub enum Change {
     },
     /// Upsert by key, or gone.
     AutomationCell(Cell),
+    /// Upsert by id.
+    Override(Override),
+    /// The override was taken back.
+    OverrideGone(Uuid),
+    /// Upsert by id. One that was ended early ends when it was ended.
+    Silence(Silence),
+    /// Upsert by id.
+    Maintenance(Box<PlannedWork>),
+    /// The window was ended.
+    MaintenanceGone(Uuid),
+}
+
+/// Somebody was paged, or nobody was there to be: one row per target of a step, and per later contact of a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PageRecord {
+    /// Log entry that caused it.
+    pub seq: Seq,
+    /// Position among the pages of that entry, from 0.
+    pub ordinal: u32,
+    /// Which incident.
+    pub incident: IncidentId,
+    /// Which life of it (`Incident.reopened`).
+    pub life: u32,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// When it was due.
+    pub due: Timestamp,
+    /// Repetition of the policy, from 0.
+    pub cycle: u32,
+    /// Step of the policy, from 0.
+    pub step: u32,
+    /// Whom the step is for (`oncall:primary`).
+    pub target: String,
+    /// Owning team.
+    pub team: String,
+    /// How severe.
+    pub severity: Severity,
+    /// The person, when one was paged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// True when this was outside the person's working hours (Monday to Friday, 09:00 to 17:00 in their zone).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub out_of_hours: bool,
+    /// Rows of the outbox that carry it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<crate::ids::DeliveryId>,
+    /// Why nobody was reached, or what else there is to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// An automation as it is after an edit.

@@ -8,9 +8,14 @@
 //! - [`interval`]: recurring times by local fields, in Alertmanager's shape
 //! - [`rotation`]: people taking turns; [`schedule`]: layers of rotations with overrides
 //! - [`maintenance`]: windows in which nobody is paged
+//! - [`calendar`]: shifts as an iCalendar feed
 
+pub mod calendar;
 pub mod interval;
 pub mod maintenance;
 pub mod rotation;
 pub mod schedule;
 pub mod zone;
+
+#[cfg(test)]
+mod testing;

@@ -20,6 +20,9 @@ pub struct Effect {
     pub at: Timestamp,
     /// Connection to send through.
     pub connection: String,
+    /// Address that replaces the connection's own: a Slack user or channel id, an e-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// Incident it belongs to; messages of one incident to one connection keep their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentId>,
@@ -42,6 +45,8 @@ pub enum Action {
     Trigger,
     /// Tell of a change (more alerts, severity raised); edited in place where the far end can.
     Update,
+    /// Tell again, loudly, of a problem that was told before: nobody has it.
+    Remind,
     /// Tell that somebody has it.
     Acknowledge,
     /// Tell that it is over.
@@ -61,6 +66,7 @@ impl Action {
         match self {
             Self::Trigger => "trigger",
             Self::Update => "update",
+            Self::Remind => "remind",
             Self::Acknowledge => "acknowledge",
             Self::Resolve => "resolve",
             Self::Message => "message",

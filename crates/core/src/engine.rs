@@ -9,15 +9,24 @@
 //! - [`clock`]: timers and rules about time
 //! - [`command`]: people, rule changes, outcomes of deliveries
 //! - [`lag`]: Trackside's own trouble
-//! - [`incident`]: open, collect, resolve, tell
+//! - [`incident`]: from alerts to incidents; [`lineage`], [`scope`], [`storm`]: many problems that are one
+//! - [`tell`]: who hears of it at once; [`escalation`]: who is paged later; [`hold`]: why nobody is
+//! - [`planned`]: silences, overrides, maintenance, hand-overs
 
 mod automation;
 mod clock;
 mod command;
+mod escalation;
 mod failure;
+mod hold;
 mod incident;
 mod lag;
+mod lineage;
+mod planned;
 mod report;
+mod scope;
+mod storm;
+mod tell;
 mod turn;
 
 use crate::decision::Decision;

@@ -4,11 +4,17 @@
 //! alerts of one (owner, pipeline). Invariants: an incident is open exactly while at least one of its alerts fires;
 //! its id is the far ends' deduplication key. How they open and close is in [`crate::engine`].
 
+pub mod course;
+pub mod matchers;
+
 use crate::event::Severity;
 use crate::ids::{IncidentId, Seq};
+use crate::ruleset::people::Target;
 use crate::run::{Name, PipelineKey};
+use course::Course;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Identity of an alert.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,6 +48,12 @@ pub struct Alert {
     pub run: Option<Name>,
     /// One line for people.
     pub summary: Name,
+    /// Successes in a row since it fires, for rules that want more than one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub successes: u32,
+    /// What matchers are asked about beyond the pipeline (labels of a report).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Where an incident stands.
@@ -52,6 +64,8 @@ pub enum IncidentState {
     Triggered,
     /// Open, somebody has it.
     Acknowledged,
+    /// Open, put off for a while.
+    Snoozed,
     /// Over.
     Resolved,
 }
@@ -63,6 +77,7 @@ impl IncidentState {
         match self {
             Self::Triggered => "triggered",
             Self::Acknowledged => "acknowledged",
+            Self::Snoozed => "snoozed",
             Self::Resolved => "resolved",
         }
     }
@@ -104,7 +119,143 @@ pub struct Incident {
     pub acknowledged: Option<Timestamp>,
     /// Failures seen since it opened.
     pub occurrences: u32,
-    /// Connections that were told; they are told of the end too.
+    /// Who was told; they are told of the end too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub told: Vec<Name>,
+    pub told: Vec<Told>,
+    /// How often it was opened again after it was resolved.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reopened: u32,
+    /// When it was opened last; news of an earlier life is ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopened_at: Option<Timestamp>,
+    /// Until when it is put off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snoozed_until: Option<Timestamp>,
+    /// The escalation, when its policy has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Box<Course>>,
+    /// Why nobody is told of it now; empty when everybody may be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressed_by: Vec<Suppression>,
+    /// Values of the labels that its alerts share, when these are not the owner and pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Name>,
+    /// The storm it is part of, or the incident it was merged into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<IncidentId>,
+    /// Who was made responsible by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned: Option<Target>,
+    /// Pipelines that fail because this one does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affected: Vec<Affected>,
+    /// When its messages were last sent, for the interval between updates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+impl Incident {
+    /// Open in any way.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state != IncidentState::Resolved
+    }
+
+    /// When its present life began.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.reopened_at.unwrap_or(self.opened)
+    }
+}
+
+/// Somebody who was told of an incident.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "ToldForm", into = "ToldForm")]
+pub struct Told {
+    /// Connection.
+    pub via: Name,
+    /// Address that replaced the connection's own.
+    pub to: Option<Name>,
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.to {
+            None => f.write_str(&self.via),
+            Some(to) => write!(f, "{to} through {}", self.via),
+        }
+    }
+}
+
+/// A connection alone is written as its name, as it was before there were addresses.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum ToldForm {
+    Connection(Name),
+    Address { via: Name, to: Name },
+}
+
+impl From<ToldForm> for Told {
+    fn from(form: ToldForm) -> Self {
+        match form {
+            ToldForm::Connection(via) => Self { via, to: None },
+            ToldForm::Address { via, to } => Self { via, to: Some(to) },
+        }
+    }
+}
+
+impl From<Told> for ToldForm {
+    fn from(told: Told) -> Self {
+        match told.to {
+            None => Self::Connection(told.via),
+            Some(to) => Self::Address { via: told.via, to },
+        }
+    }
+}
+
+/// Why nobody is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Suppression {
+    /// A maintenance window.
+    Maintenance {
+        /// Its name.
+        window: String,
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// A silence.
+    Silence {
+        /// Which.
+        silence: uuid::Uuid,
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// Another problem makes messages about this one needless.
+    Inhibition {
+        /// Name of the inhibition, or of the rule about the whole scope.
+        name: String,
+        /// The incident of that problem.
+        incident: IncidentId,
+    },
+    /// It is told as part of a storm.
+    Storm {
+        /// The storm's incident.
+        incident: IncidentId,
+    },
+}
+
+/// A pipeline that fails because another does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Affected {
+    /// Which.
+    pub pipeline: PipelineKey,
+    /// Since when.
+    pub since: Timestamp,
+    /// How it depends, for people ("reads warehouse/orders, which load_orders writes").
+    pub because: String,
 }

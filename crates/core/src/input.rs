@@ -3,11 +3,15 @@
 use crate::automation::act::Act;
 use crate::automation::edit::AutomationEdit;
 use crate::caller::Caller;
+use crate::duty::schedule::Override;
 use crate::event::Event;
 use crate::ids::{DeliveryId, IncidentId, Seq};
-use crate::ruleset::Ruleset;
+use crate::ruleset::noise::{PlannedWork, Silence};
+use crate::ruleset::people::Target;
+use crate::ruleset::{Ruleset, Span};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// One log entry's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +35,16 @@ pub enum Input {
         caller: Caller,
         /// What.
         command: Command,
+        /// Where it was said, when a far end passes it on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
+    },
+    /// Overrides, silences or maintenance windows were made or ended.
+    Duty {
+        /// Who.
+        caller: Caller,
+        /// What changed.
+        edits: Vec<DutyEdit>,
     },
     /// Trackside noticed that a connection falls behind, or has caught up.
     Lag {
@@ -68,6 +82,46 @@ pub enum Lag {
     CaughtUp,
 }
 
+/// Where a command was said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The connection whose far end passes it on; it is not told again what it told.
+    pub connection: String,
+    /// When it was said there. What was said about an earlier life of an incident is ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred: Option<Timestamp>,
+    /// The life of the incident it was said about (`Incident.reopened`), when the far end knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<u32>,
+}
+
+/// A change of what is planned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "edit", rename_all = "snake_case")]
+pub enum DutyEdit {
+    /// Make or replace an override of a schedule.
+    PutOverride(Override),
+    /// Take it back.
+    RemoveOverride {
+        /// Which.
+        id: Uuid,
+    },
+    /// Make or replace a silence.
+    PutSilence(Silence),
+    /// End it now.
+    ExpireSilence {
+        /// Which.
+        id: Uuid,
+    },
+    /// Make or replace a maintenance window.
+    PutMaintenance(Box<PlannedWork>),
+    /// End it now, with all its occurrences to come.
+    EndMaintenance {
+        /// Which.
+        id: Uuid,
+    },
+}
+
 /// What a caller may ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
@@ -81,6 +135,38 @@ pub enum Command {
     Resolve {
         /// Which.
         incident: IncidentId,
+    },
+    /// "Nobody has it after all": the escalation starts again.
+    Unacknowledge {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// "Later": nobody is paged until then.
+    Snooze {
+        /// Which.
+        incident: IncidentId,
+        /// How long, at most `limits::SNOOZE`.
+        #[serde(rename = "for")]
+        length: Span,
+    },
+    /// "Page the next one now."
+    Escalate {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// Somebody else shall look at it: a team becomes the owner, anybody else is paged first.
+    Reassign {
+        /// Which.
+        incident: IncidentId,
+        /// To whom.
+        to: Target,
+    },
+    /// It is the same problem as another one.
+    Merge {
+        /// Which; it ends.
+        incident: IncidentId,
+        /// The one that goes on.
+        into: IncidentId,
     },
     /// A remark for the timeline.
     Note {
@@ -101,10 +187,24 @@ impl Command {
     #[must_use]
     pub fn incident(&self) -> Option<IncidentId> {
         match self {
-            Self::Acknowledge { incident } | Self::Resolve { incident } | Self::Note { incident, .. } => {
-                Some(*incident)
-            }
+            Self::Acknowledge { incident }
+            | Self::Unacknowledge { incident }
+            | Self::Resolve { incident }
+            | Self::Snooze { incident, .. }
+            | Self::Escalate { incident }
+            | Self::Reassign { incident, .. }
+            | Self::Merge { incident, .. }
+            | Self::Note { incident, .. } => Some(*incident),
             Self::SendTest { .. } => None,
+        }
+    }
+
+    /// A second incident it is about.
+    #[must_use]
+    pub fn other_incident(&self) -> Option<IncidentId> {
+        match self {
+            Self::Merge { into, .. } => Some(*into),
+            _ => None,
         }
     }
 }
@@ -116,6 +216,9 @@ pub struct Outcome {
     pub delivery: DeliveryId,
     /// Connection it went through.
     pub connection: String,
+    /// Address that replaced the connection's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// Incident it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentId>,

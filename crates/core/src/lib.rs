@@ -8,6 +8,7 @@ pub mod caller;
 pub mod decision;
 pub mod delivery;
 pub mod document;
+pub mod duty;
 pub mod effect;
 pub mod engine;
 pub mod event;

@@ -43,3 +43,19 @@ pub const AUTOMATION_PATTERNS: usize = 2000;
 pub const AUTOMATION_TEXT_BYTES: usize = 64 * 1024;
 /// Deepest nesting of any value in an automation.
 pub const AUTOMATION_JSON_DEPTH: usize = 64;
+/// Longest snooze (PagerDuty's own limit).
+pub const SNOOZE: SignedDuration = SignedDuration::from_secs(604_800);
+/// Most pipelines listed as affected by one incident; the rest is counted by its alerts.
+pub const AFFECTED: usize = 200;
+/// Most matchers of a silence, maintenance window or inhibition.
+pub const MATCHERS: usize = 50;
+/// Most silences, overrides or planned windows in force or to come.
+pub const PLANNED: usize = 10_000;
+/// Longest time in which a resolved incident can be opened again, and in which a storm is counted.
+pub const REMEMBER_RESOLVED: SignedDuration = SignedDuration::from_hours(1);
+/// Steps ahead shown of an escalation.
+pub const OUTLOOK: usize = 20;
+/// What the sources of Trackside's own troubles begin with. Events from outside cannot use it.
+pub const OWN_SOURCES: &str = "trackside.";
+/// Most pipelines looked at when the cause of a failure is looked for upstream.
+pub const UPSTREAMS: usize = 500;

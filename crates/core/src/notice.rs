@@ -42,6 +42,9 @@ pub struct Notice {
     pub details: BTreeMap<String, String>,
     /// Who owns it, and by which rule.
     pub owner: OwnerView,
+    /// The page this message is, when a step of an escalation sends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<PageView>,
     /// A message to pass on as it came (Slack-compatible doors): text and blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passthrough: Option<crate::event::Message>,
@@ -64,6 +67,7 @@ impl Notice {
             links: Vec::new(),
             details: BTreeMap::new(),
             owner,
+            page: None,
             passthrough: None,
         }
     }
@@ -88,6 +92,41 @@ pub struct IncidentView {
     pub acknowledged_by: Option<String>,
     /// Failures seen since it opened.
     pub occurrences: u32,
+    /// How often it was opened again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reopened: u32,
+    /// Until when it is put off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snoozed_until: Option<Timestamp>,
+    /// Pipelines that fail because of it, first `limits::ALERTS_IN_NOTICE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affected: Vec<String>,
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// The page in a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageView {
+    /// Whom the step is for, for people ("Ana, on call for primary").
+    pub whom: String,
+    /// The person who is paged; buttons and links act in their name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// Step of the policy, from 1.
+    pub step: u32,
+    /// Steps of the policy.
+    pub steps: u32,
+    /// Repetition of the policy, from 0.
+    pub cycle: u32,
+    /// How late it is, in seconds, when nothing was running when it was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_s: Option<i64>,
+    /// What happens next if nobody acts ("in 15 min: team lead").
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// The pipeline in a message.

@@ -54,7 +54,7 @@ mod tests {
 
     fn rules() -> Rules {
         let team =
-            |aliases: &[&str]| Team { aliases: aliases.iter().map(|a| (*a).to_owned()).collect(), notify: vec![] };
+            |aliases: &[&str]| Team { aliases: aliases.iter().map(|a| (*a).to_owned()).collect(), ..Team::default() };
         Rules::new(Ruleset {
             teams: [("payments", team(&["pay"])), ("ml", team(&["ml-research"])), ("platform", team(&[]))]
                 .map(|(name, team)| (name.to_owned(), team))

@@ -3,7 +3,13 @@
 //! Invariant: built once per ruleset; [`Rules::new`] is the only place that can fail, with the path of the bad value.
 //! Whether a rule's condition holds is decided in [`crate::engine`]; here is only whom and what it applies to.
 
+mod people;
+
+pub use people::CompiledInhibition;
+
 use crate::event::Severity;
+use crate::incident::matchers::Matchers;
+use crate::ruleset::noise::Maintenance;
 use crate::ruleset::{Condition, ConnectionInfo, Notify, OwnerPattern, PipelineEntry, Rule, Ruleset, Selector};
 use crate::run::PipelineKey;
 use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
@@ -18,6 +24,10 @@ pub struct Rules {
     owner_patterns: GlobSet,
     rules: Vec<(Matcher, Rule)>,
     pipelines: Vec<(Matcher, PipelineEntry)>,
+    person_by_name: BTreeMap<String, String>,
+    upstreams: Vec<(Matcher, Vec<PipelineKey>)>,
+    maintenance: Vec<(Maintenance, Matchers)>,
+    inhibitions: Vec<CompiledInhibition>,
 }
 
 /// What a selector is asked about.
@@ -60,7 +70,23 @@ impl Rules {
         let owner_patterns = compile_patterns(&source)?;
         let rules = compile_rules(&source.rules)?;
         let pipelines = compile_pipelines(&source)?;
-        Ok(Self { team_by_name, owner_rules, owner_patterns, rules, pipelines, source })
+        let person_by_name = people::index(&source)?;
+        people::check(&source)?;
+        let upstreams = people::compile_upstreams(&source)?;
+        let maintenance = people::compile_maintenance(&source)?;
+        let inhibitions = people::compile_inhibitions(&source)?;
+        Ok(Self {
+            team_by_name,
+            owner_rules,
+            owner_patterns,
+            rules,
+            pipelines,
+            person_by_name,
+            upstreams,
+            maintenance,
+            inhibitions,
+            source,
+        })
     }
 
     /// The ruleset it was made from.

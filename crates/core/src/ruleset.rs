@@ -4,7 +4,14 @@
 //! Invariant: no secret and no address in here. YAML parsing with line numbers is in the `trackside` crate;
 //! the types double as the published JSON Schema.
 
+pub mod noise;
+pub mod people;
+
+use crate::duty::schedule::Schedule;
 use crate::event::Severity;
+use jiff::civil::Date;
+use noise::{IncidentSettings, Inhibition, Maintenance, Upstream};
+use people::{Person, Policy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,6 +32,50 @@ pub struct Ruleset {
     pub connections: BTreeMap<String, ConnectionInfo>,
     /// Base address of this server as people reach it, for links in messages. No trailing slash.
     pub public_url: Option<String>,
+    /// People by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub people: BTreeMap<String, Person>,
+    /// On-call schedules by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<String, Schedule>,
+    /// Escalation policies by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub escalations: BTreeMap<String, Policy>,
+    /// Maintenance windows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<Maintenance>,
+    /// Problems that make messages about others needless.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inhibitions: Vec<Inhibition>,
+    /// Named lists of days, for deadlines that leave out holidays.
+    #[schemars(with = "BTreeMap<String, Vec<String>>")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub calendars: BTreeMap<String, Vec<Date>>,
+    /// How alerts become incidents.
+    pub incidents: IncidentSettings,
+    /// Pipelines that depend on others, where no lineage says it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<Upstream>,
+    /// Test alerts through real channels, on a schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+}
+
+/// Test alerts that show that pages arrive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    /// Connections to test.
+    pub connections: Vec<String>,
+    /// How often.
+    pub every: Span,
+    /// An alarm goes through another channel when a test has not arrived after this time.
+    #[serde(default = "canary_timeout")]
+    pub timeout: Span,
+}
+
+fn canary_timeout() -> Span {
+    Span(jiff::SignedDuration::from_mins(2))
 }
 
 /// What a connection leads to.
@@ -90,6 +141,15 @@ pub struct Team {
     pub aliases: Vec<String>,
     /// Whom to tell, in order.
     pub notify: Vec<Notify>,
+    /// Escalation policy that begins when an incident opens, beside what `notify` tells at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<String>,
+    /// Only incidents of at least this severity are escalated (default: warning).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalate_from: Option<Severity>,
+    /// People of the team.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
 }
 
 /// One way to tell a team.
@@ -101,9 +161,12 @@ pub struct Notify {
     /// Only incidents of at least this severity (default: all).
     #[serde(default = "lowest")]
     pub min_severity: Severity,
+    /// Only incidents of at most this severity (default: all).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_severity: Option<Severity>,
 }
 
-fn lowest() -> Severity {
+pub(crate) fn lowest() -> Severity {
     Severity::Info
 }
 
@@ -172,6 +235,9 @@ pub struct Rule {
     /// Severity; default by tier: 1 critical, 2 error, else warning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
+    /// Escalation policy instead of the owning team's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<String>,
 }
 
 /// The condition of a rule. Durations are written as `90s`, `20m`, `1h 30m`.
@@ -186,6 +252,12 @@ pub enum Condition {
         /// Which outcomes count.
         #[serde(default)]
         on: FailedOn,
+    },
+    /// Every pipeline it applies to failed last: one urgent incident, which holds those of its members back.
+    AllFailed {
+        /// There must be at least so many pipelines.
+        #[serde(default = "three")]
+        at_least: u32,
     },
     /// A run takes longer than this.
     RunsLongerThan(Span),
@@ -218,6 +290,10 @@ pub enum Condition {
 
 fn one() -> u32 {
     1
+}
+
+fn three() -> u32 {
+    3
 }
 
 /// Which outcomes a `failed` rule counts.

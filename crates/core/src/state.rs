@@ -5,22 +5,26 @@
 //! must be loaded before a batch is decided, [`State::forget_settled`] drops what is over. No decision is made here.
 
 mod automations;
+mod bonds;
 mod needed;
+mod planned;
 mod shared;
 
+use bonds::Bonds;
 pub use needed::{Loaded, Needed};
+use planned::Planned;
 use shared::SharedNames;
 
 use crate::automation::set::Automations;
 use crate::decision::{Alias, Change, Counters};
 use crate::event::Event;
 use crate::ids::{IncidentId, Seq};
-use crate::incident::{Alert, AlertKey, Incident, IncidentState};
+use crate::incident::{Alert, AlertKey, Incident};
 use crate::pipeline::Pipeline;
 use crate::rules::{BadRuleset, Rules};
 use crate::run::{Attempt, AttemptKey, Name, PipelineKey, Run, RunKey, RunState, RunUpdate};
 use crate::timer::{Timer, TimerKey};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -38,7 +42,10 @@ pub struct State {
     aliases: BTreeMap<(Name, Name), Alias>,
     names: BTreeMap<RunKey, BTreeSet<(Name, Name)>>,
     settled: BTreeSet<RunKey>,
-    resolved: BTreeSet<IncidentId>,
+    /// Time of the last input; what was resolved long before it is let go of.
+    now: Timestamp,
+    bonds: Bonds,
+    planned: Planned,
     // Boxed: the slack of a tree's nodes is a pointer's size, not a value's. There may be 100,000 of each.
     pipelines: BTreeMap<PipelineKey, Box<Pipeline>>,
     alerts: BTreeMap<AlertKey, Box<Alert>>,
@@ -88,7 +95,9 @@ impl State {
             aliases: BTreeMap::new(),
             names: BTreeMap::new(),
             settled: BTreeSet::new(),
-            resolved: BTreeSet::new(),
+            now: Timestamp::MIN,
+            bonds: Bonds::default(),
+            planned: Planned::default(),
             pipelines: BTreeMap::new(),
             alerts: BTreeMap::new(),
             incidents: BTreeMap::new(),
@@ -114,6 +123,14 @@ impl State {
         state.rules = loaded.ruleset.clone().map(Rules::new).transpose()?.map(Arc::new);
         for pipeline in &loaded.pipelines {
             state.keep_pipeline(pipeline.clone());
+        }
+        state.keep_planned(
+            std::mem::take(&mut loaded.overrides),
+            std::mem::take(&mut loaded.silences),
+            std::mem::take(&mut loaded.planned_work),
+        );
+        for incident in std::mem::take(&mut loaded.incidents) {
+            state.keep_incident(incident);
         }
         for alert in &loaded.alerts {
             state.keep_alert(alert.clone());
@@ -157,6 +174,7 @@ impl State {
 
     pub(crate) fn set_rules(&mut self, rules: Rules) {
         self.rules = Some(Arc::new(rules));
+        self.bonds.forget_inhibitors();
         self.dirty.insert(Dirty::Ruleset);
     }
 
@@ -270,8 +288,8 @@ impl State {
         }
     }
 
-    /// Drops runs (with their attempts and names) that are over, and incidents that are resolved. Call after the
-    /// batch was committed; what is needed again is loaded again.
+    /// Drops runs (with their attempts and names) that are over, and incidents that were resolved too long ago to be
+    /// opened again. Call after the batch was committed; what is needed again is loaded again.
     pub fn forget_settled(&mut self) {
         assert!(self.dirty.is_empty(), "forget only after the batch was taken");
         self.events.clear();
@@ -285,9 +303,16 @@ impl State {
                 self.aliases.remove(&name);
             }
         }
-        for id in std::mem::take(&mut self.resolved) {
-            self.incidents.remove(&id);
-        }
+        let settings = self.rules.as_ref().map(|rules| &rules.source().incidents);
+        let window = settings.map_or(SignedDuration::ZERO, |settings| {
+            settings.flap_window.0.max(settings.storm.map_or(SignedDuration::ZERO, |storm| storm.within.0))
+        });
+        self.forget_resolved(self.now.checked_sub(window).unwrap_or(Timestamp::MIN));
+    }
+
+    /// The time of the input that is decided.
+    pub(crate) fn passed(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
     }
 }
 
@@ -349,6 +374,7 @@ impl State {
     }
 
     fn keep_alert(&mut self, mut alert: Alert) {
+        self.bind_alert(&alert);
         match self.alerts.get_mut(&alert.key) {
             Some(known) => **known = alert,
             None => {
@@ -364,6 +390,7 @@ impl State {
 
     pub(crate) fn remove_alert(&mut self, key: &AlertKey) -> Option<Alert> {
         let gone = self.alerts.remove(key)?;
+        self.unbind_alert(key, gone.incident);
         self.dirty.insert(Dirty::Alert(key.clone()));
         Some(*gone)
     }
@@ -376,7 +403,7 @@ impl State {
 
     /// Open incidents in memory.
     pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.incidents.values().map(Box::as_ref).filter(|incident| incident.state != IncidentState::Resolved)
+        self.incidents.values().map(Box::as_ref).filter(|incident| incident.is_open())
     }
 
     pub(crate) fn put_incident(&mut self, incident: Incident) {
@@ -387,14 +414,12 @@ impl State {
     }
 
     fn keep_incident(&mut self, mut incident: Incident) {
-        if incident.state == IncidentState::Resolved {
-            self.resolved.insert(incident.id);
-        }
         if let Some((key, _)) = self.pipelines.get_key_value(&incident.pipeline) {
             incident.pipeline = key.clone();
         }
         incident.owner = self.shared.share(&incident.owner);
         incident.owner_because = self.shared.share(&incident.owner_because);
+        self.bind_incident(&incident);
         self.incidents.insert(incident.id, Box::new(incident));
     }
 }
@@ -437,6 +462,26 @@ impl State {
         }
     }
 
+    /// Timers of further contacts of people who were paged about an incident.
+    pub(crate) fn contact_timers(&self, incident: IncidentId) -> Vec<TimerKey> {
+        let first = TimerKey::Contact { incident, person: String::new(), contact: 0 };
+        let of_it = |key: &&TimerKey| matches!(key, TimerKey::Contact { incident: other, .. } if *other == incident);
+        self.timers.range(first..).map(|(key, _)| key).take_while(of_it).cloned().collect()
+    }
+
+    /// Takes what ends a wait at `now`, earliest first: it comes before an event of the same instant.
+    pub(crate) fn take_waits(&mut self, now: Timestamp) -> Vec<Timer> {
+        let due = self.due.iter().take_while(|(due, _)| *due <= now);
+        let waits: Vec<Timer> = due
+            .filter(|(_, key)| matches!(key, TimerKey::Timeout { .. } | TimerKey::Duty))
+            .map(|(due, key)| Timer { key: key.clone(), due: *due })
+            .collect();
+        for wait in &waits {
+            self.clear_timer(&wait.key);
+        }
+        waits
+    }
+
     /// Takes the timers due at `now`, earliest first.
     pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<Timer> {
         let mut taken = Vec::new();
@@ -455,6 +500,7 @@ impl State {
         let dirty = std::mem::take(&mut self.dirty);
         let mut changes: Vec<Change> = dirty.into_iter().map(|dirty| self.change(dirty)).collect();
         changes.extend(self.take_automation_changes());
+        changes.extend(self.take_planned_changes());
         changes
     }
 

@@ -1,5 +1,6 @@
 //! Timers: points in time at which a decision is due. A due timer enters the log as an input.
 
+use crate::ids::IncidentId;
 use crate::incident::AlertKey;
 use crate::run::{AttemptKey, PipelineKey, RunKey};
 use jiff::Timestamp;
@@ -14,7 +15,8 @@ pub struct Timer {
     pub due: Timestamp,
 }
 
-/// What a timer is for.
+/// What a timer is for. At one instant timers are decided in the order of the variants: what ends a wait comes before
+/// what begins one, and steps of escalations come last, so that whatever happens at the due second wins over the page.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "timer", rename_all = "snake_case")]
 pub enum TimerKey {
@@ -48,5 +50,46 @@ pub enum TimerKey {
     ReportEnds {
         /// Which alert.
         alert: AlertKey,
+    },
+    /// An acknowledgement times out, or a snooze ends.
+    Timeout {
+        /// Which incident.
+        incident: IncidentId,
+    },
+    /// A silence, maintenance window or override begins or ends; what of them is active is looked at anew.
+    Duty,
+    /// A storm may be over.
+    StormEnds {
+        /// Whose.
+        owner: String,
+    },
+    /// Changes of an incident may be told again.
+    Regroup {
+        /// Which incident.
+        incident: IncidentId,
+    },
+    /// A schedule is handed over.
+    Handover {
+        /// Which schedule.
+        schedule: String,
+    },
+    /// A test alert is due, or should have arrived.
+    Canary {
+        /// Through which connection.
+        connection: String,
+    },
+    /// A further contact of a person who was paged.
+    Contact {
+        /// About which incident.
+        incident: IncidentId,
+        /// Whom.
+        person: String,
+        /// Which of the person's contacts.
+        contact: usize,
+    },
+    /// A step of an escalation.
+    Step {
+        /// Of which incident.
+        incident: IncidentId,
     },
 }

@@ -29,6 +29,7 @@ const OUTCOME: &str = "trackside.outcome";
 const COMMAND: &str = "trackside.command";
 const RULESET: &str = "trackside.ruleset";
 const LAG: &str = "trackside.lag";
+const DUTY: &str = "trackside.duty";
 const AUTOMATIONS: &str = "trackside.automations";
 
 /// An entry to be appended.
@@ -74,6 +75,7 @@ impl NewEntry {
             Input::Command { command, .. } => (COMMAND, command_name(command)),
             Input::Ruleset { .. } => (RULESET, RULESET),
             Input::Lag { .. } => (LAG, LAG),
+            Input::Duty { .. } => (DUTY, DUTY),
             Input::Automations { .. } => (AUTOMATIONS, AUTOMATIONS),
         };
         let body = json("an input", input)?;
@@ -93,6 +95,11 @@ fn command_name(command: &Command) -> &'static str {
     match command {
         Command::Acknowledge { .. } => "trackside.command.acknowledge",
         Command::Resolve { .. } => "trackside.command.resolve",
+        Command::Unacknowledge { .. } => "trackside.command.unacknowledge",
+        Command::Snooze { .. } => "trackside.command.snooze",
+        Command::Escalate { .. } => "trackside.command.escalate",
+        Command::Reassign { .. } => "trackside.command.reassign",
+        Command::Merge { .. } => "trackside.command.merge",
         Command::Note { .. } => "trackside.command.note",
         Command::SendTest { .. } => "trackside.command.send_test",
     }

@@ -312,7 +312,7 @@ impl AppState {
 
     /// Puts a command into the log and waits until it is decided, but not for ever.
     pub(crate) async fn command(&self, caller: Caller, command: Command) -> Result<Commanded, trackside_store::Error> {
-        self.put(&Input::Command { caller, command }).await
+        self.put(&Input::Command { caller, command, origin: None }).await
     }
 
     /// Puts edits of automations into the log, all of them or none, and waits as [`AppState::command`] does.

@@ -14,7 +14,9 @@ pub fn sample_effect(action: Action, now: Timestamp) -> Effect {
         incident.state = match action {
             Action::Acknowledge => "acknowledged",
             Action::Resolve => "resolved",
-            Action::Trigger | Action::Update | Action::Message | Action::Test | Action::Act => "triggered",
+            Action::Trigger | Action::Update | Action::Remind | Action::Message | Action::Test | Action::Act => {
+                "triggered"
+            }
         }
         .to_owned();
         incident.resolved = incident.resolved.filter(|_| action == Action::Resolve);
@@ -34,6 +36,7 @@ pub(super) fn complete_effect(action: Action, now: Timestamp) -> Effect {
         cause: 1,
         at: now,
         connection: "sample".to_owned(),
+        to: None,
         incident: Some(incident),
         key: incident.to_string(),
         action,
@@ -57,6 +60,9 @@ fn sample_notice(incident: IncidentId, now: Timestamp) -> Notice {
             resolved: Some(now),
             acknowledged_by: Some("ana@example.net".to_owned()),
             occurrences: 2,
+            reopened: 0,
+            snoozed_until: None,
+            affected: Vec::new(),
         }),
         pipeline: Some(PipelineView {
             source: "airflow-prod".to_owned(),
@@ -90,6 +96,7 @@ fn sample_notice(incident: IncidentId, now: Timestamp) -> Notice {
         links: vec![Link { text: "Dashboard".to_owned(), href: "https://grafana.example.net/d/orders".to_owned() }],
         details: [("region".to_owned(), "eu-west-1".to_owned())].into(),
         owner: OwnerView { team: "payments".to_owned(), because: "tag team:payments on the pipeline".to_owned() },
+        page: None,
         passthrough: Some(Message {
             text: "customer_orders_daily failed".to_owned(),
             channel: Some("#data-alerts".to_owned()),

@@ -97,3 +97,6 @@ fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
         })
         .collect())
 }
+
+#[cfg(test)]
+mod tests;

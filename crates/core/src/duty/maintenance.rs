@@ -143,9 +143,9 @@ impl When {
         let once = self.start.filter(|_| self.rrule.is_none());
         let again = self.start.zip(self.rrule.as_ref()).map(|(start, rule)| (start, Dates::new(rule, start)));
         let again = again.and_then(|(start, dates)| dates.ok().map(|dates| (start, dates)));
-        let again = again
-            .into_iter()
-            .flat_map(move |(start, dates)| dates.from(from).map(move |date| DateTime::from_parts(date, start.time())));
+        let again = again.into_iter().flat_map(move |(start, dates)| {
+            dates.since(from).map(move |date| DateTime::from_parts(date, start.time()))
+        });
         once.into_iter().chain(again).filter_map(|start| self.occurrence(start))
     }
 
@@ -213,3 +213,6 @@ pub enum Frequency {
     Weekly,
     Monthly,
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,3 +135,6 @@ impl Rotation {
         unit * i64::from(self.length.max(1))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,3 +146,6 @@ impl Schedule {
         sweep::merge(stretches, |one, other| one.users == other.users).nth(1)
     }
 }
+
+#[cfg(test)]
+mod tests;

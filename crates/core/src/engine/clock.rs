@@ -14,27 +14,64 @@ use crate::projection::Transition;
 use crate::rules::{Matcher, Rules};
 use crate::ruleset::{Condition, Day, Rule, Span};
 use crate::run::{AttemptKey, HEARTBEAT_SOURCE, PipelineKey, Run, RunKey, RunState, System};
-use crate::timer::TimerKey;
+use crate::timer::{Timer, TimerKey};
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
 
 impl Turn<'_> {
-    /// Decides everything that is due.
+    /// Decides everything that is due. What concerns people happens when it was noticed, not when it was due: nobody
+    /// can be paged in the past.
     pub(super) fn on_tick(&mut self, due: Timestamp, noticed: Option<Timestamp>) {
         for timer in self.state.take_due(due) {
-            match &timer.key {
-                TimerKey::Hold { attempt } => self.hold_ended(attempt),
-                TimerKey::RunLimit { rule, run } => self.run_limit(rule, run),
-                TimerKey::Missing { rule, pipeline } => self.missing(rule, pipeline),
-                TimerKey::Fresh { rule, pipeline } => self.fresh(rule, pipeline, timer.due),
-                TimerKey::ReportEnds { alert } => {
-                    self.means(format!("the report `{}` ended by itself", alert.pipeline.name));
-                    self.clear(alert, "its sender said it would end by now", &Context::default());
-                }
-            }
+            self.timer_due(&timer, noticed.unwrap_or(due));
         }
         self.automations_due(due, noticed);
+    }
+
+    /// Ends the waits that are over before an event is decided: time-outs, and what is planned.
+    pub(super) fn waits_ended(&mut self) {
+        let now = self.at;
+        for timer in self.state.take_waits(now) {
+            self.timer_due(&timer, now);
+        }
+    }
+
+    fn timer_due(&mut self, timer: &Timer, now: Timestamp) {
+        match &timer.key {
+            TimerKey::Hold { attempt } => self.hold_ended(attempt),
+            TimerKey::RunLimit { rule, run } => self.run_limit(rule, run),
+            TimerKey::Missing { rule, pipeline } => self.missing(rule, pipeline),
+            TimerKey::Fresh { rule, pipeline } => self.fresh(rule, pipeline, timer.due),
+            TimerKey::ReportEnds { alert } => {
+                self.means(format!("the report `{}` ended by itself", alert.pipeline.name));
+                self.clear(alert, "its sender said it would end by now", &Context::default());
+            }
+            people => {
+                let decided_at = std::mem::replace(&mut self.at, now);
+                self.people_due(people, timer.due);
+                self.at = decided_at;
+            }
+        }
+    }
+
+    fn people_due(&mut self, key: &TimerKey, due: Timestamp) {
+        match key {
+            TimerKey::Timeout { incident } => self.timed_out(*incident),
+            TimerKey::Duty => self.duty_due(due),
+            TimerKey::StormEnds { owner } => self.storm_ends(owner),
+            TimerKey::Regroup { incident } => self.update_due(*incident),
+            TimerKey::Handover { schedule } => self.handover_due(schedule, due),
+            TimerKey::Contact { incident, person, contact } => self.contact_due(*incident, person, *contact, due),
+            TimerKey::Step { incident } => self.step_due(*incident),
+            TimerKey::Canary { .. }
+            | TimerKey::Hold { .. }
+            | TimerKey::RunLimit { .. }
+            | TimerKey::Missing { .. }
+            | TimerKey::Fresh { .. }
+            | TimerKey::ReportEnds { .. } => {}
+        }
     }
 
     /// Sets the timers of rules about time for every pipeline that is known or declared. Timers of rules that did
@@ -50,7 +87,7 @@ impl Turn<'_> {
                 TimerKey::RunLimit { rule, .. } | TimerKey::Missing { rule, .. } | TimerKey::Fresh { rule, .. } => {
                     !unchanged(rule)
                 }
-                TimerKey::Hold { .. } | TimerKey::ReportEnds { .. } => false,
+                _ => false,
             })
             .cloned()
             .collect();
@@ -229,6 +266,7 @@ impl Turn<'_> {
             occurred: self.at,
             owner,
             run_name: run.map(|run| run.key.run.clone()),
+            labels: BTreeMap::new(),
             context: Context { run: run.map(|run| run_view(run, None)), ..Context::default() },
         };
         let verdict = self.fire(&rules, &firing);

@@ -5,44 +5,83 @@ use super::turn::Turn;
 use crate::effect::Action;
 use crate::event::Severity;
 use crate::ids::IncidentId;
-use crate::incident::{Incident, IncidentState};
+use crate::incident::course::Course;
+use crate::incident::{Alert, Incident, IncidentState};
 use crate::input::{Command, DeliveryResult, Outcome};
+use crate::limits;
 use crate::notice::{Notice, OwnerView};
 use crate::rules::Rules;
-use crate::ruleset::Ruleset;
+use crate::ruleset::people::{Policy, Step, Target};
+use crate::ruleset::{Ruleset, Span};
+use std::sync::Arc;
 
 impl Turn<'_> {
     /// Carries out what a caller asks for, or refuses it in the audit.
     pub(super) fn on_command(&mut self, command: &Command) {
-        let who = self.caller.subject.clone();
+        let who = self.who();
         match command {
-            Command::Acknowledge { incident } => {
-                self.means(format!("{who} acknowledges"));
-                self.acknowledge(*incident, &who);
-            }
-            Command::Resolve { incident } => {
-                self.means(format!("{who} resolves"));
-                match self.open(*incident) {
-                    Some(incident) => {
-                        self.resolve(incident, &format!("resolved by {who}"), &Context::default());
-                    }
-                    None => self.refuse(*incident, "resolve"),
-                }
-            }
+            Command::SendTest { connection } => self.send_test(connection),
             Command::Note { incident, text } => {
                 self.means(format!("{who} notes"));
                 self.concerns(*incident);
                 self.audit("incident.noted", text.clone(), Some(*incident), None);
             }
-            Command::SendTest { connection } => self.send_test(connection),
+            Command::Acknowledge { incident } => {
+                self.means(format!("{who} acknowledges"));
+                self.acknowledge(*incident, &who);
+            }
+            Command::Unacknowledge { incident } => {
+                self.means(format!("{who} gives it back"));
+                self.with_open(*incident, "unacknowledge", |turn, incident| turn.unacknowledge(incident, &who));
+            }
+            Command::Snooze { incident, length } => {
+                self.means(format!("{who} puts it off"));
+                self.with_open(*incident, "snooze", |turn, incident| turn.snooze(incident, &who, *length));
+            }
+            Command::Escalate { incident } => {
+                self.means(format!("{who} escalates"));
+                self.with_open(*incident, "escalate", |turn, incident| turn.escalate(incident, &who));
+            }
+            Command::Reassign { incident, to } => {
+                self.means(format!("{who} gives it to {to}"));
+                self.with_open(*incident, "reassign", |turn, incident| turn.reassign(incident, &who, to));
+            }
+            Command::Merge { incident, into } => {
+                self.means(format!("{who} merges it into another"));
+                self.with_open(*incident, "merge", |turn, incident| turn.merge(incident, &who, *into));
+            }
+            Command::Resolve { incident } => {
+                self.means(format!("{who} resolves"));
+                self.with_open(*incident, "resolve", |turn, incident| {
+                    turn.resolve(incident, &format!("resolved by {who}"), &Context::default());
+                });
+            }
+        }
+    }
+
+    /// The person behind the caller, by any of their names.
+    fn who(&self) -> String {
+        let subject = &self.caller.subject;
+        let known = self.rules().and_then(|rules| rules.person(subject).map(str::to_owned));
+        known.unwrap_or_else(|| subject.clone())
+    }
+
+    fn with_open(&mut self, id: IncidentId, what: &str, act: impl FnOnce(&mut Self, Incident)) {
+        self.concerns(id);
+        match self.open(id) {
+            Ok(incident) => act(self, incident),
+            Err(why) => self.refuse(id, what, &why),
         }
     }
 
     /// Marks an incident as taken and tells whoever was told.
     pub(super) fn acknowledge(&mut self, id: IncidentId, who: &str) {
-        let Some(mut incident) = self.open(id) else {
-            self.refuse(id, "acknowledge");
-            return;
+        let mut incident = match self.open(id) {
+            Ok(incident) => incident,
+            Err(why) => {
+                self.refuse(id, "acknowledge", &why);
+                return;
+            }
         };
         self.concerns(id);
         if incident.state == IncidentState::Acknowledged {
@@ -53,24 +92,164 @@ impl Turn<'_> {
         incident.state = IncidentState::Acknowledged;
         incident.acknowledged_by = Some(who.to_owned());
         incident.acknowledged = Some(self.at);
+        incident.snoozed_until = None;
         incident.updated = self.at;
+        if let Some(course) = &mut incident.course {
+            course.acknowledge(self.at);
+        }
+        self.set_course_timers(&incident);
         self.state.put_incident(incident.clone());
         self.audit("incident.acknowledged", format!("#{} acknowledged by {who}", incident.number), Some(id), None);
         self.follows(format!("incident #{} acknowledged", incident.number));
+        self.tell_stand(&incident, Action::Acknowledge, &format!("{who} has it"));
+    }
+
+    /// Tells everybody who was told, except where it was said.
+    fn tell_stand(&mut self, incident: &Incident, action: Action, summary: &str) {
         if let Some(rules) = self.rules() {
-            self.tell_all(&rules, &incident, Action::Acknowledge, &format!("{who} has it"), &Context::default());
+            let origin = self.origin.clone();
+            self.tell_all_but(&rules, incident, action, summary, &Context::default(), origin.as_ref());
         }
     }
 
-    fn open(&self, id: IncidentId) -> Option<Incident> {
-        self.state.incident(id).filter(|incident| incident.state != IncidentState::Resolved).cloned()
+    fn unacknowledge(&mut self, mut incident: Incident, who: &str) {
+        if incident.state == IncidentState::Triggered {
+            self.follows("nobody has it anyway");
+            return;
+        }
+        self.retrigger(&mut incident);
+        self.state.put_incident(incident.clone());
+        let summary = format!("#{} given back by {who}", incident.number);
+        self.audit("incident.unacknowledged", summary, Some(incident.id), None);
+        self.follows(format!("incident #{} is open again, its escalation starts anew", incident.number));
+        self.tell_stand(&incident, Action::Update, &format!("{who} gave it back"));
     }
 
-    fn refuse(&mut self, id: IncidentId, what: &str) {
-        let why = match self.state.incident(id) {
-            Some(_) => "it is resolved already",
-            None => "there is no such incident",
+    fn snooze(&mut self, mut incident: Incident, who: &str, length: Span) {
+        let until = self.at + length.0.min(limits::SNOOZE);
+        incident.state = IncidentState::Snoozed;
+        incident.snoozed_until = Some(until);
+        incident.updated = self.at;
+        if let Some(course) = &mut incident.course {
+            course.snooze(until);
+        }
+        self.set_course_timers(&incident);
+        self.state.put_incident(incident.clone());
+        let summary = format!("#{} put off until {until} by {who}", incident.number);
+        self.audit("incident.snoozed", summary, Some(incident.id), None);
+        self.follows(format!("incident #{} sleeps until {until}", incident.number));
+        self.tell_stand(&incident, Action::Update, &format!("{who} put it off until {until}"));
+    }
+
+    /// Brings the next step to now. A snoozed or acknowledged incident is open again first.
+    fn escalate(&mut self, mut incident: Incident, who: &str) {
+        let left = match &mut incident.course {
+            Some(course) => {
+                course.escalate(self.at);
+                course.next_step().is_some()
+            }
+            None => false,
         };
+        let summary = format!("#{} escalated by {who}", incident.number);
+        if !left {
+            let why = "no step is left, or its escalation is not running";
+            self.audit("command.refused", format!("escalate: {why}"), Some(incident.id), None);
+            self.follows(format!("refused: {why}"));
+            return;
+        }
+        self.audit("incident.escalated", summary, Some(incident.id), None);
+        self.follows("the next step goes now");
+        self.set_course_timers(&incident);
+        self.state.put_incident(incident);
+    }
+
+    /// A team becomes the owner, with its own escalation; anybody else takes the place of the first step.
+    fn reassign(&mut self, mut incident: Incident, who: &str, to: &Target) {
+        let Some(rules) = self.rules() else {
+            return;
+        };
+        if let Target::Team(team) = to {
+            let Some(team) = rules.team(team) else {
+                self.refuse(incident.id, "reassign", &format!("there is no team `{team}`"));
+                return;
+            };
+            incident.owner = team.into();
+            incident.owner_because = format!("given to it by {who}").as_str().into();
+            incident.course = None;
+        } else {
+            let known = incident.course.take();
+            let (name, mut policy) = match &known {
+                Some(course) => (course.policy_name.clone(), (*course.policy).clone()),
+                None => ("given by hand".to_owned(), Policy { steps: vec![], repeat: None, ack_timeout: None }),
+            };
+            match policy.steps.first_mut() {
+                Some(first) => *first = Step { after: Span::default(), targets: vec![to.clone()] },
+                None => policy.steps.push(Step { after: Span::default(), targets: vec![to.clone()] }),
+            }
+            incident.course = Some(Box::new(Course::begin(&name, Arc::new(policy), self.at)));
+        }
+        incident.assigned = Some(to.clone());
+        self.audit(
+            "incident.reassigned",
+            format!("#{} given to {to} by {who}", incident.number),
+            Some(incident.id),
+            None,
+        );
+        self.follows(format!("incident #{} is with {to} now", incident.number));
+        self.retrigger(&mut incident);
+        if incident.suppressed_by.is_empty() {
+            let notice = self.notice(&rules, &incident, format!("{who} gave it to {to}"), self.at, Context::default());
+            let list = super::tell::whom(&rules, &incident, None);
+            self.tell_list(&rules, &mut incident, list, &notice, true);
+            self.begin_course(&rules, &mut incident, None);
+        }
+        self.state.put_incident(incident);
+    }
+
+    /// Its alerts go on in another incident; it ends itself.
+    fn merge(&mut self, mut incident: Incident, who: &str, into: IncidentId) {
+        let mut target = match self.open(into) {
+            Ok(target) if target.id != incident.id => target,
+            Ok(_) => return self.refuse(incident.id, "merge", "it cannot be merged into itself"),
+            Err(why) => return self.refuse(incident.id, "merge", &format!("the other one: {why}")),
+        };
+        let alerts: Vec<Alert> = self.state.alerts_in(&incident).cloned().collect();
+        for mut alert in alerts {
+            alert.incident = Some(into);
+            self.state.put_alert(alert);
+        }
+        target.occurrences += incident.occurrences;
+        target.severity = target.severity.max(incident.severity);
+        target.updated = self.at;
+        let because = format!("merged into #{} by {who}", target.number);
+        self.audit("incident.merged", format!("#{} {because}", incident.number), Some(incident.id), None);
+        self.audit("incident.merged", format!("#{} took over #{}", target.number, incident.number), Some(into), None);
+        incident.parent = None;
+        self.state.put_incident(target.clone());
+        self.resolve(incident.clone(), &because, &Context::default());
+        if let Some(mut merged) = self.state.incident(incident.id).cloned() {
+            merged.parent = Some(into);
+            self.state.put_incident(merged);
+        }
+        self.changed(target, &format!("{} was merged into it", incident.title));
+    }
+
+    /// An incident that is open, in the life that the far end spoke of.
+    fn open(&self, id: IncidentId) -> Result<Incident, String> {
+        let incident = self.state.incident(id).ok_or("there is no such incident")?;
+        if !incident.is_open() {
+            return Err("it is resolved already".to_owned());
+        }
+        let origin = self.origin.as_ref();
+        let earlier_life = origin.and_then(|origin| origin.life).is_some_and(|life| life != incident.reopened);
+        let before = origin.and_then(|origin| origin.occurred).is_some_and(|at| at < incident.since());
+        if earlier_life || before {
+            return Err("it was said before the incident was opened (again)".to_owned());
+        }
+        Ok(incident.clone())
+    }
+
+    fn refuse(&mut self, id: IncidentId, what: &str, why: &str) {
         self.audit("command.refused", format!("{what}: {why}"), self.state.incident(id).map(|i| i.id), None);
         self.follows(format!("refused: {why}"));
     }
@@ -110,6 +289,7 @@ impl Turn<'_> {
                 let old = self.rules();
                 self.state.set_rules(new.clone());
                 self.watch_everything(old.as_deref(), &new);
+                self.plan_everything(&new);
                 let summary = format!("{} rules, {} teams in force", ruleset.rules.len(), ruleset.teams.len());
                 self.audit("rules.changed", summary, None, None);
             }

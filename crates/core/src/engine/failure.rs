@@ -13,6 +13,7 @@ use crate::ruleset::{Condition, FailedOn, Rule};
 use crate::run::{Attempt, AttemptKey, PipelineKey, Run, RunKey, RunState};
 use crate::timer::TimerKey;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The subject of a pipeline as last reported.
@@ -211,6 +212,7 @@ impl Turn<'_> {
             occurred: failure.occurred,
             owner: failure.owner.clone(),
             run_name: Some(run.key.run.clone()),
+            labels: BTreeMap::new(),
             context: Context {
                 pipeline: view,
                 run: Some(run_view(run, failure.attempt.as_ref())),
@@ -275,6 +277,7 @@ impl Turn<'_> {
                 occurred: run.ended.unwrap_or(self.at),
                 owner: owner.clone(),
                 run_name: Some(run.key.run.clone()),
+                labels: BTreeMap::new(),
                 context: Context { run: Some(run_view(run, None)), ..Context::default() },
             };
             let verdict = self.fire(rules, &firing);

@@ -1,20 +1,18 @@
-//! Incidents: open, collect, resolve, and tell whom it concerns.
+//! From alerts to incidents: open, collect, reopen, resolve.
 //!
-//! Invariants: one open incident per (owner, pipeline), and per run; an incident is resolved when its last alert is
-//! cleared; whoever was told of the problem is told of its end; a team without a way to be told falls back to the default
-//! team, so that a problem never reaches nobody.
+//! Invariants: one open incident per group (owner and pipeline, unless other labels are configured) and per run; an
+//! incident is resolved when its last alert is cleared. Whom it concerns is in [`super::tell`], why nobody is told in
+//! [`super::hold`], what comes later in [`super::escalation`].
 
 use super::turn::Turn;
 use crate::decision::{OwnerTrail, Verdict};
-use crate::effect::Action;
 use crate::event::{Link, Severity};
 use crate::ids::{IncidentId, derive};
 use crate::incident::{Alert, AlertKey, Incident, IncidentState};
 use crate::limits;
-use crate::notice::{AlertView, IncidentView, Notice, OwnerView, PipelineView, RunView};
+use crate::notice::{PipelineView, RunView};
 use crate::rules::Rules;
-use crate::ruleset::Updates;
-use crate::run::{Name, PipelineKey};
+use crate::run::Name;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -33,6 +31,8 @@ pub(super) struct Firing {
     pub(super) owner: OwnerTrail,
     /// The run that shows it.
     pub(super) run_name: Option<Name>,
+    /// What matchers are asked about beyond the pipeline.
+    pub(super) labels: BTreeMap<String, String>,
     pub(super) context: Context,
 }
 
@@ -48,8 +48,10 @@ pub(super) struct Context {
 }
 
 /// How far an alert got.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Opened,
+    Reopened,
     Joined,
     Repeated,
 }
@@ -68,55 +70,70 @@ impl Turn<'_> {
             last: previous.as_ref().map_or(firing.occurred, |alert| alert.last.max(firing.occurred)),
             run: firing.run_name.clone(),
             summary: excerpt(&firing.summary).into(),
+            successes: 0,
+            labels: firing.labels.clone(),
         };
         if alert.incident.is_none() && streak < firing.threshold {
             self.state.put_alert(alert);
             self.follows(format!("counted: {streak} of {} in a row", firing.threshold));
             return Verdict::Counting;
         }
-        let (mut incident, stage) = self.incident_for(firing, &alert);
-        let same_run = firing.run_name.is_some() && self.firing_in(&incident).any(|other| other.run == firing.run_name);
-        if !matches!(stage, Stage::Opened) && !same_run {
+        let (mut incident, stage) = self.incident_for(rules, firing, &alert);
+        let same_run =
+            firing.run_name.is_some() && self.state.alerts_in(&incident).any(|other| other.run == firing.run_name);
+        if stage == Stage::Reopened || (stage != Stage::Opened && !same_run) {
             incident.occurrences += 1;
         }
         let raised = firing.severity > incident.severity;
         incident.severity = incident.severity.max(firing.severity);
-        incident.title = firing.title.as_str().into();
+        if incident.pipeline == firing.key.pipeline {
+            incident.title = firing.title.as_str().into();
+        }
         incident.updated = self.at;
         alert.incident = Some(incident.id);
-        if matches!(stage, Stage::Opened) || previous.is_none_or(|alert| alert.incident.is_none()) {
+        if stage == Stage::Opened || previous.is_none_or(|alert| alert.incident.is_none()) {
             alert.since = firing.occurred;
             self.audit("alert.fired", format!("Rule {}: {}", alert.key.rule, firing.summary), Some(incident.id), None);
         }
         self.concerns(incident.id);
-        self.state.put_alert(alert);
         self.state.put_incident(incident.clone());
-        match stage {
-            Stage::Opened => self.follows(format!("incident #{} opened for team {}", incident.number, incident.owner)),
-            Stage::Joined => self.follows(format!("collected into incident #{}, which is open", incident.number)),
-            Stage::Repeated => {
-                self.follows(format!("again: incident #{} is open since {}", incident.number, incident.opened));
-            }
-        }
-        self.tell_open(rules, incident, firing, raised);
+        self.state.put_alert(alert);
+        self.follows(match stage {
+            Stage::Opened => format!("incident #{} opened for team {}", incident.number, incident.owner),
+            Stage::Reopened => format!("incident #{} opened again: it was resolved a moment ago", incident.number),
+            Stage::Joined => format!("collected into incident #{}, which is open", incident.number),
+            Stage::Repeated => format!("again: incident #{} is open since {}", incident.number, incident.since()),
+        });
+        self.inhibits(rules, &firing.key);
+        self.tell_or_hold(rules, incident, firing, raised);
         Verdict::Fires
     }
 
-    fn incident_for(&mut self, firing: &Firing, alert: &Alert) -> (Incident, Stage) {
+    fn incident_for(&mut self, rules: &Rules, firing: &Firing, alert: &Alert) -> (Incident, Stage) {
         if let Some(incident) = alert.incident.and_then(|id| self.state.incident(id)) {
             return (incident.clone(), Stage::Repeated);
         }
-        if let Some(incident) = self.open_incident(firing) {
+        let fresh = self.new_incident(rules, firing);
+        if let Some(incident) = self.open_incident(rules, firing, &fresh) {
             return (incident, Stage::Joined);
         }
-        let number = self.state.next_incident_number();
-        let id = IncidentId(derive(
-            "incident",
-            &[&self.state.workspace, &self.seq.to_string(), &firing.key.rule, &firing.key.subject],
-        ));
-        let incident = Incident {
-            id,
-            number,
+        if let Some(incident) = self.reopened(rules, &fresh) {
+            return (incident, Stage::Reopened);
+        }
+        let mut incident = Incident { number: self.state.next_incident_number(), ..fresh };
+        let summary =
+            format!("#{} {}; owner {}: {}", incident.number, firing.title, incident.owner, incident.owner_because);
+        self.audit("incident.opened", summary, Some(incident.id), None);
+        incident.parent = self.storm_of(rules, &incident);
+        (incident, Stage::Opened)
+    }
+
+    /// The incident that a firing would open; it has no number yet.
+    fn new_incident(&self, rules: &Rules, firing: &Firing) -> Incident {
+        let cause = [&*self.state.workspace, &self.seq.to_string(), &firing.key.rule, &firing.key.subject];
+        Incident {
+            id: IncidentId(derive("incident", &cause)),
+            number: 0,
             state: IncidentState::Triggered,
             owner: firing.owner.team.as_str().into(),
             owner_because: firing.owner.because.as_str().into(),
@@ -131,61 +148,80 @@ impl Turn<'_> {
             acknowledged: None,
             occurrences: 1,
             told: Vec::new(),
-        };
-        let summary = format!("#{number} {}; owner {}: {}", firing.title, incident.owner, incident.owner_because);
-        self.audit("incident.opened", summary, Some(id), None);
-        (incident, Stage::Opened)
+            reopened: 0,
+            reopened_at: None,
+            snoozed_until: None,
+            course: None,
+            suppressed_by: Vec::new(),
+            group: self.group_of(rules, firing),
+            parent: None,
+            assigned: None,
+            affected: Vec::new(),
+            told_at: None,
+        }
     }
 
-    /// The open incident of the same pipeline that has the same owner or was shown by the same run.
-    fn open_incident(&self, firing: &Firing) -> Option<Incident> {
+    /// The values of the labels that group alerts, when these are not the owner and pipeline. Trackside's own troubles
+    /// are never grouped with others.
+    fn group_of(&self, rules: &Rules, firing: &Firing) -> Option<Name> {
+        let labels = &rules.source().incidents.group_by;
+        if matches!(labels.as_slice(), [a, b] if a == "owner" && b == "pipeline")
+            || firing.key.pipeline.source.starts_with(limits::OWN_SOURCES)
+        {
+            return None;
+        }
+        let value = |name: &String| match name.as_str() {
+            "owner" | "team" => firing.owner.team.clone(),
+            "pipeline" => firing.key.pipeline.name.to_string(),
+            "source" => firing.key.pipeline.source.to_string(),
+            "rule" => firing.key.rule.to_string(),
+            "severity" => firing.severity.as_str().to_owned(),
+            label => firing.labels.get(label).cloned().unwrap_or_default(),
+        };
+        Some(labels.iter().map(value).collect::<Vec<_>>().join("\u{1f}").into())
+    }
+
+    /// The open incident that a firing belongs to: one of the same run, of the same group, or of what it depends on.
+    fn open_incident(&self, rules: &Rules, firing: &Firing, fresh: &Incident) -> Option<Incident> {
         let candidates = || {
             self.state.alerts_of(&firing.key.pipeline).filter_map(|alert| {
                 let incident = self.state.incident(alert.incident?)?;
-                (incident.state != IncidentState::Resolved).then_some((alert, incident))
+                incident.is_open().then_some((alert, incident))
             })
         };
         let same_run = candidates().find(|(alert, _)| firing.run_name.is_some() && alert.run == firing.run_name);
-        same_run
-            .or_else(|| candidates().find(|(_, incident)| *incident.owner == *firing.owner.team))
-            .map(|(_, incident)| incident.clone())
-    }
-
-    /// The alerts that fire in an incident.
-    pub(super) fn firing_in(&self, incident: &Incident) -> impl Iterator<Item = &Alert> {
-        let id = incident.id;
-        self.state.alerts_of(&incident.pipeline).filter(move |alert| alert.incident == Some(id))
-    }
-
-    /// Tells new connections of the problem, and those told before of the change where that makes sense.
-    fn tell_open(&mut self, rules: &Rules, mut incident: Incident, firing: &Firing, raised: bool) {
-        let notice = self.notice(rules, &incident, firing.summary.clone(), firing.occurred, firing.context.clone());
-        let list = whom(rules, &incident, firing.context.avoid.as_deref());
-        if list.is_empty() && incident.told.is_empty() {
-            let severity = incident.severity.as_str();
-            self.follows(format!("nobody is told: team {} has no connection for severity {severity}", incident.owner));
+        if let Some((_, incident)) = same_run {
+            return Some(incident.clone());
         }
-        for (connection, because) in list {
-            let told = incident.told.iter().any(|told| **told == *connection);
-            let updates = rules.connection(&connection).map(|info| info.updates);
-            let action = match (told, updates) {
-                (false, _) => Action::Trigger,
-                (true, Some(Updates::Every)) => Action::Update,
-                (true, Some(Updates::Raised)) if raised => Action::Update,
-                (true, _) => continue,
-            };
-            if !told {
-                incident.told.push(connection.as_str().into());
-            }
-            self.send(&connection, action, &incident, &because, notice.clone());
-        }
-        self.state.put_incident(incident);
+        let same_group = match &fresh.group {
+            Some(group) => self.state.incident_of_group(group),
+            None => candidates()
+                .find(|(_, incident)| {
+                    incident.owner == fresh.owner && incident.group.is_none() && incident.pipeline == fresh.pipeline
+                })
+                .map(|(_, incident)| incident),
+        };
+        same_group.cloned().or_else(|| self.incident_upstream(rules, firing))
     }
 
-    fn send(&mut self, connection: &str, action: Action, incident: &Incident, because: &str, notice: Notice) {
-        let delivery = self.effect(connection, action, Some(incident.id), notice);
-        let summary = format!("{} via {connection}: {because}", action.as_str());
-        self.audit("notify.decided", summary, Some(incident.id), Some(delivery));
+    /// The incident about the same that was resolved within the flap window, open again.
+    fn reopened(&mut self, rules: &Rules, fresh: &Incident) -> Option<Incident> {
+        let window = rules.source().incidents.flap_window.0;
+        let mut incident = self.state.ended_before(fresh)?.clone();
+        let resolved = incident.resolved?;
+        if window.is_zero() || self.at.duration_since(resolved) > window {
+            return None;
+        }
+        incident.state = IncidentState::Triggered;
+        incident.resolved = None;
+        incident.reopened += 1;
+        incident.reopened_at = Some(self.at);
+        (incident.acknowledged_by, incident.acknowledged, incident.snoozed_until) = (None, None, None);
+        (incident.course, incident.told_at) = (None, None);
+        incident.told.clear();
+        incident.affected.clear();
+        self.audit("incident.reopened", format!("#{} failed again", incident.number), Some(incident.id), None);
+        Some(incident)
     }
 
     /// Clears an alert; the incident is resolved with its last one.
@@ -198,145 +234,42 @@ impl Turn<'_> {
         };
         self.concerns(incident.id);
         self.audit("alert.cleared", format!("Rule {}: {because}", key.rule), Some(incident.id), None);
-        if self.firing_in(&incident).next().is_none() {
+        let left = self.state.alerts_in(&incident).next().is_some();
+        if !left {
             self.resolve(incident, because, context);
+        } else if self.only_affected_left(&incident) {
+            self.part_from_affected(incident, because, context);
         } else {
             self.follows(format!("one alert of incident #{} is over, others are not", incident.number));
+            self.changed(incident, because);
         }
+        self.no_longer_inhibits(key);
     }
 
     /// Ends an incident and tells whoever was told.
     pub(super) fn resolve(&mut self, mut incident: Incident, because: &str, context: &Context) {
-        let left: Vec<AlertKey> = self.firing_in(&incident).map(|alert| alert.key.clone()).collect();
-        for key in left {
-            self.state.remove_alert(&key);
+        let left: Vec<AlertKey> = self.state.alerts_in(&incident).map(|alert| alert.key.clone()).collect();
+        for key in &left {
+            self.state.remove_alert(key);
         }
+        self.stop_timers(incident.id);
         incident.state = IncidentState::Resolved;
         incident.resolved = Some(self.at);
         incident.updated = self.at;
+        incident.snoozed_until = None;
+        incident.suppressed_by.clear();
         self.state.put_incident(incident.clone());
         self.audit("incident.resolved", format!("#{} {because}", incident.number), Some(incident.id), None);
         self.follows(format!("incident #{} resolved", incident.number));
         self.concerns(incident.id);
         if let Some(rules) = self.rules() {
-            self.tell_all(&rules, &incident, Action::Resolve, because, context);
+            self.tell_all(&rules, &incident, crate::effect::Action::Resolve, because, context);
         }
-    }
-
-    /// Tells everybody who was told before.
-    pub(super) fn tell_all(
-        &mut self,
-        rules: &Rules,
-        incident: &Incident,
-        action: Action,
-        summary: &str,
-        context: &Context,
-    ) {
-        let notice = self.notice(rules, incident, summary.to_owned(), self.at, context.clone());
-        for connection in &incident.told {
-            if rules.connection(connection).is_some() {
-                self.send(connection, action, incident, "it was told of the problem", notice.clone());
-            }
+        for key in &left {
+            self.no_longer_inhibits(key);
         }
+        self.member_resolved(&incident);
     }
-
-    /// The message about an incident.
-    pub(super) fn notice(
-        &self,
-        rules: &Rules,
-        incident: &Incident,
-        summary: String,
-        at: Timestamp,
-        context: Context,
-    ) -> Notice {
-        let firing: Vec<AlertView> = self.firing_in(incident).map(alert_view).collect();
-        let more_alerts = firing.len().saturating_sub(limits::ALERTS_IN_NOTICE);
-        let mut links = context.links;
-        if let Some(base) = &rules.source().public_url {
-            links.push(Link { text: "Open in Trackside".into(), href: format!("{base}/incidents/{}", incident.id) });
-        }
-        Notice {
-            title: incident.title.to_string(),
-            summary,
-            severity: incident.severity,
-            at,
-            incident: Some(IncidentView {
-                id: incident.id,
-                number: incident.number,
-                state: incident.state.as_str().to_owned(),
-                opened: incident.opened,
-                resolved: incident.resolved,
-                acknowledged_by: incident.acknowledged_by.clone(),
-                occurrences: incident.occurrences,
-            }),
-            pipeline: context.pipeline.or_else(|| self.pipeline_view(rules, &incident.pipeline)),
-            run: context.run,
-            alerts: firing.into_iter().take(limits::ALERTS_IN_NOTICE).collect(),
-            more_alerts,
-            links,
-            details: context.details,
-            owner: OwnerView { team: incident.owner.to_string(), because: incident.owner_because.to_string() },
-            passthrough: None,
-        }
-    }
-
-    /// What is known of a pipeline, for a message.
-    pub(super) fn pipeline_view(&self, rules: &Rules, key: &PipelineKey) -> Option<PipelineView> {
-        let pipeline = self.state.pipeline(key)?;
-        let subject = super::failure::pipeline_subject(pipeline);
-        Some(PipelineView {
-            source: key.source.to_string(),
-            name: key.name.to_string(),
-            system: pipeline.system.title().to_owned(),
-            tier: rules.tier(&subject),
-            tags: pipeline.tags.clone(),
-            runbook: rules.entry(&subject, |entry| entry.runbook.clone()).or_else(|| pipeline.doc.clone()),
-            last_success: pipeline.last_success,
-            streak: pipeline.streak,
-            mean_duration_s: pipeline.mean_duration_s(),
-        })
-    }
-}
-
-fn alert_view(alert: &Alert) -> AlertView {
-    AlertView {
-        rule: alert.key.rule.to_string(),
-        subject: alert.key.subject.to_string(),
-        summary: alert.summary.to_string(),
-        since: alert.since,
-    }
-}
-
-/// Connections to tell, each once, with the reason.
-fn whom(rules: &Rules, incident: &Incident, avoid: Option<&str>) -> Vec<(String, String)> {
-    let mut list: Vec<(String, String)> = Vec::new();
-    let mut team: &str = &incident.owner;
-    if rules.notify(team).is_empty() {
-        team = &rules.source().owners.default;
-    }
-    for notify in rules.notify(team) {
-        let known = list.iter().any(|(via, _)| *via == notify.via);
-        if incident.severity < notify.min_severity || known || Some(notify.via.as_str()) == avoid {
-            continue;
-        }
-        let because = if *team == *incident.owner {
-            format!("team {team} is told of {} and above", notify.min_severity.as_str())
-        } else {
-            format!("team {} has no way to be told; {team} is the default owner", incident.owner)
-        };
-        list.push((notify.via.clone(), because));
-    }
-    if let (Some(avoid), true) = (avoid, list.is_empty()) {
-        list.extend(another_way(rules, avoid));
-    }
-    list
-}
-
-/// Any connection that can be told through, when the usual one is the trouble.
-fn another_way(rules: &Rules, avoid: &str) -> Option<(String, String)> {
-    let mut names = rules.source().connections.iter();
-    let (name, _) = names.find(|(name, info)| info.kind.can_tell() && *name != avoid)?;
-    Some((name.clone(), format!("{avoid} is the trouble, and nothing else reaches the team")))
 }
 
 /// At most `limits::EXCERPT_BYTES`, cut at a character.

@@ -11,6 +11,7 @@ use crate::input::Lag;
 use crate::rules::Rules;
 use crate::run::PipelineKey;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// Source of incidents about Trackside itself. Events from outside cannot use it.
 pub(super) const SELF_SOURCE: &str = "trackside.self";
@@ -55,6 +56,7 @@ impl Turn<'_> {
             occurred: since,
             owner: OwnerTrail { team, because, passed_over: Vec::new() },
             run_name: None,
+            labels: BTreeMap::new(),
             context: Context { avoid: Some(connection.to_owned()), ..Context::default() },
         };
         self.fire(rules, &firing);

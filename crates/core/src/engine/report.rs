@@ -89,6 +89,7 @@ impl Turn<'_> {
             occurred: event.occurred,
             owner: owner.clone(),
             run_name: None,
+            labels: report.details.clone(),
             context: Context { links: report.links.clone(), details: report.details.clone(), ..Context::default() },
         };
         self.fire(rules, &firing)

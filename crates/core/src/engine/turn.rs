@@ -5,11 +5,12 @@
 use crate::automation::act::Act;
 use crate::automation::edit::FiringRecord;
 use crate::caller::Caller;
-use crate::decision::{AuditEntry, Decision, Explanation, OwnerTrail, RuleVerdict, Verdict};
+use crate::decision::{AuditEntry, Decision, Explanation, OwnerTrail, PageRecord, RuleVerdict, Verdict};
 use crate::effect::{Action, Effect, delivery_id};
 use crate::event::{Event, Fact};
 use crate::ids::{DeliveryId, EventId, IncidentId, Seq};
-use crate::input::{Entry, Input};
+use crate::incident::Told;
+use crate::input::{Entry, Input, Origin};
 use crate::notice::Notice;
 use crate::projection;
 use crate::rules::Rules;
@@ -38,6 +39,11 @@ pub(super) struct Turn<'a> {
     verdicts: Vec<RuleVerdict>,
     owner: Option<OwnerTrail>,
     incident: Option<IncidentId>,
+    pages: u32,
+    /// Where the command that is decided was said.
+    pub(super) origin: Option<Origin>,
+    /// Who was told of what in this turn, so that nobody hears the same twice.
+    pub(super) told_now: BTreeMap<(IncidentId, Told), DeliveryId>,
 }
 
 impl<'a> Turn<'a> {
@@ -60,11 +66,21 @@ impl<'a> Turn<'a> {
             verdicts: Vec::new(),
             owner: None,
             incident: None,
+            pages: 0,
+            origin: None,
+            told_now: BTreeMap::new(),
         }
     }
 
     /// Decides the input.
     pub(super) fn act(mut self, input: &Input) {
+        self.state.passed(self.at);
+        if let Some(rules) = self.rules() {
+            self.index_inhibitors(&rules);
+        }
+        if !matches!(input, Input::Tick { .. }) {
+            self.waits_ended();
+        }
         match input {
             Input::Event(event) => {
                 self.automations_before();
@@ -77,9 +93,14 @@ impl<'a> Turn<'a> {
                 self.on_automations(edits);
             }
             Input::Outcome(outcome) => self.on_outcome(outcome),
-            Input::Command { caller, command } => {
+            Input::Command { caller, command, origin } => {
                 self.caller = caller.clone();
+                self.origin.clone_from(origin);
                 self.on_command(command);
+            }
+            Input::Duty { caller, edits } => {
+                self.caller = caller.clone();
+                self.on_duty(edits);
             }
             Input::Lag { connection, lag } => self.on_lag(connection, lag),
             Input::Ruleset { caller, ruleset } => {
@@ -174,17 +195,30 @@ impl<'a> Turn<'a> {
         incident: Option<IncidentId>,
         notice: Notice,
     ) -> DeliveryId {
-        self.row(connection, action, incident, notice, None)
+        self.row(connection, None, action, incident, notice, None)
+    }
+
+    /// Asks for something to be sent to an address that replaces the connection's own.
+    pub(super) fn effect_to(
+        &mut self,
+        connection: &str,
+        to: Option<&str>,
+        action: Action,
+        incident: Option<IncidentId>,
+        notice: Notice,
+    ) -> DeliveryId {
+        self.row(connection, to, action, incident, notice, None)
     }
 
     /// Asks for an automation's action to be carried out.
     pub(super) fn act_effect(&mut self, connection: &str, act: Act, notice: Notice) -> DeliveryId {
-        self.row(connection, Action::Act, None, notice, Some(Box::new(act)))
+        self.row(connection, None, Action::Act, None, notice, Some(Box::new(act)))
     }
 
     fn row(
         &mut self,
         connection: &str,
+        to: Option<&str>,
         action: Action,
         incident: Option<IncidentId>,
         notice: Notice,
@@ -199,6 +233,7 @@ impl<'a> Turn<'a> {
             cause: self.seq,
             at: self.at,
             connection: connection.to_owned(),
+            to: to.map(str::to_owned),
             incident,
             key,
             action,
@@ -216,6 +251,12 @@ impl<'a> Turn<'a> {
 
     pub(super) fn record_firing(&mut self, record: FiringRecord) {
         self.decision.firings.push(record);
+    }
+
+    pub(super) fn record_page(&mut self, mut record: PageRecord) {
+        record.ordinal = self.pages;
+        self.pages += 1;
+        self.decision.pages.push(record);
     }
 
     /// An event of Trackside's own; it enters the log with the commit.

@@ -3,12 +3,14 @@
 use super::State;
 use crate::automation::set;
 use crate::decision::{Alias, Counters};
+use crate::duty::schedule::Override;
 use crate::event::{Event, Fact};
 use crate::ids::{IncidentId, Seq};
 use crate::incident::{Alert, Incident};
 use crate::input::{Entry, Input};
 use crate::pipeline::Pipeline;
 use crate::ruleset::Ruleset;
+use crate::ruleset::noise::{PlannedWork, Silence};
 use crate::run::{Attempt, Name, Run, RunUpdate};
 use crate::timer::{Timer, TimerKey};
 use jiff::Timestamp;
@@ -33,10 +35,16 @@ pub struct Loaded {
     pub pipelines: Vec<Pipeline>,
     /// All alerts.
     pub alerts: Vec<Alert>,
-    /// Open incidents.
+    /// Open incidents, and those resolved within `limits::REMEMBER_RESOLVED` of the last one.
     pub incidents: Vec<Incident>,
     /// All timers.
     pub timers: Vec<Timer>,
+    /// Overrides of schedules that are not over.
+    pub overrides: Vec<Override>,
+    /// Silences that are not over.
+    pub silences: Vec<Silence>,
+    /// Maintenance windows that were made at run time and not ended.
+    pub planned_work: Vec<PlannedWork>,
     /// Automations with their state.
     pub automations: set::Loaded,
     /// Events that firings may refer to, by position.
@@ -80,17 +88,14 @@ impl State {
                     }
                 }
                 Input::Command { command, .. } => {
-                    if let Some(id) = command.incident()
-                        && !self.incidents.contains_key(&id)
-                    {
-                        needed.incidents.insert(id);
-                    }
+                    let named = command.incident().into_iter().chain(command.other_incident());
+                    needed.incidents.extend(named.filter(|id| !self.incidents.contains_key(id)));
                 }
                 Input::Tick { due, .. } => self.needed_at(*due, &mut needed),
                 Input::Outcome(outcome) => {
                     needed.incidents.extend(outcome.incident.filter(|id| !self.incidents.contains_key(id)));
                 }
-                Input::Ruleset { .. } | Input::Automations { .. } | Input::Lag { .. } => {}
+                Input::Ruleset { .. } | Input::Automations { .. } | Input::Lag { .. } | Input::Duty { .. } => {}
             }
         }
         needed
@@ -101,9 +106,8 @@ impl State {
             let run = match key {
                 TimerKey::Hold { attempt } => &attempt.run,
                 TimerKey::RunLimit { run, .. } => run,
-                TimerKey::Missing { .. } | TimerKey::Fresh { .. } | TimerKey::ReportEnds { .. } => {
-                    continue;
-                }
+                // What the others are about is always in memory.
+                _ => continue,
             };
             if !self.runs.contains_key(run) {
                 needed.runs.insert((run.source.clone(), run.pipeline.clone(), run.run.clone()));

@@ -212,7 +212,7 @@ impl Story {
     pub(crate) fn acknowledge(&mut self, number: u64) -> &mut Self {
         let incident = self.state.open_incidents().find(|incident| incident.number == number).unwrap().id;
         let caller = Caller { subject: "alice".into(), via: "token".into() };
-        self.input(Input::Command { caller, command: Command::Acknowledge { incident } })
+        self.input(Input::Command { caller, command: Command::Acknowledge { incident }, origin: None })
     }
 
     /// The latest message through a connection is given up.
@@ -222,6 +222,7 @@ impl Story {
         self.input(Input::Outcome(Box::new(Outcome {
             delivery: effect.id,
             connection: effect.connection,
+            to: effect.to,
             incident: effect.incident,
             action: effect.action,
             result: DeliveryResult::Dead { error: "403 Forbidden".into() },

@@ -223,6 +223,7 @@ fn outcome(
     let outcome = Outcome {
         delivery: effect.id,
         connection: effect.connection.clone(),
+        to: effect.to.clone(),
         incident: effect.incident,
         action: effect.action,
         result,

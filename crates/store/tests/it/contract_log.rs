@@ -36,7 +36,11 @@ fn every_input_reads_back_as_it_was() {
         let inputs = [
             Input::Event(Box::new(event("airflow", "a", 1, 7))),
             Input::Tick { due, noticed: None },
-            Input::Command { caller: caller.clone(), command: Command::SendTest { connection: "hook".to_owned() } },
+            Input::Command {
+                caller: caller.clone(),
+                command: Command::SendTest { connection: "hook".to_owned() },
+                origin: None,
+            },
             Input::Ruleset { caller, ruleset: Box::new(Ruleset::default()) },
         ];
         let entry = |(index, input): (usize, &Input)| {

@@ -145,7 +145,7 @@ fn why_you(detail: &IncidentDetail, automations: &Markup) -> Markup {
             dt { "State" } dd { (incident_state(incident.state)) }
             dt { "Pipeline" } dd { a href=(runs) { (pipeline.name) } span.soft { " in " (pipeline.source) } }
             @if let Some(runbook) = runbook { dt { "Runbook" } dd { (outside(runbook, runbook)) } }
-            dt { "Told" } dd { @if incident.told.is_empty() { span.warn { "nobody yet" } } @else { (incident.told.join(", ")) } }
+            dt { "Told" } dd { @if incident.told.is_empty() { span.warn { "nobody yet" } } @else { (incident.told.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) } }
             @if let Some(who) = &incident.acknowledged_by {
                 dt { "Taken by" } dd { (who) @if let Some(at) = incident.acknowledged { span.soft { ", " (time(at, As::Time)) } } }
             }

@@ -35,7 +35,7 @@ impl Recurrence {
             }
             _ => {}
         }
-        match Dates::new(self, start)?.from(start.date()).next() {
+        match Dates::new(self, start)?.since(start.date()).next() {
             Some(_) => Ok(()),
             None => Err("rrule: it never happens: look at `until` and `by_month_day`".to_owned()),
         }
@@ -81,7 +81,7 @@ impl Dates {
     }
 
     /// The days from the given one on, in order.
-    pub(super) fn from(self, from: Date) -> impl Iterator<Item = Date> {
+    pub(super) fn since(self, from: Date) -> impl Iterator<Item = Date> {
         let from = from.max(self.start);
         let last = self.last;
         let periods = (self.period(from)..).map_while(move |period| self.days(period));
@@ -96,7 +96,7 @@ impl Dates {
             Frequency::Weekly => i64::try_from(self.weekdays.len()).ok()?,
             Frequency::Monthly if (-28..=28).contains(&self.month_day) => 1,
             // Some months are left out: count them.
-            Frequency::Monthly => return self.clone().from(self.start).nth(usize::try_from(n - 1).ok()?),
+            Frequency::Monthly => return self.clone().since(self.start).nth(usize::try_from(n - 1).ok()?),
         };
         let beyond_first = n - i64::try_from(first).ok()?;
         let (period, skipped) = match beyond_first {

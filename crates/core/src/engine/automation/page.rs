@@ -16,6 +16,7 @@ use crate::incident::AlertKey;
 use crate::owner;
 use crate::rules::{Rules, Subject};
 use crate::run::PipelineKey;
+use std::collections::BTreeMap;
 
 /// Source of incidents of automations that no event led to.
 const OWN_SOURCE: &str = "trackside.automation";
@@ -83,6 +84,7 @@ impl Turn<'_> {
             occurred: event.map_or(firing.at, |event| event.occurred),
             owner,
             run_name: None,
+            labels: BTreeMap::new(),
             context: Context::default(),
         };
         self.fire(&rules, &raised);

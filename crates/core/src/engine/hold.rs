@@ -1,0 +1,212 @@
+//! Why nobody is told: maintenance, silences, inhibition, storms.
+//!
+//! Invariants: what holds back is a set beside the state, so a resolve always passes; an incident is held back only
+//! while every alert in it is; when nothing holds it back any more it is told, and its escalation starts again.
+
+use super::incident::Context;
+use super::tell::whom;
+use super::turn::Turn;
+use crate::ids::IncidentId;
+use crate::incident::{Alert, AlertKey, Incident, IncidentState, Suppression};
+use crate::rules::Rules;
+use std::borrow::Cow;
+
+impl Turn<'_> {
+    /// What holds an incident back now; empty as soon as one of its alerts is not held back.
+    pub(super) fn holds(&self, rules: &Rules, incident: &Incident) -> Vec<Suppression> {
+        if let Some(storm) = incident.parent {
+            return vec![Suppression::Storm { incident: storm }];
+        }
+        let mut all = Vec::new();
+        for alert in self.state.alerts_in(incident) {
+            let holds = self.alert_holds(rules, incident, alert);
+            if holds.is_empty() {
+                return Vec::new();
+            }
+            all.extend(holds);
+        }
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    fn alert_holds(&self, rules: &Rules, incident: &Incident, alert: &Alert) -> Vec<Suppression> {
+        let label = |name: &str| self.label(rules, &incident.owner, alert, name);
+        let planned = self.state.planned_work().map(|(work, matchers)| (&work.window, matchers));
+        let maintenance = rules.maintenance().chain(planned).filter_map(|(window, matchers)| {
+            let (_, until) = window.when.active(self.at)?;
+            matchers.matches(label).then(|| Suppression::Maintenance { window: window.name.clone(), until })
+        });
+        let silences = self.state.silences().filter_map(|(silence, matchers)| {
+            let active = silence.starts <= self.at && self.at < silence.ends;
+            (active && matchers.matches(label))
+                .then(|| Suppression::Silence { silence: silence.id, until: silence.ends })
+        });
+        let mut holds: Vec<Suppression> = maintenance.chain(silences).collect();
+        for (place, inhibition) in rules.inhibitions().iter().enumerate() {
+            if !inhibition.target.matches(label) || inhibition.source.matches(label) {
+                continue;
+            }
+            let equal: Vec<String> = inhibition.equal.iter().map(|name| label(name).into_owned()).collect();
+            if let Some(cause) = self.state.inhibitor(place, &equal).and_then(|key| self.state.alert(key)?.incident) {
+                holds.push(Suppression::Inhibition { name: inhibition.name.clone(), incident: cause });
+            }
+        }
+        holds.extend(self.scope_holds(rules, alert));
+        holds
+    }
+
+    /// The value of a label that matchers ask about; empty when it has none.
+    fn label<'b>(&'b self, rules: &Rules, owner: &'b str, alert: &'b Alert, name: &str) -> Cow<'b, str> {
+        if let Some(value) = alert.labels.get(name) {
+            return value.into();
+        }
+        let pipeline = || self.state.pipeline(&alert.key.pipeline);
+        match name {
+            "owner" | "team" => owner.into(),
+            "rule" | "alertname" => (&*alert.key.rule).into(),
+            "severity" => alert.severity.as_str().into(),
+            "source" => (&*alert.key.pipeline.source).into(),
+            "pipeline" => (&*alert.key.pipeline.name).into(),
+            "task" | "subject" => (&*alert.key.subject).into(),
+            "tags" => pipeline().map_or(Cow::Borrowed(""), |pipeline| pipeline.tags.join(",").into()),
+            "tier" => {
+                let tier = pipeline().and_then(|known| rules.tier(&super::failure::pipeline_subject(known)));
+                tier.map_or(Cow::Borrowed(""), |tier| tier.to_string().into())
+            }
+            _ => "".into(),
+        }
+    }
+
+    /// Says why nobody is told, and keeps the escalation from moving on.
+    pub(super) fn hold_back(&mut self, mut incident: Incident) {
+        let why: Vec<String> = incident.suppressed_by.iter().map(Suppression::reason).collect();
+        let why = why.join("; ");
+        let known = self.state.incident(incident.id).is_some_and(|known| !known.suppressed_by.is_empty());
+        if !known {
+            self.audit("incident.suppressed", format!("#{} {why}", incident.number), Some(incident.id), None);
+        }
+        self.follows(format!("nobody is told of incident #{}: {why}", incident.number));
+        if let Some(course) = &mut incident.course {
+            course.suspend();
+        }
+        self.set_course_timers(&incident);
+        self.state.put_incident(incident);
+    }
+
+    /// Looks anew at what holds one incident back.
+    pub(super) fn review(&mut self, rules: &Rules, id: IncidentId) {
+        let Some(incident) = self.state.incident(id).filter(|incident| incident.is_open()) else {
+            return;
+        };
+        let holds = self.holds(rules, incident);
+        if holds == incident.suppressed_by {
+            return;
+        }
+        let mut incident = incident.clone();
+        self.concerns(id);
+        if !holds.is_empty() {
+            incident.suppressed_by = holds;
+            self.hold_back(incident);
+            return;
+        }
+        let over: Vec<String> = incident.suppressed_by.iter().map(Suppression::reason).collect();
+        incident.suppressed_by.clear();
+        self.audit("incident.released", format!("#{} no longer {}", incident.number, over.join("; ")), Some(id), None);
+        self.follows(format!("incident #{} is told from now on", incident.number));
+        self.release(rules, incident);
+    }
+
+    /// Nothing holds an incident back any more.
+    fn release(&mut self, rules: &Rules, mut incident: Incident) {
+        if incident.state == IncidentState::Triggered {
+            let summary = incident.title.to_string();
+            let notice = self.notice(rules, &incident, summary, self.at, Context::default());
+            let list = whom(rules, &incident, None);
+            self.tell_list(rules, &mut incident, list, &notice, false);
+        }
+        let rule = self.state.alerts_in(&incident).next().map(|alert| alert.key.rule.clone());
+        match incident.course.as_mut().filter(|course| course.is_suspended()) {
+            Some(course) => course.restart(self.at),
+            None if incident.state == IncidentState::Triggered => {
+                self.begin_course(rules, &mut incident, rule.as_deref());
+            }
+            None => {}
+        }
+        self.set_course_timers(&incident);
+        self.state.put_incident(incident);
+    }
+
+    /// Looks anew at all open incidents: what is planned or ruled has changed.
+    pub(super) fn review_all(&mut self) {
+        let Some(rules) = self.rules() else {
+            return;
+        };
+        let open: Vec<IncidentId> = self.state.open_incidents().map(|incident| incident.id).collect();
+        for id in open {
+            self.review(&rules, id);
+        }
+    }
+
+    /// Notes an alert that makes messages about others needless, and holds those back.
+    pub(super) fn inhibits(&mut self, rules: &Rules, key: &AlertKey) {
+        self.index_inhibitors(rules);
+        let Some(alert) = self.state.alert(key).filter(|_| !rules.inhibitions().is_empty()).cloned() else {
+            return;
+        };
+        if self.note_inhibitor(rules, &alert) {
+            self.review_all();
+        }
+    }
+
+    /// True when the alert is a source of some inhibition.
+    fn note_inhibitor(&mut self, rules: &Rules, alert: &Alert) -> bool {
+        let Some(incident) = alert.incident.and_then(|id| self.state.incident(id)) else {
+            return false;
+        };
+        let owner = incident.owner.clone();
+        let mut noted = false;
+        for (place, inhibition) in rules.inhibitions().iter().enumerate() {
+            let label = |name: &str| self.label(rules, &owner, alert, name);
+            if inhibition.source.matches(label) {
+                let equal = inhibition.equal.iter().map(|name| label(name).into_owned()).collect();
+                noted |= self.state.put_inhibitor(place, equal, &alert.key);
+            }
+        }
+        noted
+    }
+
+    /// Fills the index of inhibiting alerts after a start or a change of rules.
+    pub(super) fn index_inhibitors(&mut self, rules: &Rules) {
+        if rules.inhibitions().is_empty() || self.state.inhibitors_known() {
+            return;
+        }
+        self.state.begin_inhibitors();
+        let alerts: Vec<Alert> =
+            self.state.open_incidents().flat_map(|incident| self.state.alerts_in(incident)).cloned().collect();
+        for alert in &alerts {
+            self.note_inhibitor(rules, alert);
+        }
+    }
+
+    /// An alert is over: what it held back is looked at anew.
+    pub(super) fn no_longer_inhibits(&mut self, key: &AlertKey) {
+        let held = self.state.drop_inhibitor(key) || super::scope::is_scope(key);
+        if held {
+            self.review_all();
+        }
+    }
+}
+
+impl Suppression {
+    /// For people: "in maintenance `night work` until …".
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Maintenance { window, until } => format!("in maintenance `{window}` until {until}"),
+            Self::Silence { until, .. } => format!("silenced until {until}"),
+            Self::Inhibition { name, .. } => format!("inhibited by `{name}`"),
+            Self::Storm { .. } => "told as part of a storm".to_owned(),
+        }
+    }
+}
