@@ -6,7 +6,7 @@
 
 use super::zone::Zone;
 use jiff::civil::DateTime;
-use jiff::{Span, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,8 +87,7 @@ impl Rotation {
         }
         // Turn k lasts from its hand-over until the first later one: where the clock jumps by more than a turn's
         // length, hand-overs can fall together or come in another order, and the last of them counts.
-        let step = self.step_hours();
-        let reach = CLOCK_MOVE_HOURS / step + 1;
+        let reach = self.reach(at);
         let mut index = self.estimate(at) + reach;
         while index > 0 && self.handoff(index) > at {
             index -= 1;
@@ -113,7 +112,17 @@ impl Rotation {
         span.and_then(|span| self.start.checked_add(span)).map_or(out, |local| self.tz.instant(local))
     }
 
-    /// At most so many hand-overs ahead of the true one, and at most a clock move behind it.
+    /// How many hand-overs around the instant may come in another order than that of their numbers.
+    fn reach(&self, at: Timestamp) -> i64 {
+        let step = self.step_hours();
+        let hours = |hours| SignedDuration::from_hours(hours);
+        let from = at.saturating_sub(hours(CLOCK_MOVE_HOURS + 1)).unwrap_or(Timestamp::MIN);
+        let to = at.saturating_add(hours(2 * CLOCK_MOVE_HOURS)).unwrap_or(Timestamp::MAX);
+        let moves = || self.tz.time_zone().following(from).next().is_some_and(|next| next.timestamp() <= to);
+        if step < CLOCK_MOVE_HOURS && moves() { CLOCK_MOVE_HOURS / step + 1 } else { 1 }
+    }
+
+    /// The number of the hand-over if the clock never moved; the true one is no more than [`Self::reach`] ahead.
     fn estimate(&self, at: Timestamp) -> i64 {
         let local = self.tz.local(at);
         let length = i64::from(self.length.max(1));

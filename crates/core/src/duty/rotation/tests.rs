@@ -96,7 +96,7 @@ fn what_cannot_turn_is_refused_with_advice() {
         (Rotation { length: 0, ..good.clone() }, "`length` is 0: write 1 to 200000"),
         (Rotation { participants: vec![], ..good.clone() }, "`participants` is empty: name at least one person"),
         (
-            Rotation { participants: vec!["ana".to_owned(), " ".to_owned()], ..good.clone() },
+            Rotation { participants: vec!["ana".to_owned(), " ".to_owned()], ..good },
             "`participants` has an empty name: write the name of a person",
         ),
     ];
@@ -112,6 +112,17 @@ fn the_end_of_the_calendar_is_the_end_of_the_last_turn() {
     let rotation = rotation(zone("UTC"), "9999-12-01T00:00", Unit::Month, 1);
     let turn = rotation.shift(at("9999-12-30T00:00:00Z")).unwrap();
     assert_eq!((turn.index, turn.end), (0, Timestamp::MAX));
+}
+
+#[test]
+fn a_skipped_day_leaves_no_hole() {
+    for length in [1, 5, 7] {
+        let rotation = rotation(zone("Pacific/Apia"), "2011-12-28T08:00", Unit::Hour, length);
+        for half_hours in 0..10 * 48_i64 {
+            let at = at("2011-12-27T12:00:00Z") + (30 * half_hours).minutes();
+            assert_eq!(rotation.shift(at), walked(&rotation, at), "{length} at {at}");
+        }
+    }
 }
 
 fn rotations() -> impl Strategy<Value = Rotation> {
