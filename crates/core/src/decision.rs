@@ -12,6 +12,7 @@ use crate::pipeline::Pipeline;
 use crate::ruleset::Ruleset;
 use crate::ruleset::noise::{PlannedWork, Silence};
 use crate::run::{Attempt, Name, Run, RunKey};
+use crate::state::CanaryTest;
 use crate::timer::{Timer, TimerKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,10 @@ pub enum Change {
     Maintenance(Box<PlannedWork>),
     /// The window was ended.
     MaintenanceGone(Uuid),
+    /// Upsert by connection.
+    Canary(CanaryTest),
+    /// The connection is no longer tested.
+    CanaryGone(String),
 }
 
 /// Somebody was paged, or nobody was there to be: one row per target of a step, and per later contact of a person.

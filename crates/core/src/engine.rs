@@ -11,9 +11,11 @@
 //! - [`lag`]: Trackside's own trouble
 //! - [`incident`]: from alerts to incidents; [`lineage`], [`scope`], [`storm`]: many problems that are one
 //! - [`tell`]: who hears of it at once; [`escalation`]: who is paged later; [`hold`]: why nobody is
+//! - [`canary`]: test alerts through real channels
 //! - [`planned`]: silences, overrides, maintenance, hand-overs
 
 mod automation;
+mod canary;
 mod clock;
 mod command;
 mod escalation;

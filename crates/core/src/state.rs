@@ -6,11 +6,13 @@
 
 mod automations;
 mod bonds;
+mod canaries;
 mod needed;
 mod planned;
 mod shared;
 
 use bonds::Bonds;
+pub use canaries::CanaryTest;
 pub use needed::{Loaded, Needed};
 use planned::Planned;
 use shared::SharedNames;
@@ -46,6 +48,7 @@ pub struct State {
     now: Timestamp,
     bonds: Bonds,
     planned: Planned,
+    canaries: BTreeMap<String, CanaryTest>,
     // Boxed: the slack of a tree's nodes is a pointer's size, not a value's. There may be 100,000 of each.
     pipelines: BTreeMap<PipelineKey, Box<Pipeline>>,
     alerts: BTreeMap<AlertKey, Box<Alert>>,
@@ -71,6 +74,7 @@ enum Dirty {
     Incident(IncidentId),
     Alert(AlertKey),
     Timer(TimerKey),
+    Canary(String),
 }
 
 /// The alias under which a run's far-end id is found when the run was first seen under another name.
@@ -98,6 +102,7 @@ impl State {
             now: Timestamp::MIN,
             bonds: Bonds::default(),
             planned: Planned::default(),
+            canaries: BTreeMap::new(),
             pipelines: BTreeMap::new(),
             alerts: BTreeMap::new(),
             incidents: BTreeMap::new(),
@@ -129,6 +134,8 @@ impl State {
             std::mem::take(&mut loaded.silences),
             std::mem::take(&mut loaded.planned_work),
         );
+        let canaries = std::mem::take(&mut loaded.canaries);
+        state.canaries.extend(canaries.into_iter().map(|test| (test.connection.clone(), test)));
         for incident in std::mem::take(&mut loaded.incidents) {
             state.keep_incident(incident);
         }
@@ -519,6 +526,10 @@ impl State {
             Dirty::Alert(key) => match self.alerts.get(&key) {
                 Some(alert) => Change::Alert((**alert).clone()),
                 None => Change::AlertGone(key),
+            },
+            Dirty::Canary(connection) => match self.canaries.get(&connection) {
+                Some(test) => Change::Canary(test.clone()),
+                None => Change::CanaryGone(connection),
             },
             Dirty::Timer(key) => match self.timers.get(&key) {
                 Some(due) => Change::Timer(Timer { due: *due, key }),

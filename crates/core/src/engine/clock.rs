@@ -65,8 +65,8 @@ impl Turn<'_> {
             TimerKey::Handover { schedule } => self.handover_due(schedule, due),
             TimerKey::Contact { incident, person, contact } => self.contact_due(*incident, person, *contact, due),
             TimerKey::Step { incident } => self.step_due(*incident),
-            TimerKey::Canary { .. }
-            | TimerKey::Hold { .. }
+            TimerKey::Canary { connection } => self.canary_due(connection),
+            TimerKey::Hold { .. }
             | TimerKey::RunLimit { .. }
             | TimerKey::Missing { .. }
             | TimerKey::Fresh { .. }

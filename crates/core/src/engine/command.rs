@@ -314,6 +314,7 @@ impl Turn<'_> {
         };
         self.audit(action, summary.clone(), outcome.incident, Some(outcome.delivery));
         self.emit_action_outcome(outcome);
+        self.canary_ended(outcome);
         if let (DeliveryResult::Dead { error }, Some(incident)) = (&outcome.result, outcome.incident)
             && matches!(outcome.action, Action::Trigger | Action::Resolve)
         {

@@ -207,6 +207,7 @@ impl Turn<'_> {
         for schedule in rules.source().schedules.keys() {
             self.set_handover(schedule);
         }
+        self.watch_canaries(rules);
         self.set_duty_timer(self.at);
         self.review_all();
     }

@@ -198,6 +198,14 @@ impl<'a> Turn<'a> {
         self.row(connection, None, action, incident, notice, None)
     }
 
+    /// Asks for something about what an earlier effect made at the far end; `key` is the key of that one.
+    pub(super) fn effect_with_key(&mut self, connection: &str, key: &str, action: Action, notice: Notice) {
+        self.effect(connection, action, None, notice);
+        if let Some(effect) = self.decision.effects.last_mut() {
+            key.clone_into(&mut effect.key);
+        }
+    }
+
     /// Asks for something to be sent to an address that replaces the connection's own.
     pub(super) fn effect_to(
         &mut self,

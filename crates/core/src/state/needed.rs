@@ -1,6 +1,6 @@
 //! What is loaded: everything at start, and what a batch of inputs refers to that memory has let go.
 
-use super::State;
+use super::{CanaryTest, State};
 use crate::automation::set;
 use crate::decision::{Alias, Counters};
 use crate::duty::schedule::Override;
@@ -45,6 +45,8 @@ pub struct Loaded {
     pub silences: Vec<Silence>,
     /// Maintenance windows that were made at run time and not ended.
     pub planned_work: Vec<PlannedWork>,
+    /// The last test alert of every connection that is tested.
+    pub canaries: Vec<CanaryTest>,
     /// Automations with their state.
     pub automations: set::Loaded,
     /// Events that firings may refer to, by position.
