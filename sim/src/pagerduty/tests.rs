@@ -17,7 +17,7 @@ const STRICTER: [&str; 2] = ["pd-27", "pd-34"];
 
 #[test]
 fn events_are_accepted_and_refused_as_documented() {
-    let vectors = include_str!("../../../testdata/vectors/oncall/pd_events_v2.json");
+    let vectors = include_str!("../../../testdata/oncall/pd_events_v2.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();
     for case in vectors["cases"].as_array().unwrap() {
         let id = case["id"].as_str().unwrap();
@@ -71,7 +71,7 @@ fn a_resolve_is_journalled_with_the_summary_of_its_alert_and_a_repeat_is_counted
 
 #[test]
 fn deduplication_is_by_routing_key_and_key_of_open_alerts() {
-    let vectors = include_str!("../../../testdata/vectors/oncall/pd_dedup.json");
+    let vectors = include_str!("../../../testdata/oncall/pd_dedup.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();
     for case in vectors["cases"].as_array().unwrap() {
         let far_end = pagerduty();

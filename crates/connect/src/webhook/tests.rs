@@ -11,7 +11,7 @@ fn now() -> Timestamp {
 #[test]
 fn signatures_are_judged_as_the_vectors_say() {
     let vectors: Value =
-        serde_json::from_str(include_str!("../../../../testdata/vectors/oncall/signatures.json")).unwrap();
+        serde_json::from_str(include_str!("../../../../testdata/oncall/signatures.json")).unwrap();
     let cases = vectors["cases"].as_array().unwrap().iter().filter(|case| case["kind"] == "standard-webhooks");
     let mut count = 0;
     for case in cases {

@@ -17,7 +17,7 @@ fn units(value: &Value) -> usize {
 #[test]
 fn text_is_escaped_and_cut_as_the_vectors_say() {
     let vectors: Value =
-        serde_json::from_str(include_str!("../../../../../testdata/vectors/oncall/slack_text.json")).unwrap();
+        serde_json::from_str(include_str!("../../../../../testdata/oncall/slack_text.json")).unwrap();
     for case in vectors["cases"].as_array().unwrap() {
         let (id, input) = (&case["id"], case["input"].as_str().unwrap());
         match case["mrkdwn"].as_str() {
