@@ -5,6 +5,7 @@
 //! its id is the far ends' deduplication key. How they open and close is in [`crate::engine`].
 
 pub mod course;
+pub mod labels;
 pub mod matchers;
 
 use crate::event::Severity;

@@ -50,6 +50,17 @@ pub fn render(feed: &Feed<'_>, shifts: &[Shift]) -> String {
         Some(person) => format!("{person} on call: {}", feed.schedule),
         None => format!("On call: {}", feed.schedule),
     };
+    calendar(&name, &[(*feed, shifts)])
+}
+
+/// Several feeds as one calendar, such as everything that a person is on call for.
+#[must_use]
+pub fn render_together(name: &str, feeds: &[(Feed<'_>, Vec<Shift>)]) -> String {
+    let feeds: Vec<(Feed<'_>, &[Shift])> = feeds.iter().map(|(feed, shifts)| (*feed, shifts.as_slice())).collect();
+    calendar(name, &feeds)
+}
+
+fn calendar(name: &str, feeds: &[(Feed<'_>, &[Shift])]) -> String {
     let mut out = Lines::default();
     out.line("BEGIN:VCALENDAR");
     out.line("VERSION:2.0");
@@ -57,12 +68,14 @@ pub fn render(feed: &Feed<'_>, shifts: &[Shift]) -> String {
     out.line("CALSCALE:GREGORIAN");
     out.line("METHOD:PUBLISH");
     // RFC 7986, and the older names that most programs read.
-    out.text("NAME", &name);
-    out.text("X-WR-CALNAME", &name);
+    out.text("NAME", name);
+    out.text("X-WR-CALNAME", name);
     out.line("REFRESH-INTERVAL;VALUE=DURATION:PT1H");
     out.line("X-PUBLISHED-TTL:PT1H");
-    for shift in shifts {
-        event(feed, shift, &mut out);
+    for (feed, shifts) in feeds {
+        for shift in *shifts {
+            event(feed, shift, &mut out);
+        }
     }
     out.line("END:VCALENDAR");
     out.0

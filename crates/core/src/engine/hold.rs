@@ -7,6 +7,7 @@ use super::incident::Context;
 use super::tell::whom;
 use super::turn::Turn;
 use crate::ids::IncidentId;
+use crate::incident::labels::label;
 use crate::incident::{Alert, AlertKey, Incident, IncidentState, Suppression};
 use crate::rules::Rules;
 use std::borrow::Cow;
@@ -58,24 +59,7 @@ impl Turn<'_> {
 
     /// The value of a label that matchers ask about; empty when it has none.
     fn label<'b>(&'b self, rules: &Rules, owner: &'b str, alert: &'b Alert, name: &str) -> Cow<'b, str> {
-        if let Some(value) = alert.labels.get(name) {
-            return value.into();
-        }
-        let pipeline = || self.state.pipeline(&alert.key.pipeline);
-        match name {
-            "owner" | "team" => owner.into(),
-            "rule" | "alertname" => (&*alert.key.rule).into(),
-            "severity" => alert.severity.as_str().into(),
-            "source" => (&*alert.key.pipeline.source).into(),
-            "pipeline" => (&*alert.key.pipeline.name).into(),
-            "task" | "subject" => (&*alert.key.subject).into(),
-            "tags" => pipeline().map_or(Cow::Borrowed(""), |pipeline| pipeline.tags.join(",").into()),
-            "tier" => {
-                let tier = pipeline().and_then(|known| rules.tier(&super::failure::pipeline_subject(known)));
-                tier.map_or(Cow::Borrowed(""), |tier| tier.to_string().into())
-            }
-            _ => "".into(),
-        }
+        label(rules, owner, alert, self.state.pipeline(&alert.key.pipeline), name)
     }
 
     /// Says why nobody is told, and keeps the escalation from moving on.
