@@ -12,6 +12,7 @@ mod memory;
 mod peer;
 mod receiver;
 mod server;
+mod storm;
 
 use anyhow::Result;
 use clap::Args;
@@ -30,6 +31,9 @@ pub(crate) struct BenchArgs {
     /// Interpreter of a virtual environment with Prefect, to compare automations with the real server
     #[arg(long)]
     prefect: Option<PathBuf>,
+    /// Alertmanager to compare storms with, for example /usr/bin/prometheus-alertmanager
+    #[arg(long)]
+    alertmanager: Option<PathBuf>,
     /// Only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
@@ -42,6 +46,7 @@ enum Part {
     Latency,
     Memory,
     Automations,
+    Storm,
 }
 
 /// Builds the release binary and measures.
@@ -62,6 +67,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     }
     if wanted(Part::Automations) {
         runtime.block_on(automations::run(args.prefect.as_deref()))?;
+    }
+    if wanted(Part::Storm) {
+        runtime.block_on(storm::run(args.alertmanager.as_deref()))?;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ pub(super) struct Receiver {
 
 #[derive(Default)]
 struct Arrivals {
+    requests: AtomicUsize,
     seen: Mutex<HashMap<usize, Instant>>,
     news: Notify,
 }
@@ -40,6 +41,11 @@ impl Receiver {
 
     pub(super) fn url(&self) -> String {
         format!("http://{}/in", self.address)
+    }
+
+    /// Requests so far.
+    pub(super) fn requests(&self) -> usize {
+        self.arrivals.requests.load(Ordering::Relaxed)
     }
 
     /// A number nobody uses yet.
@@ -77,6 +83,7 @@ async fn take(mut stream: TcpStream, arrivals: Arc<Arrivals>, number_of: fn(&[u8
     let mut buffer = Vec::new();
     while let Some(body) = request(&mut stream, &mut buffer).await {
         let now = Instant::now();
+        arrivals.requests.fetch_add(1, Ordering::Relaxed);
         if let Some(number) = number_of(&body) {
             arrivals.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(number).or_insert(now);
             arrivals.news.notify_waiters();
