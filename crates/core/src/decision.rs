@@ -37,6 +37,8 @@ pub struct Decision {
     pub emitted: Vec<Event>,
     /// Pages of escalations.
     pub pages: Vec<PageRecord>,
+    /// Alerts that began to fire.
+    pub fired: Vec<AlertFired>,
     /// How late senders are; stored whenever the cursor is.
     pub sender_clock: Option<SenderClock>,
 }
@@ -52,6 +54,7 @@ impl Decision {
             && self.firings.is_empty()
             && self.emitted.is_empty()
             && self.pages.is_empty()
+            && self.fired.is_empty()
     }
 }
 
@@ -97,13 +100,23 @@ pub enum Change {
     /// Upsert by id.
     Override(Override),
     /// The override was taken back.
-    OverrideGone(Uuid),
+    OverrideGone {
+        /// Which.
+        id: Uuid,
+        /// When.
+        at: Timestamp,
+    },
     /// Upsert by id. One that was ended early ends when it was ended.
     Silence(Silence),
     /// Upsert by id.
     Maintenance(Box<PlannedWork>),
     /// The window was ended.
-    MaintenanceGone(Uuid),
+    MaintenanceGone {
+        /// Which.
+        id: Uuid,
+        /// When.
+        at: Timestamp,
+    },
     /// Upsert by connection.
     Canary(CanaryTest),
     /// The connection is no longer tested.
@@ -147,6 +160,21 @@ pub struct PageRecord {
     /// Why nobody was reached, or what else there is to say.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+}
+
+/// An alert began to fire. It may be over before the batch is: its alert is not among the changes then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertFired {
+    /// Log entry that caused it.
+    pub seq: Seq,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Which alert.
+    pub key: AlertKey,
+    /// How bad.
+    pub severity: Severity,
+    /// The incident it fires in.
+    pub incident: IncidentId,
 }
 
 /// An automation as it is after an edit.

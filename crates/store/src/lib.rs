@@ -20,6 +20,8 @@ pub mod log;
 pub mod metrics;
 pub mod outbox;
 pub mod page;
+pub mod pages;
+pub mod planned;
 pub mod retention;
 pub mod runs;
 mod schema;

@@ -1,6 +1,7 @@
 //! The outbox: deliveries, their attempts, and the order in which they may go out.
 //!
-//! A lane is the rows of one incident to one connection, oldest first; a row without incident is a lane of its own.
+//! A lane is the rows of one incident to one address of one connection, oldest first; a row without incident is a lane
+//! of its own.
 //! Invariants: at most one row of a lane is its head (due or being sent), and it is the oldest unfinished one unless
 //! an older dead row was put back while it was being sent; only heads are ever due; every row ends `delivered`,
 //! `dead` or `superseded`, and its end enters the log in the same commit. What to send and when to retry is decided
@@ -19,7 +20,7 @@ use crate::value::{Kind, Row, json};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use trackside_core::effect::Effect;
-use trackside_core::ids::DeliveryId;
+use trackside_core::ids::{DeliveryId, derive};
 
 /// Most rows of one lane that are read at a time.
 pub const LANE_ROWS: usize = 200;
@@ -282,9 +283,13 @@ pub(crate) fn insert(effect: &Effect, ordinal: u32) -> Result<Statement> {
         .any())
 }
 
-/// The lane of an effect within its connection.
+/// The lane of an effect within its connection: the incident, and whom beside the connection's own address.
 fn lane_of(effect: &Effect) -> uuid::Uuid {
-    effect.incident.map_or(effect.id.0, |incident| incident.0)
+    match (effect.incident, &effect.to) {
+        (Some(incident), Some(to)) => derive("lane", &[&incident.to_string(), to]),
+        (Some(incident), None) => incident.0,
+        (None, _) => effect.id.0,
+    }
 }
 
 pub(crate) fn delivery(mut row: Row) -> Result<Delivery> {

@@ -16,6 +16,7 @@ pub(crate) struct Migration {
 pub(crate) static SQLITE: &[Migration] = &[
     Migration { number: 1, text: include_str!("../sql/sqlite/0001_spine.sql") },
     Migration { number: 2, text: include_str!("../sql/sqlite/0002_automations.sql") },
+    Migration { number: 3, text: include_str!("../sql/sqlite/0003_people.sql") },
 ];
 
 /// The version this program works with.

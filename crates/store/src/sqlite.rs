@@ -156,6 +156,8 @@ mod tests {
             crate::firings::SQL,
             crate::blocks::SQL,
             crate::log::scan::SQL,
+            crate::planned::SQL,
+            crate::pages::SQL,
         ] {
             all.extend(module);
         }

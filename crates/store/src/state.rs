@@ -7,11 +7,13 @@ use crate::error::Result;
 use crate::log::NewEntry;
 use crate::statement::{Batch, Query, Sql, Statement};
 use crate::value::{Kind, json};
-use crate::{Store, audit, automations, firings, outbox};
+use crate::{Store, audit, automations, firings, outbox, pages, planned};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use trackside_core::decision::{Alias, Change, Decision};
-use trackside_core::ids::Seq;
+use trackside_core::ids::{IncidentId, Seq};
 use trackside_core::incident::{Alert, AlertKey, Incident, IncidentState};
+use trackside_core::limits;
 use trackside_core::pipeline::Pipeline;
 use trackside_core::run::{Attempt, Run, RunKey, RunState};
 use trackside_core::state::{Loaded, Needed};
@@ -28,11 +30,27 @@ pub const RUN_PARTS: usize = 10_000;
 const BODY: &[Kind] = &[Kind::Text];
 
 static META: Sql = Sql::read("meta.get", "SELECT value FROM meta WHERE key = $1", BODY);
+static DECIDED_AT: Sql = Sql::read(
+    "cursor.time",
+    "SELECT at FROM log WHERE seq = (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'cursor')",
+    &[Kind::Time],
+);
 static PIPELINES: Sql = Sql::read("pipelines.load", "SELECT body FROM pipelines ORDER BY source, name", BODY);
 static ALERTS: Sql = Sql::read("alerts.load", "SELECT body FROM alerts ORDER BY source, pipeline, rule, subject", BODY);
 static INCIDENT: Sql = Sql::read("incidents.get", "SELECT body FROM incidents WHERE id = $1", BODY);
 static OPEN_INCIDENTS: Sql =
     Sql::read("incidents.load", "SELECT body FROM incidents WHERE open = TRUE ORDER BY number", BODY);
+static LAST_RESOLVED: Sql = Sql::read(
+    "incidents.last_resolved",
+    "SELECT resolved FROM incidents WHERE resolved IS NOT NULL ORDER BY resolved DESC LIMIT 1",
+    &[Kind::Time],
+);
+// Open ones have no time of resolution.
+static RESOLVED_SINCE: Sql = Sql::read(
+    "incidents.resolved_since",
+    "SELECT body FROM incidents WHERE resolved IS NOT NULL AND resolved >= $1 ORDER BY resolved",
+    BODY,
+);
 static TIMERS: Sql = Sql::read("timers.load", "SELECT body FROM timers ORDER BY due, key", BODY);
 static TIMER: Sql = Sql::read("timers.get", "SELECT body FROM timers WHERE key = $1", BODY);
 static OPEN_RUNS: Sql = Sql::read(
@@ -105,10 +123,14 @@ static DROP_ALERT: Sql =
     Sql::write("alerts.drop", "DELETE FROM alerts WHERE source = $1 AND pipeline = $2 AND rule = $3 AND subject = $4");
 static PUT_INCIDENT: Sql = Sql::write(
     "incidents.put",
-    "INSERT INTO incidents (number, id, state, open, owner, source, pipeline, opened, resolved, body)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    "INSERT INTO incidents (number, id, state, open, owner, source, pipeline, severity, opened, acknowledged, resolved,
+       resolved_via, body)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
      ON CONFLICT (id) DO UPDATE SET state = excluded.state, open = excluded.open, owner = excluded.owner,
-       resolved = excluded.resolved, body = excluded.body",
+       severity = excluded.severity, acknowledged = COALESCE(incidents.acknowledged, excluded.acknowledged),
+       resolved = excluded.resolved, body = excluded.body,
+       resolved_via = CASE WHEN excluded.resolved IS NOT NULL
+         THEN COALESCE(excluded.resolved_via, incidents.resolved_via) END",
 );
 static PUT_TIMER: Sql = Sql::write(
     "timers.put",
@@ -120,10 +142,13 @@ static DROP_TIMER: Sql = Sql::write("timers.drop", "DELETE FROM timers WHERE key
 #[cfg(test)]
 pub(crate) static SQL: &[&Sql] = &[
     &META,
+    &DECIDED_AT,
     &PIPELINES,
     &ALERTS,
     &INCIDENT,
     &OPEN_INCIDENTS,
+    &LAST_RESOLVED,
+    &RESOLVED_SINCE,
     &TIMERS,
     &TIMER,
     &OPEN_RUNS,
@@ -164,13 +189,15 @@ impl Store {
         Ok(row.map(|mut row| row.json()).transpose()?.unwrap_or(0))
     }
 
-    /// Everything the engine keeps in memory: all pipelines, alerts, timers and open incidents, the runs that are
-    /// not over or have an attempt that is not over (at most [`LOAD_RUNS`]), and all automations with their state.
-    /// Nothing may be committed meanwhile.
+    /// Everything the engine keeps in memory: all pipelines, alerts and timers, the incidents that are open or were
+    /// resolved so recently that they can be opened again, what is planned and not over, the runs that are not over or
+    /// have an attempt that is not over (at most [`LOAD_RUNS`]), and all automations with their state. Nothing may be
+    /// committed meanwhile.
     ///
     /// # Errors
     /// [`crate::Error::Corrupt`] when a value cannot be read back.
     pub async fn load(&self) -> Result<Loaded> {
+        let (decided, resolved) = self.latest().await?;
         let mut queries = vec![
             META.bind("cursor").query(),
             META.bind("ruleset").query(),
@@ -178,9 +205,11 @@ impl Store {
             PIPELINES.bound().query(),
             ALERTS.bound().query(),
             OPEN_INCIDENTS.bound().query(),
+            RESOLVED_SINCE.bind(resolved.saturating_sub(limits::REMEMBER_RESOLVED).unwrap_or(Timestamp::MIN)).query(),
             TIMERS.bound().query(),
             OPEN_RUNS.bind(LOAD_RUNS).query(),
         ];
+        queries.extend(planned::queries(decided));
         queries.extend(automations::load::queries());
         let mut answers = self.snapshot(queries).await?;
         let mut loaded = Loaded {
@@ -190,14 +219,24 @@ impl Store {
             pipelines: answers.next(|mut row| row.json())?,
             alerts: answers.next(|mut row| row.json())?,
             incidents: answers.next(|mut row| row.json())?,
-            timers: answers.next(|mut row| row.json())?,
             ..Loaded::default()
         };
+        loaded.incidents.extend(answers.next(|mut row| row.json())?);
+        loaded.timers = answers.next(|mut row| row.json())?;
         let runs = answers.next(|mut row| row.json())?;
+        planned::answered(&mut answers, &mut loaded)?;
         loaded.automations = automations::load::answered(&mut answers)?;
         self.load_families(runs, &mut loaded).await?;
         automations::load::events(self, loaded.cursor, &mut loaded.automations).await?;
         Ok(loaded)
+    }
+
+    /// When the last decided input was accepted, and when an incident was last resolved; the beginning of time when
+    /// there is none.
+    async fn latest(&self) -> Result<(Timestamp, Timestamp)> {
+        let mut answers = self.snapshot(vec![DECIDED_AT.bound().query(), LAST_RESOLVED.bound().query()]).await?;
+        let mut next = || Ok(answers.next(|mut row| row.next())?.pop().unwrap_or(Timestamp::MIN));
+        Ok((next()?, next()?))
     }
 
     /// Those of these timers that are set, earliest first.
@@ -277,8 +316,9 @@ fn decision_statements(decision: &Decision, expected: Seq) -> Result<Vec<Stateme
             .bind(expected.to_string())
             .one("the log was decided further by somebody else since this decision was begun"),
     ];
+    let resolved_via = resolved_via(decision);
     for change in &decision.changes {
-        statements.extend(change_statements(change)?);
+        statements.extend(change_statements(change, &resolved_via)?);
     }
     let mut ordinals = Ordinals::default();
     for effect in &decision.effects {
@@ -292,6 +332,13 @@ fn decision_statements(decision: &Decision, expected: Seq) -> Result<Vec<Stateme
         statements.push(audit::insert_explanation(explanation, ordinals.next(explanation.seq))?);
     }
     statements.extend(firings::insert(&decision.firings)?);
+    for page in &decision.pages {
+        statements.push(pages::insert(page)?);
+    }
+    let mut ordinals = Ordinals::default();
+    for fired in &decision.fired {
+        statements.push(pages::insert_fired(fired, ordinals.next(fired.seq)));
+    }
     if let Some(clock) = &decision.sender_clock {
         statements.push(SET_META.bind("sender_clock").bind(json("the sender clock", clock)?).any());
     }
@@ -310,7 +357,13 @@ impl Ordinals {
     }
 }
 
-fn change_statements(change: &Change) -> Result<Vec<Statement>> {
+/// How those who resolved incidents in this batch came in.
+fn resolved_via(decision: &Decision) -> BTreeMap<IncidentId, &str> {
+    let resolved = decision.audit.iter().filter(|row| row.action == "incident.resolved");
+    resolved.filter_map(|row| Some((row.incident?, row.caller.via.as_str()))).collect()
+}
+
+fn change_statements(change: &Change, resolved_via: &BTreeMap<IncidentId, &str>) -> Result<Vec<Statement>> {
     let statement = match change {
         Change::Run(run) => put_run(run)?,
         Change::Attempt(attempt) => put_attempt(attempt)?,
@@ -318,7 +371,7 @@ fn change_statements(change: &Change) -> Result<Vec<Statement>> {
         Change::Pipeline(pipeline) => put_pipeline(pipeline)?,
         Change::Alert(alert) => put_alert(alert)?,
         Change::AlertGone(key) => drop_alert(key),
-        Change::Incident(incident) => put_incident(incident)?,
+        Change::Incident(incident) => put_incident(incident, resolved_via)?,
         Change::Timer(timer) => put_timer(timer)?,
         Change::TimerGone(key) => drop_timer(key)?,
         Change::Ruleset(ruleset) => SET_META.bind("ruleset").bind(json("the rules", ruleset)?).any(),
@@ -326,6 +379,13 @@ fn change_statements(change: &Change) -> Result<Vec<Statement>> {
         Change::Automation(change) => return automations::write::put(change),
         Change::AutomationGone { id, by, at } => return Ok(automations::write::remove(*id, by, *at)),
         Change::AutomationCell(cell) => automations::write::cell(cell),
+        Change::Override(over) => planned::put_override(over)?,
+        Change::OverrideGone { id, at } => planned::end_override(*id, *at),
+        Change::Silence(silence) => planned::put_silence(silence)?,
+        Change::Maintenance(work) => planned::put_maintenance(work)?,
+        Change::MaintenanceGone { id, at } => planned::end_maintenance(*id, *at),
+        Change::Canary(test) => planned::put_canary(test)?,
+        Change::CanaryGone(connection) => planned::drop_canary(connection),
     };
     Ok(vec![statement])
 }
@@ -404,7 +464,7 @@ fn drop_alert(key: &AlertKey) -> Statement {
     DROP_ALERT.bind(&key.pipeline.source).bind(&key.pipeline.name).bind(&key.rule).bind(&key.subject).any()
 }
 
-fn put_incident(incident: &Incident) -> Result<Statement> {
+fn put_incident(incident: &Incident, resolved_via: &BTreeMap<IncidentId, &str>) -> Result<Statement> {
     Ok(PUT_INCIDENT
         .bind(incident.number)
         .bind(incident.id)
@@ -413,8 +473,11 @@ fn put_incident(incident: &Incident) -> Result<Statement> {
         .bind(&incident.owner)
         .bind(&incident.pipeline.source)
         .bind(&incident.pipeline.name)
+        .bind(incident.severity.as_str())
         .bind(incident.opened)
+        .bind(incident.acknowledged)
         .bind(incident.resolved)
+        .bind(resolved_via.get(&incident.id).copied())
         .bind(json("an incident", incident)?)
         .any())
 }

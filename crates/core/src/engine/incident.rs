@@ -94,6 +94,7 @@ impl Turn<'_> {
         if stage == Stage::Opened || previous.is_none_or(|alert| alert.incident.is_none()) {
             alert.since = firing.occurred;
             self.audit("alert.fired", format!("Rule {}: {}", alert.key.rule, firing.summary), Some(incident.id), None);
+            self.record_fired(&alert, incident.id);
         }
         self.concerns(incident.id);
         self.state.put_incident(incident.clone());

@@ -37,7 +37,7 @@ impl Turn<'_> {
                 ("override.put", summary)
             }
             DutyEdit::RemoveOverride { id } => {
-                let over = self.state.remove_override(*id).ok_or_else(|| gone("override", id))?;
+                let over = self.state.remove_override(*id, self.at).ok_or_else(|| gone("override", id))?;
                 self.set_handover(&over.schedule);
                 ("override.removed", format!("of {} from {} to {}", over.schedule, over.start, over.end))
             }
@@ -57,7 +57,7 @@ impl Turn<'_> {
                 ("maintenance.put", format!("{}: {}", work.window.name, work.window.reason))
             }
             DutyEdit::EndMaintenance { id } => {
-                let work = self.state.end_planned_work(*id).ok_or_else(|| gone("maintenance window", id))?;
+                let work = self.state.end_planned_work(*id, self.at).ok_or_else(|| gone("maintenance window", id))?;
                 if work.window.when.active(self.at).is_some() {
                     self.announce(&work.window, "ended early");
                 }

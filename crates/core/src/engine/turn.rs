@@ -5,11 +5,11 @@
 use crate::automation::act::Act;
 use crate::automation::edit::FiringRecord;
 use crate::caller::Caller;
-use crate::decision::{AuditEntry, Decision, Explanation, OwnerTrail, PageRecord, RuleVerdict, Verdict};
+use crate::decision::{AlertFired, AuditEntry, Decision, Explanation, OwnerTrail, PageRecord, RuleVerdict, Verdict};
 use crate::effect::{Action, Effect, delivery_id};
 use crate::event::{Event, Fact};
 use crate::ids::{DeliveryId, EventId, IncidentId, Seq};
-use crate::incident::Told;
+use crate::incident::{Alert, Told};
 use crate::input::{Entry, Input, Origin};
 use crate::notice::Notice;
 use crate::projection;
@@ -259,6 +259,12 @@ impl<'a> Turn<'a> {
 
     pub(super) fn record_firing(&mut self, record: FiringRecord) {
         self.decision.firings.push(record);
+    }
+
+    /// Keeps that an alert began to fire.
+    pub(super) fn record_fired(&mut self, alert: &Alert, incident: IncidentId) {
+        let (key, severity) = (alert.key.clone(), alert.severity);
+        self.decision.fired.push(AlertFired { seq: self.seq, at: self.at, key, severity, incident });
     }
 
     pub(super) fn record_page(&mut self, mut record: PageRecord) {

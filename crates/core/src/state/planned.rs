@@ -59,9 +59,9 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn remove_override(&mut self, id: Uuid) -> Option<Override> {
+    pub(crate) fn remove_override(&mut self, id: Uuid, at: Timestamp) -> Option<Override> {
         let gone = self.planned.overrides.remove(&id)?;
-        self.planned.edits.push(Change::OverrideGone(id));
+        self.planned.edits.push(Change::OverrideGone { id, at });
         Some(gone)
     }
 
@@ -89,9 +89,9 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn end_planned_work(&mut self, id: Uuid) -> Option<PlannedWork> {
+    pub(crate) fn end_planned_work(&mut self, id: Uuid, at: Timestamp) -> Option<PlannedWork> {
         let (work, _) = self.planned.works.remove(&id)?;
-        self.planned.edits.push(Change::MaintenanceGone(id));
+        self.planned.edits.push(Change::MaintenanceGone { id, at });
         Some(work)
     }
 
