@@ -1,5 +1,7 @@
 //! What the fuzz targets share: a delivery of any body, and what must hold of every event that comes out.
 
+pub mod duty;
+
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use jiff::Timestamp;
 use trackside_connect::door::{Delivered, Reject};

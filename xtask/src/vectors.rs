@@ -1,12 +1,15 @@
-//! Runs recorded behaviours of other systems against ours: `cargo xtask vectors automations PATH…`.
+//! Runs recorded behaviours against ours: `cargo xtask vectors automations PATH…` and `cargo xtask vectors oncall PATH…`.
 //!
-//! A file says what kind it is; each kind has a module. Invariants: every case counts as passed or failed, never as
-//! left out; a file that cannot be read, or whose kind is not known, is a failure.
+//! A file of automations says what kind it is, one of on-call is known by its shape; each kind has a module. Invariants:
+//! every case counts as passed or failed, never as left out; a file that cannot be read, or whose kind is not known, is
+//! a failure.
 //!
+//! - [`oncall`]: alerting, on-call and escalation
 //! - [`timeline`]: events and time in, firings out; [`matching`]: patterns and triggers against single events
 //! - [`validation`]: requests to make an automation; [`templates`]: texts in actions
 
 mod matching;
+mod oncall;
 mod templates;
 mod timeline;
 mod validation;
@@ -25,7 +28,16 @@ pub(crate) enum Vectors {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// Local time, rotations, maintenance, escalation, PagerDuty and Slack
+    Oncall {
+        /// Files, or folders with `*.json` files
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
 }
+
+/// Runs the cases in the text of a file.
+type RunText = fn(&str) -> anyhow::Result<Vec<Case>>;
 
 /// One case and what became of it: nothing to say, or what was got and what was wanted.
 #[derive(Debug)]
@@ -58,9 +70,12 @@ pub(crate) struct Tally {
 /// # Errors
 /// When any case failed.
 pub(crate) fn run(what: &Vectors) -> anyhow::Result<()> {
-    let Vectors::Automations { paths } = what;
+    let (paths, run_text) = match what {
+        Vectors::Automations { paths } => (paths, run_automations as RunText),
+        Vectors::Oncall { paths } => (paths, oncall::run as RunText),
+    };
     let mut tally = Tally::default();
-    for (file, cases) in run_all(paths)? {
+    for (file, cases) in run_all(paths, run_text)? {
         for case in cases {
             match case.result {
                 Ok(()) => tally.passed += 1,
@@ -77,12 +92,12 @@ pub(crate) fn run(what: &Vectors) -> anyhow::Result<()> {
 }
 
 /// The cases of every file, by the file's name.
-fn run_all(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, Vec<Case>)>> {
+fn run_all(paths: &[PathBuf], run_text: RunText) -> anyhow::Result<Vec<(String, Vec<Case>)>> {
     let mut all = Vec::new();
     for path in paths {
         for file in files(path)? {
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            all.push((name, run_file(&file)));
+            all.push((name, run_file(&file, run_text)));
         }
     }
     Ok(all)
@@ -100,14 +115,14 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn run_file(file: &Path) -> Vec<Case> {
+fn run_file(file: &Path, run_text: RunText) -> Vec<Case> {
     let cases = std::fs::read_to_string(file)
         .with_context(|| format!("reading {}", file.display()))
         .and_then(|text| run_text(&text));
     cases.unwrap_or_else(|error| vec![Case::new("the file", Err(format!("{error:#}")))])
 }
 
-fn run_text(text: &str) -> anyhow::Result<Vec<Case>> {
+fn run_automations(text: &str) -> anyhow::Result<Vec<Case>> {
     let file: Value = serde_json::from_str(text).context("it is not JSON")?;
     let kind = file.get("kind").and_then(Value::as_str).context("it has no `kind`")?.to_owned();
     match kind.as_str() {
@@ -127,12 +142,12 @@ fn read<T: DeserializeOwned>(file: Value) -> anyhow::Result<T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_prefect_was_recorded_to_do_is_what_we_do() {
-        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/automations");
+    /// Runs a folder of `testdata` and says how many cases passed.
+    fn all_pass(folder: &str, run_text: RunText) -> usize {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(folder);
         let mut failed = Vec::new();
         let mut passed = 0;
-        for (file, cases) in run_all(&[recorded]).unwrap() {
+        for (file, cases) in run_all(&[folder], run_text).unwrap() {
             for case in cases {
                 match case.result {
                     Ok(()) => passed += 1,
@@ -141,12 +156,34 @@ mod tests {
             }
         }
         assert!(failed.is_empty(), "{passed} passed, these failed:\n{}", failed.join("\n"));
-        assert!(passed > 100, "the recordings were found");
+        passed
+    }
+
+    #[test]
+    fn what_prefect_was_recorded_to_do_is_what_we_do() {
+        assert!(all_pass("automations", run_automations) > 100, "the recordings were found");
+    }
+
+    /// A file whose format has no module has no cases yet.
+    fn known_formats(text: &str) -> anyhow::Result<Vec<Case>> {
+        match oncall::run(text) {
+            Err(error) if error.to_string().starts_with("the shape of its cases is not known") => Ok(Vec::new()),
+            cases => cases,
+        }
+    }
+
+    #[test]
+    fn alerting_is_as_the_vectors_say() {
+        assert!(all_pass("oncall", known_formats) > 600, "the vectors were found");
     }
 
     #[test]
     fn an_unknown_kind_is_a_failure() {
-        let error = run_text(r#"{"kind":"poems"}"#).unwrap_err();
+        let error = run_automations(r#"{"kind":"poems"}"#).unwrap_err();
         assert_eq!(error.to_string(), "the kind `poems` is not known");
+        let error = oncall::run(r#"{"cases":[{"id":"one","poem":"…"}]}"#).unwrap_err();
+        assert_eq!(error.to_string(), "the shape of its cases is not known: they have id, poem");
+        let error = oncall::run(r#"{"cases":[]}"#).unwrap_err();
+        assert_eq!(error.to_string(), "it has no cases");
     }
 }

@@ -141,12 +141,22 @@ impl When {
         let back = SignedDuration::from_hours(i64::try_from(longest).unwrap_or(0) * 24);
         let from = self.tz.local(at).saturating_sub(back).date();
         let once = self.start.filter(|_| self.rrule.is_none());
-        let again = self.start.zip(self.rrule.as_ref()).map(|(start, rule)| (start, Dates::new(rule, start)));
+        // Without a length nothing would ever be found, and the search would go on to the end of the calendar.
+        let repeats = self.rrule.as_ref().filter(|_| self.has_repeatable_end());
+        let again = self.start.zip(repeats).map(|(start, rule)| (start, Dates::new(rule, start)));
         let again = again.and_then(|(start, dates)| dates.ok().map(|dates| (start, dates)));
         let again = again.into_iter().flat_map(move |(start, dates)| {
             dates.since(from).map(move |date| DateTime::from_parts(date, start.time()))
         });
         once.into_iter().chain(again).filter_map(|start| self.occurrence(start))
+    }
+
+    fn has_repeatable_end(&self) -> bool {
+        match (self.end, self.duration_s, self.end_time.as_deref()) {
+            (None, Some(seconds), _) => seconds > 0,
+            (None, None, Some(text)) => time_of_day(text).is_ok(),
+            _ => false,
+        }
     }
 
     /// The occurrence that begins at the local time.
