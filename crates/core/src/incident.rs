@@ -7,6 +7,7 @@
 pub mod course;
 pub mod labels;
 pub mod matchers;
+pub mod problem;
 
 use crate::event::Severity;
 use crate::ids::{IncidentId, Seq};
@@ -14,6 +15,7 @@ use crate::ruleset::people::Target;
 use crate::run::{Name, PipelineKey};
 use course::Course;
 use jiff::Timestamp;
+use problem::{Problem, Stand};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -52,9 +54,24 @@ pub struct Alert {
     /// Successes in a row since it fires, for rules that want more than one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub successes: u32,
+    /// Run whose success was counted last, so that its tasks and itself count once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healed_by: Option<Name>,
+    /// The pattern of the error that is known to pass by itself, while nobody was told because of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transient: Option<Name>,
     /// What matchers are asked about beyond the pipeline (labels of a report).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+}
+
+impl Alert {
+    /// What its outcomes in a row have led to.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let stand = if self.incident.is_some() { Stand::Fires } else { Stand::Quiet };
+        Problem { failures: self.streak, successes: self.successes, stand }
+    }
 }
 
 /// Where an incident stands.

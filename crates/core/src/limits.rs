@@ -47,6 +47,10 @@ pub const AUTOMATION_JSON_DEPTH: usize = 64;
 pub const SNOOZE: SignedDuration = SignedDuration::from_secs(604_800);
 /// Most pipelines listed as affected by one incident; the rest is counted by its alerts.
 pub const AFFECTED: usize = 200;
+/// Most patterns of errors that pass by themselves, per rule.
+pub const TRANSIENTS: usize = 50;
+/// Most failures of one pipeline that may be kept quiet in an hour because they pass by themselves.
+pub const TRANSIENTS_PER_HOUR: u32 = 60;
 /// Most matchers of a silence, maintenance window or inhibition.
 pub const MATCHERS: usize = 50;
 /// Most silences, overrides or planned windows in force or to come.

@@ -7,6 +7,9 @@ use crate::run::{PipelineKey, System};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// The time over which failures that are kept quiet are counted.
+const HOUR: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
 /// A pipeline and its running figures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pipeline {
@@ -41,6 +44,10 @@ pub struct Pipeline {
     /// Durations of recent successes in milliseconds, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub durations_ms: Vec<u32>,
+    /// When failures that are known to pass by themselves were kept quiet in the last hour, oldest first; at most
+    /// `limits::TRANSIENTS_PER_HOUR`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transients: Vec<Timestamp>,
 }
 
 impl Pipeline {
@@ -60,6 +67,7 @@ impl Pipeline {
             last_success: None,
             last_failure: None,
             durations_ms: Vec::new(),
+            transients: Vec::new(),
         }
     }
 
@@ -71,6 +79,18 @@ impl Pipeline {
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating float to int")]
         self.durations_ms.push((seconds * 1000.0) as u32);
+    }
+
+    /// Failures kept quiet in the hour before `now`, because they are known to pass by themselves.
+    #[must_use]
+    pub fn transients_before(&self, now: Timestamp) -> usize {
+        self.transients.iter().filter(|at| now.duration_since(**at) < HOUR).count()
+    }
+
+    /// Notes that a failure was kept quiet.
+    pub fn record_transient(&mut self, now: Timestamp) {
+        self.transients.retain(|at| now.duration_since(*at) < HOUR);
+        self.transients.push(now);
     }
 
     /// Mean duration of recent successes in seconds.

@@ -3,6 +3,7 @@
 //! Invariant: built once per ruleset; [`Rules::new`] is the only place that can fail, with the path of the bad value.
 //! Whether a rule's condition holds is decided in [`crate::engine`]; here is only whom and what it applies to.
 
+mod failures;
 mod people;
 
 pub use people::CompiledInhibition;
@@ -28,6 +29,7 @@ pub struct Rules {
     upstreams: Vec<(Matcher, Vec<PipelineKey>)>,
     maintenance: Vec<(Maintenance, Matchers)>,
     inhibitions: Vec<CompiledInhibition>,
+    transients: failures::Transients,
 }
 
 /// What a selector is asked about.
@@ -75,6 +77,7 @@ impl Rules {
         let upstreams = people::compile_upstreams(&source)?;
         let maintenance = people::compile_maintenance(&source)?;
         let inhibitions = people::compile_inhibitions(&source)?;
+        let transients = failures::compile(&source.rules)?;
         Ok(Self {
             team_by_name,
             owner_rules,
@@ -85,6 +88,7 @@ impl Rules {
             upstreams,
             maintenance,
             inhibitions,
+            transients,
             source,
         })
     }
@@ -353,8 +357,9 @@ fn index_teams(source: &Ruleset) -> Result<BTreeMap<String, String>, BadRuleset>
 
 fn check_condition(condition: &Condition, path: &str) -> Result<(), BadRuleset> {
     match condition {
-        Condition::Failed { consecutive: 0, .. } => {
-            bad(format!("{path}.when.failed.consecutive"), "must be at least 1".into())
+        Condition::Failed(failures) => failures::check(failures, path),
+        Condition::AllFailed { at_least: 0 } => {
+            bad(format!("{path}.when.all_failed.at_least"), "must be at least 1".into())
         }
         Condition::RunsLongerThan(limit) if limit.seconds() < 1 => {
             bad(format!("{path}.when.runs_longer_than"), "must be at least 1s".into())

@@ -245,14 +245,7 @@ pub struct Rule {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Condition {
     /// A run, or the final attempt of a task, failed; `consecutive` times in a row (default 1).
-    Failed {
-        /// Failures in a row before the alert is raised.
-        #[serde(default = "one")]
-        consecutive: u32,
-        /// Which outcomes count.
-        #[serde(default)]
-        on: FailedOn,
-    },
+    Failed(Failures),
     /// Every pipeline it applies to failed last: one urgent incident, which holds those of its members back.
     AllFailed {
         /// There must be at least so many pipelines.
@@ -288,12 +281,56 @@ pub enum Condition {
     Reported,
 }
 
-fn one() -> u32 {
-    1
-}
-
 fn three() -> u32 {
     3
+}
+
+/// How a `failed` rule counts. What is retried, skipped or cancelled counts as nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Failures {
+    /// Failures in a row before the alert is raised (default 1). `warn_after` means the same.
+    #[serde(alias = "warn_after")]
+    pub consecutive: u32,
+    /// Which outcomes count.
+    pub on: FailedOn,
+    /// Failures in a row before the alert is critical, whatever its severity was (default: never).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical_after: Option<u32>,
+    /// Successes in a row before the alert is over (default 1). A failure in between starts the count again.
+    #[serde(skip_serializing_if = "is_one")]
+    pub resolve_after: u32,
+    /// Regular expressions for error texts that are known to pass by themselves: the first such failure after a success
+    /// is recorded, and told only when the next run fails too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transient: Vec<String>,
+    /// How many failures of one pipeline `transient` may keep quiet in an hour; the next one is told (default 3).
+    #[serde(skip_serializing_if = "is_usual_budget")]
+    pub transient_per_hour: u32,
+}
+
+/// Failures that are kept quiet in an hour, when nothing else is said.
+const TRANSIENT_PER_HOUR: u32 = 3;
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self {
+            consecutive: 1,
+            on: FailedOn::default(),
+            critical_after: None,
+            resolve_after: 1,
+            transient: Vec::new(),
+            transient_per_hour: TRANSIENT_PER_HOUR,
+        }
+    }
+}
+
+fn is_one(value: &u32) -> bool {
+    *value == 1
+}
+
+fn is_usual_budget(value: &u32) -> bool {
+    *value == TRANSIENT_PER_HOUR
 }
 
 /// Which outcomes a `failed` rule counts.

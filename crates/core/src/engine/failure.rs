@@ -3,14 +3,15 @@
 use super::incident::{Context, Firing};
 use super::turn::Turn;
 use crate::decision::{OwnerTrail, Verdict};
+use crate::incident::problem::{AfterFailure, AfterSuccess, Kind, Problem, Thresholds};
 use crate::incident::{Alert, AlertKey};
 use crate::notice::RunView;
 use crate::owner;
 use crate::pipeline::Pipeline;
 use crate::projection::Transition;
 use crate::rules::{Matcher, Rules, Subject};
-use crate::ruleset::{Condition, FailedOn, Rule};
-use crate::run::{Attempt, AttemptKey, PipelineKey, Run, RunKey, RunState};
+use crate::ruleset::{Condition, FailedOn, Failures, Rule};
+use crate::run::{Attempt, AttemptKey, Name, PipelineKey, Run, RunKey, RunState};
 use crate::timer::TimerKey;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -137,11 +138,13 @@ impl Turn<'_> {
         for (matcher, rule) in rules.rules() {
             let (verdict, because) = match self.concerned(matcher, rule, failure) {
                 Err(because) => (Verdict::Passes, because),
-                Ok(threshold) => {
+                Ok(failures) => {
                     any = true;
-                    let firing = self.failure_firing(rules, rule, failure, threshold);
-                    let verdict = self.fire(rules, &firing);
-                    (verdict, waits_for(threshold))
+                    let firing = self.failure_firing(rules, rule, failure, failures.consecutive);
+                    match self.passes_by_itself(rules, rule, failures, failure, &firing.key) {
+                        Some(pattern) => self.keep_quiet(&firing, &pattern),
+                        None => (self.fire(rules, &firing), waits_for(failures.consecutive)),
+                    }
                 }
             };
             self.verdict(&rule.name, verdict, because);
@@ -151,12 +154,12 @@ impl Turn<'_> {
         }
     }
 
-    /// The threshold when the rule is about this failure, else the clause that says no.
-    fn concerned(&self, matcher: &Matcher, rule: &Rule, failure: &Failure) -> Result<u32, String> {
-        let Condition::Failed { consecutive, on } = &rule.when else {
+    /// How the rule counts when it is about this failure, else the clause that says no.
+    fn concerned<'b>(&self, matcher: &Matcher, rule: &'b Rule, failure: &Failure) -> Result<&'b Failures, String> {
+        let Condition::Failed(failures) = &rule.when else {
             return Err("it does not watch for failures".to_owned());
         };
-        match (on, failure.attempt.is_some()) {
+        match (failures.on, failure.attempt.is_some()) {
             (FailedOn::Run, true) => return Err("it counts failed runs, this is a task".to_owned()),
             (FailedOn::Task, false) => {
                 return Err("it counts failed tasks, this is the run".to_owned());
@@ -173,8 +176,57 @@ impl Turn<'_> {
         };
         match matcher.mismatch(&subject, failure.tier, Some(&failure.owner.team)) {
             Some(clause) => Err(clause),
-            None => Ok(*consecutive),
+            None => Ok(failures),
         }
+    }
+
+    /// The pattern by which a failure is known to pass by itself: the first of its streak, within the hourly budget. A
+    /// run that failed because its tasks did is of the same kind when all of them are.
+    fn passes_by_itself(
+        &self,
+        rules: &Rules,
+        rule: &Rule,
+        failures: &Failures,
+        failure: &Failure,
+        key: &AlertKey,
+    ) -> Option<String> {
+        let budget = usize::try_from(failures.transient_per_hour).unwrap_or(usize::MAX);
+        let kept_quiet = self.state.pipeline(&key.pipeline).map_or(0, |pipeline| pipeline.transients_before(self.at));
+        let first = self.state.alert(key).is_none_or(|alert| alert.streak == 0 && alert.incident.is_none());
+        if failures.transient.is_empty() || kept_quiet >= budget || !first {
+            return None;
+        }
+        let matched = |error: &Option<String>| rules.transient(&rule.name, error.as_deref()?);
+        let own = match &failure.attempt {
+            Some(attempt) => matched(&attempt.error),
+            None => matched(&failure.run.error).or_else(|| {
+                let failed = self.state.attempts(&failure.run.key).filter(|task| task.state == RunState::Failed);
+                let patterns: Option<Vec<&str>> = failed.map(|task| matched(&task.error)).collect();
+                patterns?.first().copied()
+            }),
+        };
+        own.map(str::to_owned)
+    }
+
+    /// Records a failure that may pass by itself. It is seen on the pages, and told to nobody.
+    fn keep_quiet(&mut self, firing: &Firing, pattern: &str) -> (Verdict, String) {
+        let mut problem = Problem::default();
+        assert_eq!(
+            problem.failed(&Thresholds::default(), Kind::Transient),
+            AfterFailure::Suppressed,
+            "only the first failure of a streak is kept quiet"
+        );
+        let mut alert = Alert::counting(firing, problem);
+        alert.transient = Some(pattern.into());
+        self.state.put_alert(alert);
+        if let Some(mut pipeline) = self.state.pipeline(&firing.key.pipeline).cloned() {
+            pipeline.record_transient(self.at);
+            self.state.put_pipeline(pipeline);
+        }
+        let because = format!("`{pattern}` is known to pass by itself; it counts if the next one fails too");
+        self.audit("alert.suppressed", format!("Rule {}: {}: {because}", firing.key.rule, firing.summary), None, None);
+        self.follows("nobody is told: this error is known to pass by itself");
+        (Verdict::Counting, because)
     }
 
     fn failure_firing(&self, rules: &Rules, rule: &Rule, failure: &Failure, threshold: u32) -> Firing {
@@ -251,8 +303,7 @@ impl Turn<'_> {
                 );
                 continue;
             }
-            self.verdict(&alert.key.rule, Verdict::Clears, because.clone());
-            self.clear(&alert.key, &because, &context);
+            self.succeeded(rules, &alert, &run.key.run, &because, &context);
         }
         let owner = owner::resolve(rules, &subject);
         self.owned_by(&owner);
@@ -303,9 +354,30 @@ impl Turn<'_> {
             .cloned()
             .collect();
         for alert in alerts {
-            self.verdict(&alert.key.rule, Verdict::Clears, because.clone());
-            self.clear(&alert.key, &because, &context);
+            self.succeeded(rules, &alert, &run.key.run, &because, &context);
         }
+    }
+
+    /// Counts a success for an alert, once per run, and clears the alert when there were enough of them in a row.
+    fn succeeded(&mut self, rules: &Rules, alert: &Alert, run: &Name, because: &str, context: &Context) {
+        if alert.healed_by.as_ref() == Some(run) {
+            return;
+        }
+        let thresholds = rules.thresholds(&alert.key.rule);
+        let mut problem = alert.problem();
+        if problem.succeeded(&thresholds) == AfterSuccess::Over {
+            self.verdict(&alert.key.rule, Verdict::Clears, because);
+            self.clear(&alert.key, because, context);
+            return;
+        }
+        let (successes, wanted) = (problem.successes, thresholds.resolve_after);
+        self.verdict(&alert.key.rule, Verdict::Passes, format!("{because}: success {successes} of {wanted} in a row"));
+        self.state.put_alert(Alert {
+            streak: problem.failures,
+            successes,
+            healed_by: Some(run.clone()),
+            ..alert.clone()
+        });
     }
 
     /// A run that is over no longer takes too long.

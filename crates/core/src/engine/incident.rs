@@ -8,6 +8,7 @@ use super::turn::Turn;
 use crate::decision::{OwnerTrail, Verdict};
 use crate::event::{Link, Severity};
 use crate::ids::{IncidentId, derive};
+use crate::incident::problem::{AfterFailure, Kind, Problem, Thresholds};
 use crate::incident::{Alert, AlertKey, Incident, IncidentState};
 use crate::limits;
 use crate::notice::{PipelineView, RunView};
@@ -60,22 +61,20 @@ impl Turn<'_> {
     /// Counts a failure for an alert and fires it when the threshold is met.
     pub(super) fn fire(&mut self, rules: &Rules, firing: &Firing) -> Verdict {
         let previous = self.state.alert(&firing.key).cloned();
-        let streak = previous.as_ref().map_or(0, |alert| alert.streak) + 1;
-        let mut alert = Alert {
-            key: firing.key.clone(),
-            incident: previous.as_ref().and_then(|alert| alert.incident),
-            streak,
-            severity: firing.severity,
-            since: previous.as_ref().map_or(firing.occurred, |alert| alert.since),
-            last: previous.as_ref().map_or(firing.occurred, |alert| alert.last.max(firing.occurred)),
-            run: firing.run_name.clone(),
-            summary: excerpt(&firing.summary).into(),
-            successes: 0,
-            labels: firing.labels.clone(),
-        };
-        if alert.incident.is_none() && streak < firing.threshold {
+        let thresholds = Thresholds { warn_after: firing.threshold, ..rules.thresholds(&firing.key.rule) };
+        let mut problem = previous.as_ref().map(Alert::problem).unwrap_or_default();
+        let after = problem.failed(&thresholds, Kind::Plain);
+        let mut alert = Alert::counting(firing, problem);
+        if let Some(previous) = &previous {
+            alert.incident = previous.incident;
+            (alert.since, alert.last) = (previous.since, previous.last.max(firing.occurred));
+        }
+        if after == AfterFailure::FiresCritically {
+            alert.severity = Severity::Critical;
+        }
+        if after == AfterFailure::Counting {
+            self.follows(format!("counted: {} of {} in a row", alert.streak, firing.threshold));
             self.state.put_alert(alert);
-            self.follows(format!("counted: {streak} of {} in a row", firing.threshold));
             return Verdict::Counting;
         }
         let (mut incident, stage) = self.incident_for(rules, firing, &alert);
@@ -84,8 +83,8 @@ impl Turn<'_> {
         if stage == Stage::Reopened || (stage != Stage::Opened && !same_run) {
             incident.occurrences += 1;
         }
-        let raised = firing.severity > incident.severity;
-        incident.severity = incident.severity.max(firing.severity);
+        let raised = alert.severity > incident.severity;
+        incident.severity = incident.severity.max(alert.severity);
         if incident.pipeline == firing.key.pipeline {
             incident.title = firing.title.as_str().into();
         }
@@ -105,6 +104,9 @@ impl Turn<'_> {
             Stage::Joined => format!("collected into incident #{}, which is open", incident.number),
             Stage::Repeated => format!("again: incident #{} is open since {}", incident.number, incident.since()),
         });
+        if stage == Stage::Joined {
+            self.say_affected(&incident, &firing.key);
+        }
         self.inhibits(rules, &firing.key);
         self.tell_or_hold(rules, incident, firing, raised);
         Verdict::Fires
@@ -230,10 +232,11 @@ impl Turn<'_> {
         let Some(alert) = self.state.remove_alert(key) else {
             return;
         };
-        let Some(incident) = alert.incident.and_then(|id| self.state.incident(id)).cloned() else {
+        let Some(mut incident) = alert.incident.and_then(|id| self.state.incident(id)).cloned() else {
             return;
         };
         self.concerns(incident.id);
+        self.no_longer_affected(&mut incident, key);
         self.audit("alert.cleared", format!("Rule {}: {because}", key.rule), Some(incident.id), None);
         let left = self.state.alerts_in(&incident).next().is_some();
         if !left {
@@ -270,6 +273,26 @@ impl Turn<'_> {
             self.no_longer_inhibits(key);
         }
         self.member_resolved(&incident);
+    }
+}
+
+impl Alert {
+    /// An alert as its latest failure shows it; it fires in no incident yet.
+    pub(super) fn counting(firing: &Firing, problem: Problem) -> Self {
+        Self {
+            key: firing.key.clone(),
+            incident: None,
+            streak: problem.failures,
+            severity: firing.severity,
+            since: firing.occurred,
+            last: firing.occurred,
+            run: firing.run_name.clone(),
+            summary: excerpt(&firing.summary).into(),
+            successes: problem.successes,
+            healed_by: None,
+            transient: None,
+            labels: firing.labels.clone(),
+        }
     }
 }
 
