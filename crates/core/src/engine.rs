@@ -4,7 +4,7 @@
 //! One input is one [`Turn`]; a turn reads and changes state, asks for effects and says why. Later kinds of rule
 //! extend `turn::act`; they do not go around it. Sending is not here, nor is anything about wire formats.
 //!
-//! - [`failure`]: what run transitions mean for rules and incidents
+//! - [`failure`]: what run transitions mean for rules and incidents; [`transient`]: failures that pass by themselves
 //! - [`report`]: other systems' alerts and messages
 //! - [`clock`]: timers and rules about time
 //! - [`command`]: people, rule changes, outcomes of deliveries
@@ -29,6 +29,7 @@ mod report;
 mod scope;
 mod storm;
 mod tell;
+mod transient;
 mod turn;
 
 use crate::decision::Decision;

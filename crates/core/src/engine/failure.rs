@@ -3,7 +3,7 @@
 use super::incident::{Context, Firing};
 use super::turn::Turn;
 use crate::decision::{OwnerTrail, Verdict};
-use crate::incident::problem::{AfterFailure, AfterSuccess, Kind, Problem, Thresholds};
+use crate::incident::problem::AfterSuccess;
 use crate::incident::{Alert, AlertKey};
 use crate::notice::RunView;
 use crate::owner;
@@ -29,9 +29,9 @@ pub(super) fn pipeline_subject(pipeline: &Pipeline) -> Subject<'_> {
 }
 
 /// A failure that rules are asked about.
-struct Failure {
-    run: Run,
-    attempt: Option<Attempt>,
+pub(super) struct Failure {
+    pub(super) run: Run,
+    pub(super) attempt: Option<Attempt>,
     occurred: Timestamp,
     owner: OwnerTrail,
     tier: Option<u8>,
@@ -178,55 +178,6 @@ impl Turn<'_> {
             Some(clause) => Err(clause),
             None => Ok(failures),
         }
-    }
-
-    /// The pattern by which a failure is known to pass by itself: the first of its streak, within the hourly budget. A
-    /// run that failed because its tasks did is of the same kind when all of them are.
-    fn passes_by_itself(
-        &self,
-        rules: &Rules,
-        rule: &Rule,
-        failures: &Failures,
-        failure: &Failure,
-        key: &AlertKey,
-    ) -> Option<String> {
-        let budget = usize::try_from(failures.transient_per_hour).unwrap_or(usize::MAX);
-        let kept_quiet = self.state.pipeline(&key.pipeline).map_or(0, |pipeline| pipeline.transients_before(self.at));
-        let first = self.state.alert(key).is_none_or(|alert| alert.streak == 0 && alert.incident.is_none());
-        if failures.transient.is_empty() || kept_quiet >= budget || !first {
-            return None;
-        }
-        let matched = |error: &Option<String>| rules.transient(&rule.name, error.as_deref()?);
-        let own = match &failure.attempt {
-            Some(attempt) => matched(&attempt.error),
-            None => matched(&failure.run.error).or_else(|| {
-                let failed = self.state.attempts(&failure.run.key).filter(|task| task.state == RunState::Failed);
-                let patterns: Option<Vec<&str>> = failed.map(|task| matched(&task.error)).collect();
-                patterns?.first().copied()
-            }),
-        };
-        own.map(str::to_owned)
-    }
-
-    /// Records a failure that may pass by itself. It is seen on the pages, and told to nobody.
-    fn keep_quiet(&mut self, firing: &Firing, pattern: &str) -> (Verdict, String) {
-        let mut problem = Problem::default();
-        assert_eq!(
-            problem.failed(&Thresholds::default(), Kind::Transient),
-            AfterFailure::Suppressed,
-            "only the first failure of a streak is kept quiet"
-        );
-        let mut alert = Alert::counting(firing, problem);
-        alert.transient = Some(pattern.into());
-        self.state.put_alert(alert);
-        if let Some(mut pipeline) = self.state.pipeline(&firing.key.pipeline).cloned() {
-            pipeline.record_transient(self.at);
-            self.state.put_pipeline(pipeline);
-        }
-        let because = format!("`{pattern}` is known to pass by itself; it counts if the next one fails too");
-        self.audit("alert.suppressed", format!("Rule {}: {}: {because}", firing.key.rule, firing.summary), None, None);
-        self.follows("nobody is told: this error is known to pass by itself");
-        (Verdict::Counting, because)
     }
 
     fn failure_firing(&self, rules: &Rules, rule: &Rule, failure: &Failure, threshold: u32) -> Firing {
