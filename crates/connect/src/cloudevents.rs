@@ -188,6 +188,9 @@ fn cd_event(kind: &str, data: &Value, occurred: Timestamp, team: Option<&str>) -
         clear_number: 0,
         rows: None,
         task_states: BTreeMap::new(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        deadlines: Vec::new(),
     })
 }
 

@@ -141,6 +141,9 @@ pub fn parse(delivered: &Delivered<'_>, ping: &Ping<'_>, fresh: Uuid) -> Result<
         clear_number: 0,
         rows: None,
         task_states: BTreeMap::new(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        deadlines: Vec::new(),
     };
     let run = ping.rid.map_or_else(|| fresh.to_string(), str::to_owned);
     let mut payload =

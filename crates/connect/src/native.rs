@@ -96,6 +96,12 @@ struct Run {
     /// Rows written.
     #[serde(default)]
     rows: Option<u64>,
+    /// Datasets read, as `namespace/name`.
+    #[serde(default)]
+    inputs: Vec<String>,
+    /// Datasets written, as `namespace/name`.
+    #[serde(default)]
+    outputs: Vec<String>,
     /// Page of the run.
     #[serde(default)]
     url: Option<String>,
@@ -198,6 +204,16 @@ fn update(run: Run, occurred: Timestamp, team: Option<&str>, place: &str) -> Res
             return refuse(field, &format!("`{field}` must have 1 to {} bytes", limits::NAME_BYTES));
         }
     }
+    for (field, datasets) in [("inputs", &run.inputs), ("outputs", &run.outputs)] {
+        if datasets.len() > limits::LIST_ITEMS {
+            return refuse(field, &format!("`{field}` may name at most {} datasets", limits::LIST_ITEMS));
+        }
+        let bad = |dataset: &String| !dataset.contains('/') || dataset.len() > limits::NAME_BYTES;
+        if let Some(at) = datasets.iter().position(bad) {
+            let problem = format!("a dataset is `namespace/name` of at most {} bytes", limits::NAME_BYTES);
+            return refuse(&format!("{field}/{at}"), &problem);
+        }
+    }
     for (field, address) in [("url", &run.url), ("log_url", &run.log_url)] {
         if address.as_deref().is_some_and(|address| web_address(address).is_none()) {
             return refuse(field, &format!("`{field}` must be an absolute http or https address"));
@@ -242,6 +258,9 @@ fn update(run: Run, occurred: Timestamp, team: Option<&str>, place: &str) -> Res
         clear_number: 0,
         rows: run.rows,
         task_states: std::collections::BTreeMap::new(),
+        inputs: run.inputs,
+        outputs: run.outputs,
+        deadlines: Vec::new(),
     })
 }
 

@@ -9,6 +9,7 @@
 //! hand) and a cleared DAG run may start again under the same run id. A client's retry has the same body, so the same id.
 
 mod airflow;
+mod assets;
 mod payload;
 mod run_event;
 

@@ -44,7 +44,8 @@ pub fn event(event: &mut Event) {
         Some(Fact::Run(update)) => {
             let texts = [&mut update.error, &mut update.doc, &mut update.url, &mut update.log_url];
             texts.into_iter().flatten().for_each(string);
-            update.tags.iter_mut().chain(&mut update.owners).for_each(string);
+            let lists = [&mut update.tags, &mut update.owners, &mut update.inputs, &mut update.outputs];
+            lists.into_iter().flatten().for_each(string);
         }
         Some(Fact::Report(report)) => {
             string(&mut report.key);

@@ -218,7 +218,7 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who.
     pub caller: Caller,
-    /// What: `incident.opened`, `alert.fired`, `alert.cleared`, `incident.acknowledged`, `incident.resolved`,
+    /// What: `incident.opened`, `alert.fired`, `alert.cleared`, `incident.affects`, `incident.acknowledged`, `incident.resolved`,
     /// `incident.noted`, `notify.decided`, `delivery.delivered`, `delivery.dead`, `delivery.superseded`,
     /// `rules.changed`, `command.refused`, `test.sent`.
     pub action: String,

@@ -20,6 +20,16 @@ pub const EXCERPT_BYTES: usize = 240;
 pub const LIST_ITEMS: usize = 64;
 /// Durations kept per pipeline for mean and p95.
 pub const DURATION_SAMPLES: usize = 64;
+/// Row counts kept per pipeline: sixteen weeks of a daily one.
+pub const ROW_SAMPLES: usize = 112;
+/// How long a dataset that is no longer read or written still counts for lineage.
+pub const DATASET_FORGOTTEN: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A use of a dataset is noted anew at most this often.
+pub const DATASET_NOTED: SignedDuration = SignedDuration::from_hours(24);
+/// Starts awaited at once by one rule.
+pub const EXPECTED: usize = 100;
+/// How long no late event may have come before late events count as over.
+pub const LATENESS_CALM: SignedDuration = SignedDuration::from_mins(5);
 /// Alerts listed in one message; the rest is counted.
 pub const ALERTS_IN_NOTICE: usize = 10;
 /// How long a failed attempt whose finality is unknown is held before it is told as final.
@@ -63,3 +73,5 @@ pub const OUTLOOK: usize = 20;
 pub const OWN_SOURCES: &str = "trackside.";
 /// Most pipelines looked at when the cause of a failure is looked for upstream.
 pub const UPSTREAMS: usize = 500;
+/// Most dependencies followed when the cause of a failure is looked for upstream.
+pub const DEPENDENCIES: usize = 4_000;

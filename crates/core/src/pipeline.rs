@@ -1,10 +1,16 @@
 //! A pipeline as known so far: what runs, whose it is, how it has been doing.
 //!
-//! Invariant: bounded. Durations are a ring of `limits::DURATION_SAMPLES`; counters are totals, not histories.
+//! Invariant: bounded. Durations are a ring of `limits::DURATION_SAMPLES`, rows one of `limits::ROW_SAMPLES`, datasets
+//! at most `limits::LIST_ITEMS` of each kind; counters are totals, not histories.
+
+pub mod datasets;
+pub mod rows;
 
 use crate::limits;
 use crate::run::{PipelineKey, System};
+use datasets::DatasetUse;
 use jiff::Timestamp;
+use rows::{RowSample, Suggestion};
 use serde::{Deserialize, Serialize};
 
 /// The time over which failures that are kept quiet are counted.
@@ -48,6 +54,21 @@ pub struct Pipeline {
     /// `limits::TRANSIENTS_PER_HOUR`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transients: Vec<Timestamp>,
+    /// Latest start of a run, by the far end's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_start: Option<Timestamp>,
+    /// Datasets its runs and their tasks read lately.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<DatasetUse>,
+    /// Datasets they wrote lately.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<DatasetUse>,
+    /// Rows that recent successes wrote, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowSample>,
+    /// What a rule would have told, had it been asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<Suggestion>,
 }
 
 impl Pipeline {
@@ -68,6 +89,11 @@ impl Pipeline {
             last_failure: None,
             durations_ms: Vec::new(),
             transients: Vec::new(),
+            last_start: None,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            rows: Vec::new(),
+            suggestion: None,
         }
     }
 
@@ -79,6 +105,14 @@ impl Pipeline {
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating float to int")]
         self.durations_ms.push((seconds * 1000.0) as u32);
+    }
+
+    /// Adds the rows of a success; the oldest goes when the ring is full.
+    pub fn record_rows(&mut self, sample: RowSample) {
+        if self.rows.len() == limits::ROW_SAMPLES {
+            self.rows.remove(0);
+        }
+        self.rows.push(sample);
     }
 
     /// Failures kept quiet in the hour before `now`, because they are known to pass by themselves.

@@ -12,7 +12,7 @@ pub(crate) use attempt::{subject as attempt_subject, title as attempt_title};
 
 use crate::decision::Alias;
 use crate::event::Event;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, datasets};
 use crate::run::{AttemptKey, Name, Run, RunKey, RunState, RunUpdate, System};
 use crate::state::{State, first_key, run_id_alias};
 use jiff::Timestamp;
@@ -41,7 +41,7 @@ pub fn apply(state: &mut State, event: &Event, update: &RunUpdate, at: Timestamp
     let source: Name = event.source.as_str().into();
     let mut run = find_or_create(state, &source, update, at);
     learn(&mut run, update);
-    learn_pipeline(state, &run, update);
+    learn_pipeline(state, &run, update, at);
     state.put_run(run.clone());
     register_names(state, &source, &run, update);
     let key = run.key.clone();
@@ -49,7 +49,18 @@ pub fn apply(state: &mut State, event: &Event, update: &RunUpdate, at: Timestamp
         Some(reference) => attempt::apply(state, event, update, reference, &key),
         None => run::apply(state, event, update, run),
     };
+    note_start(state, &key);
     (key, transitions)
+}
+
+/// The latest start of the pipeline. An end without a start shows that the run had started by then.
+fn note_start(state: &mut State, key: &RunKey) {
+    let began = state.run(key).and_then(|run| run.started.or(run.ended));
+    if let Some(pipeline) = state.pipeline(&key.pipeline_key()).filter(|pipeline| pipeline.last_start < began) {
+        let mut pipeline = pipeline.clone();
+        pipeline.last_start = began;
+        state.put_pipeline(pipeline);
+    }
 }
 
 fn find_or_create(state: &State, source: &Name, update: &RunUpdate, at: Timestamp) -> Run {
@@ -104,7 +115,7 @@ fn learn(run: &mut Run, update: &RunUpdate) {
     }
 }
 
-fn learn_pipeline(state: &mut State, run: &Run, update: &RunUpdate) {
+fn learn_pipeline(state: &mut State, run: &Run, update: &RunUpdate, at: Timestamp) {
     let key = run.key.pipeline_key();
     let mut pipeline = state.pipeline(&key).cloned().unwrap_or_else(|| Pipeline::new(key, run.system));
     pipeline.system = run.system;
@@ -118,6 +129,8 @@ fn learn_pipeline(state: &mut State, run: &Run, update: &RunUpdate) {
     if about_run && update.doc.is_some() {
         pipeline.doc.clone_from(&update.doc);
     }
+    datasets::note(&mut pipeline.reads, &update.inputs, at);
+    datasets::note(&mut pipeline.writes, &update.outputs, at);
     state.put_pipeline(pipeline);
 }
 

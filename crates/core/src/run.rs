@@ -65,6 +65,24 @@ pub struct RunUpdate {
     /// Final task states that a run event reports (Airflow `airflowState.tasksState`). Mapped tasks collapse to one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub task_states: BTreeMap<String, String>,
+    /// Datasets read, as `namespace/name`, at most `limits::LIST_ITEMS`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
+    /// Datasets written, as `namespace/name`, at most `limits::LIST_ITEMS`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
+    /// Deadlines that the far end declares for this run, at most `limits::LIST_ITEMS`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deadlines: Vec<Deadline>,
+}
+
+/// A time by which a run must have ended, as its far end declares it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    /// The far end's name for it.
+    pub name: String,
+    /// When.
+    pub due: Timestamp,
 }
 
 fn is_zero(value: &u32) -> bool {

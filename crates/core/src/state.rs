@@ -7,14 +7,18 @@
 mod automations;
 mod bonds;
 mod canaries;
+mod lineage;
 mod needed;
 mod planned;
+mod scopes;
 mod shared;
 
 use bonds::Bonds;
 pub use canaries::CanaryTest;
+use lineage::Writers;
 pub use needed::{Loaded, Needed};
 use planned::Planned;
+use scopes::Scopes;
 use shared::SharedNames;
 
 use crate::automation::set::Automations;
@@ -47,7 +51,9 @@ pub struct State {
     /// Time of the last input; what was resolved long before it is let go of.
     now: Timestamp,
     bonds: Bonds,
+    writers: Writers,
     planned: Planned,
+    scopes: Scopes,
     canaries: BTreeMap<String, CanaryTest>,
     // Boxed: the slack of a tree's nodes is a pointer's size, not a value's. There may be 100,000 of each.
     pipelines: BTreeMap<PipelineKey, Box<Pipeline>>,
@@ -101,7 +107,9 @@ impl State {
             settled: BTreeSet::new(),
             now: Timestamp::MIN,
             bonds: Bonds::default(),
+            writers: Writers::default(),
             planned: Planned::default(),
+            scopes: None,
             canaries: BTreeMap::new(),
             pipelines: BTreeMap::new(),
             alerts: BTreeMap::new(),
@@ -182,6 +190,7 @@ impl State {
     pub(crate) fn set_rules(&mut self, rules: Rules) {
         self.rules = Some(Arc::new(rules));
         self.bonds.forget_inhibitors();
+        self.scopes = None;
         self.dirty.insert(Dirty::Ruleset);
     }
 
@@ -351,6 +360,7 @@ impl State {
     }
 
     fn keep_pipeline(&mut self, mut pipeline: Pipeline) {
+        self.index_writes(&pipeline);
         match self.pipelines.get_mut(&pipeline.key) {
             Some(known) => **known = pipeline,
             None => {

@@ -269,6 +269,9 @@ fn update(system: System, pipeline: &str, run: &str, owner: &str, report: RunRep
         clear_number: 0,
         rows: None,
         task_states: Default::default(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        deadlines: Vec::new(),
     }
 }
 

@@ -9,13 +9,14 @@
 //! - A state set by hand comes without the `airflow` facet: the task is the job name without the DAG's.
 //! - Skipped tasks are reported as COMPLETE, killed ones not at all; `airflowState` of the DAG event has the truth.
 
+use super::assets;
 use super::run_event::{Phase, RunEvent};
 use crate::door::{labels, name, parse_time, related, text_at, value_at};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use trackside_core::event::Labels;
 use trackside_core::limits;
-use trackside_core::run::{AttemptRef, RunReport, RunUpdate, System};
+use trackside_core::run::{AttemptRef, Deadline, RunReport, RunUpdate, System};
 
 /// Event-name and resource-id prefix of DAG runs.
 pub(super) const DAG_RUN: &str = "airflow.dag-run";
@@ -79,6 +80,7 @@ pub(super) fn update(run: &RunEvent<'_>, subject: Subject) -> Option<RunUpdate> 
     if update.tags.is_empty() {
         update.tags = text_at(facet, &["dag", "tags"]).map(python_list).unwrap_or_default();
     }
+    assets::learn(run, facet, &mut update);
     Some(update)
 }
 
@@ -94,6 +96,7 @@ fn dag_run(run: &RunEvent<'_>, facet: &Value) -> Option<RunUpdate> {
     let dag = text_at(facet, &["dag", "dag_id"]).unwrap_or(run.job);
     let mut update = run.update(System::Airflow, dag, report);
     update.run_aliases = vec![name(run.run_id)];
+    update.deadlines = deadlines(facet);
     update.started = text_at(facet, &["dagRun", "start_date"]).and_then(parse_time).or(update.started);
     if run.phase.is_end() {
         update.ended = text_at(facet, &["dagRun", "end_date"]).and_then(parse_time).or(update.ended);
@@ -195,6 +198,24 @@ pub(super) fn resources(run: &RunEvent<'_>, subject: Subject, update: Option<&Ru
     all.extend(update.tags.iter().map(|tag| related("tag", format!("airflow.tag.{tag}"), tag)));
     all.extend(update.owners.iter().map(|owner| related("owner", format!("airflow.owner.{owner}"), owner)));
     (resource, all)
+}
+
+/// Deadlines that the DAG declares (`DeadlineAlert`, Airflow 3.1 and later). One time has one deadline, whatever the
+/// number of callbacks that Airflow calls for it.
+fn deadlines(facet: &Value) -> Vec<Deadline> {
+    let mut all: Vec<Deadline> = Vec::new();
+    let alerts = value_at(facet, &["dagRun", "deadlines", "alerts"]).and_then(Value::as_array);
+    for alert in alerts.into_iter().flatten().take(limits::LIST_ITEMS) {
+        let Some(due) = text_at(alert, &["deadline_time"]).and_then(parse_time) else {
+            continue;
+        };
+        let label = text_at(alert, &["name"]).unwrap_or("deadline");
+        match all.iter_mut().find(|known| known.due == due) {
+            Some(known) => known.name = name(&format!("{}, {label}", known.name)),
+            None => all.push(Deadline { name: name(label), due }),
+        }
+    }
+    all
 }
 
 fn task_states(run: &RunEvent<'_>) -> BTreeMap<String, String> {

@@ -153,7 +153,26 @@ impl<'a> RunEvent<'a> {
             clear_number: 0,
             rows: self.rows(),
             task_states: std::collections::BTreeMap::new(),
+            inputs: self.datasets("inputs"),
+            outputs: self.datasets("outputs"),
+            deadlines: Vec::new(),
         }
+    }
+
+    /// Names of the datasets in `inputs` or `outputs`, with the further names that their `symlinks` facets give, which
+    /// is how one table has the same name in a query engine and in the store below it.
+    fn datasets(&self, field: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for dataset in self.body.get(field).and_then(Value::as_array).into_iter().flatten() {
+            let links = value_at(dataset, &["facets", "symlinks", "identifiers"]).and_then(Value::as_array);
+            for identity in std::iter::once(dataset).chain(links.into_iter().flatten()) {
+                let parts = text_at(identity, &["namespace"]).zip(text_at(identity, &["name"]));
+                if let Some((namespace, dataset)) = parts {
+                    note(&mut names, &format!("{namespace}/{}", dataset.trim_start_matches('/')));
+                }
+            }
+        }
+        names
     }
 
     fn error(&self) -> Option<&'a str> {
@@ -164,6 +183,14 @@ impl<'a> RunEvent<'a> {
     fn rows(&self) -> Option<u64> {
         let outputs = self.body.get("outputs")?.as_array()?;
         outputs.iter().filter_map(rows_of).reduce(u64::saturating_add)
+    }
+}
+
+/// Adds the name of a dataset, once, while there is room.
+pub(super) fn note(names: &mut Vec<String>, dataset: &str) {
+    let dataset = name(dataset);
+    if names.len() < limits::LIST_ITEMS && !names.contains(&dataset) {
+        names.push(dataset);
     }
 }
 

@@ -105,6 +105,9 @@ impl<'a> Change<'a> {
             clear_number: 0,
             rows: None,
             task_states: std::collections::BTreeMap::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            deadlines: Vec::new(),
         })
     }
 

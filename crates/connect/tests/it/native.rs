@@ -34,7 +34,7 @@ fn a_failed_run_in_full() {
         "payload": {"password": "x", "rows": 3},
         "run": {"pipeline": "export", "run_id": "2026-11-20", "state": "failed", "task": "load", "try": 2,
             "error": "no route to postgres://u:pw@db/x", "owners": ["pay"], "tags": ["tier:1"], "rows": 0,
-            "url": "https://ci/7", "log_url": "https://ci/7/log?token=abc", "started": "2026-11-20T15:00:00Z"},
+            "inputs": ["warehouse/raw"], "outputs": ["warehouse/orders"], "url": "https://ci/7", "log_url": "https://ci/7/log?token=abc", "started": "2026-11-20T15:00:00Z"},
     })));
 }
 
@@ -81,5 +81,7 @@ fn mistakes_are_named_with_their_place() {
     check(run(json!({"task": "t", "try": 0})), "/1/run/try", "from 1");
     check(run(json!({"url": "javascript:alert(1)"})), "/1/run/url", "http or https");
     check(run(json!({"rows": -1})), "/1/run/rows", "-1");
+    check(run(json!({"inputs": ["w/a", "orders"]})), "/1/run/inputs/1", "namespace/name");
+    check(run(json!({"outputs": vec!["w/a"; 65]})), "/1/run/outputs", "at most 64");
     check(run(json!({"started": 7})), "/1/run/started", "invalid type");
 }

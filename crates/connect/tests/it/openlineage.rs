@@ -265,6 +265,43 @@ fn other_producers_are_pipelines_of_their_own() {
 }
 
 #[test]
+fn assets_are_datasets_of_their_dag() {
+    let lines = lines("airflow/openlineage/airflow-3.3.2.jsonl.gz");
+    let events: Vec<Event> = lines.iter().map(|line| one(line.as_bytes())).collect();
+    let mut datasets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for update in events.iter().map(run) {
+        let reads = update.inputs.iter().map(|name| format!("reads {name}"));
+        let all = reads.chain(update.outputs.iter().map(|name| format!("writes {name}")));
+        datasets.entry(update.pipeline.clone()).or_default().extend(all);
+    }
+    datasets.retain(|_, all| !all.is_empty());
+    let expect = [("lab_asset_consumer", "reads s3://lake/orders"), ("lab_asset_producer", "writes s3://lake/orders")];
+    let expect = expect.map(|(dag, all)| (dag.to_owned(), BTreeSet::from([all.to_owned()])));
+    assert_eq!(datasets, BTreeMap::from(expect));
+}
+
+#[test]
+fn datasets_have_all_their_names_once_and_are_bounded() {
+    let table = json!({"namespace": "s3://b", "name": "/t", "facets": {"symlinks": {"identifiers": [
+        {"namespace": "hive://u:pw@m", "name": "db.t", "type": "TABLE"}]}}});
+    let many: Vec<Value> = (0..100).map(|n| json!({"namespace": "pg", "name": format!("t{n}")})).collect();
+    let body = spark("COMPLETE", json!({"inputs": [table, table, {"name": "half"}], "outputs": many}));
+    let event = one(body.to_string().as_bytes());
+    assert_eq!(run(&event).inputs, ["s3://b/t", "hive://u:[redacted]@m/db.t"]);
+    assert_eq!((run(&event).outputs.len(), run(&event).outputs[63].as_str()), (64, "pg/t63"));
+}
+
+#[test]
+fn declared_deadlines_come_with_the_start() {
+    let lines = lines("airflow/openlineage/airflow-3.3.2.jsonl.gz");
+    let start = one(lines[0].as_bytes());
+    let update = run(&start);
+    assert_eq!((update.pipeline.as_str(), update.report), ("lab_deadline", RunReport::Started));
+    let told: Vec<String> = update.deadlines.iter().map(|one| format!("{} at {}", one.name, one.due)).collect();
+    assert_eq!(told, ["async_http, sync_http, slack at 2026-11-20T16:30:33.648058Z"]);
+}
+
+#[test]
 fn job_and_dataset_events_are_kept_without_a_fact() {
     let job = one(br#"{"eventTime":"2026-11-20T16:00:00Z","job":{"namespace":"n","name":"j"},"outputs":[{"namespace":"a","name":"b"}]}"#);
     assert_eq!((job.event.as_str(), job.source.as_str()), ("openlineage.job", "n"));

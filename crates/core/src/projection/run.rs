@@ -2,6 +2,7 @@
 
 use super::{Transition, attempt};
 use crate::event::Event;
+use crate::pipeline::rows::RowSample;
 use crate::run::{Run, RunKey, RunReport, RunState, RunUpdate};
 use crate::state::State;
 
@@ -109,6 +110,9 @@ fn count(state: &mut State, key: &RunKey, outcome: RunState) {
             pipeline.last_success = pipeline.last_success.max(run.ended);
             if let Some(seconds) = run.duration_s() {
                 pipeline.record_duration(seconds);
+            }
+            if let (Some(rows), Some(ended)) = (run.rows, run.ended) {
+                pipeline.record_rows(RowSample { second: ended.as_second(), rows });
             }
         }
         RunState::Failed => {

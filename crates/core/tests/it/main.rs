@@ -8,5 +8,6 @@ mod automation_prefect;
 mod automation_requests;
 mod automation_stories;
 mod automation_templates;
+mod lineage;
 mod scenario;
 mod stories;

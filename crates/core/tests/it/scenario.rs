@@ -306,10 +306,15 @@ fn update(text: &str) -> RunUpdate {
         clear_number: 0,
         rows: None,
         task_states: BTreeMap::new(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        deadlines: Vec::new(),
     };
     for word in rest.split_whitespace() {
         let (name, value) = word.split_once('=').unwrap();
         match name {
+            "reads" => update.inputs = value.split(',').map(str::to_owned).collect(),
+            "writes" => update.outputs = value.split(',').map(str::to_owned).collect(),
             "rows" => update.rows = Some(value.parse().unwrap()),
             "error" => update.error = Some(value.replace('_', " ")),
             "owner" => update.owners = vec![value.into()],

@@ -36,6 +36,9 @@ fn run_event(number: u64, pipeline: &str, run: &str) -> NewEntry {
         clear_number: 0,
         rows: None,
         task_states: [].into(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        deadlines: Vec::new(),
     })));
     NewEntry::event(&event).unwrap()
 }

@@ -569,5 +569,8 @@ fn update(pipeline: &str, run: i64, report: RunReport, attempt: Option<u32>) -> 
         } else {
             BTreeMap::new()
         },
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        deadlines: Vec::new(),
     }
 }
