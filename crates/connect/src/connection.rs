@@ -9,21 +9,24 @@ use crate::email::{MailServer, Mailbox};
 use crate::template::MessageTemplates;
 use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 use trackside_core::ruleset::{ConnectionKind, Span};
+use trackside_identity::act_link::ActKey;
 use trackside_identity::secret::{SecretError, SecretRef};
 
 pub mod address;
+mod delivery;
+mod kinds;
+
+pub use delivery::{DeliveryPolicy, DeliverySettings};
+pub use kinds::{EmailConfig, PagerdutyConfig, PrefectConfig, SlackAccess, SlackConfig, WebhookConfig};
 
 /// Where PagerDuty takes events, in the US region.
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com";
 /// Base of Slack's Web API.
 const SLACK_API_URL: &str = "https://slack.com/api";
-/// Most requests per second a connection may be set to.
-const RATE_LIMIT: f64 = 1_000.0;
-/// Largest burst a connection may be set to.
-const BURST_LIMIT: u32 = 10_000;
 
 /// An outside system as configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,177 +44,6 @@ pub enum ConnectionConfig {
     Prefect(PrefectConfig),
 }
 
-/// PagerDuty Events v2.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PagerdutyConfig {
-    /// Integration key of the service.
-    pub routing_key: SecretRef,
-    /// Where PagerDuty is, by default `https://events.pagerduty.com`; the EU region is `https://events.eu.pagerduty.com`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<HttpUrl>,
-    /// How fast and how long to try.
-    #[serde(default)]
-    pub delivery: DeliverySettings,
-    /// How messages are worded.
-    #[serde(default)]
-    pub message: MessageTemplates,
-}
-
-/// Slack: either `webhook_url`, or `token` and `channel`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "SlackFields", into = "SlackFields")]
-pub struct SlackConfig {
-    /// How to reach it.
-    pub access: SlackAccess,
-    /// How fast and how long to try.
-    pub delivery: DeliverySettings,
-    /// How messages are worded.
-    pub message: MessageTemplates,
-}
-
-/// The two ways to post to Slack.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SlackAccess {
-    /// Incoming webhook: posts only. The address is the secret.
-    IncomingWebhook {
-        /// `https://hooks.slack.com/services/…`.
-        webhook_url: SecretRef,
-    },
-    /// Web API: posts, edits in place, answers in threads. Needs scope `chat:write`, and `channels:history`
-    /// (`groups:history` for private channels) to find out whether a message whose answer was lost arrived.
-    WebApi {
-        /// Bot token (`xoxb-…`).
-        token: SecretRef,
-        /// Channel id (`C…`, best: outcomes can be checked from the first message on) or `#name`.
-        channel: String,
-        /// Base of the Web API, if not Slack's own.
-        api_url: Option<HttpUrl>,
-    },
-}
-
-/// The fields of a Slack connection as written.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct SlackFields {
-    /// Address of an incoming webhook. Excludes `token`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    webhook_url: Option<SecretRef>,
-    /// Bot token for the Web API. Needs `channel`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    token: Option<SecretRef>,
-    /// Channel id (`C…`, best) or `#name`, with `token`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    channel: Option<String>,
-    /// Base of the Web API, with `token`; default `https://slack.com/api`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    api_url: Option<HttpUrl>,
-    /// How fast and how long to try.
-    #[serde(default)]
-    delivery: DeliverySettings,
-    /// How messages are worded.
-    #[serde(default)]
-    message: MessageTemplates,
-}
-
-/// A webhook signed by Standard Webhooks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookConfig {
-    /// Address that is posted to.
-    pub url: HttpUrl,
-    /// Signing secret, `whsec_` and base64.
-    pub secret: SecretRef,
-    /// Secrets that sign beside it while the receiver changes over.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub also_sign_with: Vec<SecretRef>,
-    /// How fast and how long to try.
-    #[serde(default)]
-    pub delivery: DeliverySettings,
-    /// How messages are worded.
-    #[serde(default)]
-    pub message: MessageTemplates,
-}
-
-/// E-mail over SMTP.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EmailConfig {
-    /// `smtp://host:25` (STARTTLS when offered), `smtp+starttls://host:587` (STARTTLS or nothing),
-    /// `smtps://host:465` (TLS from the start).
-    pub smtp: MailServer,
-    /// Sender.
-    pub from: Mailbox,
-    /// Recipients, at least one.
-    #[serde(deserialize_with = "recipients")]
-    pub to: Vec<Mailbox>,
-    /// User name; needs `password`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<SecretRef>,
-    /// Password; needs `username`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<SecretRef>,
-    /// How fast and how long to try.
-    #[serde(default)]
-    pub delivery: DeliverySettings,
-    /// How messages are worded.
-    #[serde(default)]
-    pub message: MessageTemplates,
-}
-
-/// A Prefect server that events are read from, and that carries out Prefect's actions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PrefectConfig {
-    /// Base of its API, for example `http://127.0.0.1:4200/api`.
-    pub url: HttpUrl,
-    /// API key (Prefect Cloud), sent as a bearer token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key: Option<SecretRef>,
-    /// `user:password` of a self-hosted server with basic authentication.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth_string: Option<SecretRef>,
-    /// How fast and how long to try actions.
-    #[serde(default)]
-    pub delivery: DeliverySettings,
-}
-
-/// How fast and how long to try. Absent fields take the defaults of the kind.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct DeliverySettings {
-    /// Requests per second in the long run; more than 0, at most 1000.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "rate")]
-    pub rate_per_second: Option<f64>,
-    /// Requests that may go out at once after a pause, 1 to 10000.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "burst")]
-    pub burst: Option<u32>,
-    /// Longest wait for an answer.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "positive")]
-    pub timeout: Option<Span>,
-    /// Attempts before a message is given up; default: no limit but `give_up_after`.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "attempts")]
-    pub max_attempts: Option<u32>,
-    /// Age at which a message is given up.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "positive")]
-    pub give_up_after: Option<Span>,
-}
-
-/// [`DeliverySettings`] with every value decided.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DeliveryPolicy {
-    /// Refill of the token bucket, requests per second.
-    pub rate_per_second: f64,
-    /// Size of the token bucket.
-    pub burst: u32,
-    /// Longest wait for an answer.
-    pub timeout: Duration,
-    /// Attempts before it is given up.
-    pub max_attempts: u32,
-    /// Age at which it is given up.
-    pub give_up_after: Duration,
-}
-
 /// A connection with its secrets, for as long as it takes to send something.
 #[derive(Clone, Debug)]
 pub struct Connection {
@@ -221,8 +53,49 @@ pub struct Connection {
     pub public_url: Option<String>,
     /// How messages are worded.
     pub message: MessageTemplates,
+    /// How people act from within a message.
+    pub acting: Acting,
     /// Where to, and with which credentials.
     pub target: Target,
+}
+
+/// How people act on an incident from within its message.
+#[derive(Clone, Debug, Default)]
+pub enum Acting {
+    /// They open the incident's page, or act at the far end in its own way.
+    #[default]
+    Elsewhere,
+    /// Buttons; what is pressed comes back signed.
+    Buttons,
+    /// Links that each do one thing once, signed with this key.
+    Links(Arc<ActKey>),
+}
+
+/// What a far end tells back, and what proves that it is the far end's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Back {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// PagerDuty webhooks v3, signed with any of these secrets.
+    PagerdutyWebhooks(Vec<SecretRef>),
+    /// What is pressed in Slack, signed with the app's secret.
+    SlackInteractivity(SecretRef),
+}
+
+impl Back {
+    /// The path of the door at this server that the far end is to be given, behind the public address.
+    #[must_use]
+    pub fn path(&self, connection: &str) -> Option<String> {
+        let door = match self {
+            Self::Nothing => return None,
+            Self::PagerdutyWebhooks(_) => "pagerduty/webhooks",
+            Self::SlackInteractivity(_) => "slack/interactivity",
+        };
+        let mut url = url::Url::parse("http://localhost/").ok()?;
+        url.path_segments_mut().ok()?.extend(["api", "v1"]).extend(door.split('/')).push(connection);
+        Some(url.path().to_owned())
+    }
 }
 
 /// Address and credentials of a far end.
@@ -401,8 +274,22 @@ impl ConnectionConfig {
             name: name.to_owned(),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
             message: self.message().cloned().unwrap_or_default(),
+            acting: match self.back() {
+                Back::SlackInteractivity(_) => Acting::Buttons,
+                Back::PagerdutyWebhooks(_) | Back::Nothing => Acting::Elsewhere,
+            },
             target,
         })
+    }
+
+    /// What the far end tells back.
+    #[must_use]
+    pub fn back(&self) -> Back {
+        match self {
+            Self::Pagerduty(c) if !c.webhook_secrets.is_empty() => Back::PagerdutyWebhooks(c.webhook_secrets.clone()),
+            Self::Slack(SlackConfig { signing_secret: Some(secret), .. }) => Back::SlackInteractivity(secret.clone()),
+            _ => Back::Nothing,
+        }
     }
 
     fn message(&self) -> Option<&MessageTemplates> {
@@ -417,6 +304,15 @@ impl ConnectionConfig {
 }
 
 impl Connection {
+    /// The same with signed links in its messages, where these are mails and there is an address to lead to.
+    #[must_use]
+    pub fn with_links(mut self, key: &Arc<ActKey>) -> Self {
+        if matches!(self.target, Target::Email { .. }) && self.public_url.is_some() {
+            self.acting = Acting::Links(Arc::clone(key));
+        }
+        self
+    }
+
     /// What it leads to.
     #[must_use]
     pub fn kind(&self) -> ConnectionKind {
@@ -440,76 +336,8 @@ pub struct InvalidConnection {
     pub problem: String,
 }
 
-impl TryFrom<SlackFields> for SlackConfig {
-    type Error = &'static str;
-
-    fn try_from(fields: SlackFields) -> Result<Self, &'static str> {
-        let access = match (fields.webhook_url, fields.token, fields.channel) {
-            (Some(webhook_url), None, None) if fields.api_url.is_none() => SlackAccess::IncomingWebhook { webhook_url },
-            (None, Some(token), Some(channel)) if !channel.is_empty() => {
-                SlackAccess::WebApi { token, channel, api_url: fields.api_url }
-            }
-            (None, Some(_), _) => return Err("`token` needs `channel`: the channel's id (C…) or #name"),
-            (Some(_), _, _) => return Err("`webhook_url` excludes `token`, `channel` and `api_url`; keep one way"),
-            (None, None, _) => return Err("needs `webhook_url`, or `token` and `channel`"),
-        };
-        Ok(Self { access, delivery: fields.delivery, message: fields.message })
-    }
-}
-
-impl From<SlackConfig> for SlackFields {
-    fn from(config: SlackConfig) -> Self {
-        let SlackConfig { access, delivery, message } = config;
-        let (webhook_url, token, channel, api_url) = match access {
-            SlackAccess::IncomingWebhook { webhook_url } => (Some(webhook_url), None, None, None),
-            SlackAccess::WebApi { token, channel, api_url } => (None, Some(token), Some(channel), api_url),
-        };
-        Self { webhook_url, token, channel, api_url, delivery, message }
-    }
-}
-
 fn base(configured: Option<&HttpUrl>, default: &str) -> String {
     configured.map_or(default, HttpUrl::as_str).trim_end_matches('/').to_owned()
-}
-
-fn recipients<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Mailbox>, D::Error> {
-    let to = Vec::deserialize(deserializer)?;
-    if to.is_empty() {
-        return Err(serde::de::Error::custom("needs at least one recipient"));
-    }
-    Ok(to)
-}
-
-fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    match Option::<f64>::deserialize(deserializer)? {
-        Some(rate) if !(rate > 0.0 && rate <= RATE_LIMIT) => {
-            Err(serde::de::Error::custom(format!("must be more than 0 and at most {RATE_LIMIT} requests per second")))
-        }
-        rate => Ok(rate),
-    }
-}
-
-fn burst<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    match Option::<u32>::deserialize(deserializer)? {
-        Some(burst) if burst == 0 || burst > BURST_LIMIT => {
-            Err(serde::de::Error::custom(format!("must be 1 to {BURST_LIMIT}")))
-        }
-        burst => Ok(burst),
-    }
-}
-
-fn attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    match Option::<u32>::deserialize(deserializer)? {
-        Some(0) => Err(serde::de::Error::custom("must be at least 1")),
-        attempts => Ok(attempts),
-    }
-}
-
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
-    match Option::<Span>::deserialize(deserializer)? {
-        Some(span) if span.seconds() < 1 => Err(serde::de::Error::custom("must be at least 1s")),
-        span => Ok(span),
-    }
 }
 
 #[cfg(test)]

@@ -165,6 +165,13 @@ pub(crate) fn name(text: &str) -> String {
     format!("{}~{digest}", cut(text, limits::NAME_BYTES - 1 - digest.len()))
 }
 
+/// A short text on one line; `None` when it is no text, or empty.
+pub(crate) fn one_line(value: &Value) -> Option<String> {
+    let line = value.as_str()?.split(char::is_control).collect::<Vec<_>>().join(" ");
+    let line = cut(line.trim(), limits::NAME_BYTES).trim_end();
+    (!line.is_empty()).then(|| line.to_owned())
+}
+
 /// The first `bytes` bytes of a text, or fewer where that would split a character.
 pub(crate) fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]

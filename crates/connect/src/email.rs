@@ -2,7 +2,8 @@
 //!
 //! `Message-ID` comes from the delivery, so a repeat is the same mail; `References` and `In-Reply-To` name the incident's
 //! thread root, so every mail of an incident stands together whichever arrived first. The subject stays the same through
-//! the life of the incident. `Auto-Submitted: auto-generated` (RFC 3834) keeps holiday answers away.
+//! the life of the incident. `Auto-Submitted: auto-generated` (RFC 3834) keeps holiday answers away. Links that act
+//! ([`offer`]) stand in the mail alone: wherever the mail is shown or stored here, they are left out.
 
 use crate::connection::Connection;
 use crate::far_end::{CannotSend, Repeat, Request, Response, Verdict, Wire};
@@ -16,6 +17,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use trackside_core::effect::{Action, Effect};
 use url::Url;
+
+mod offer;
+
+use offer::Offer;
 
 /// Longest subject, in bytes; more is cut by many mail programs.
 const SUBJECT_BYTES: usize = 200;
@@ -61,6 +66,8 @@ pub struct MailRequest {
     pub envelope: Envelope,
     /// The message (RFC 5322).
     pub message: Vec<u8>,
+    /// The same as people may see it who did not get it: without the links that act.
+    pub shown: Vec<u8>,
 }
 
 /// An e-mail connection's parts.
@@ -74,17 +81,30 @@ pub(crate) struct Account<'a> {
 /// The mail for `effect`.
 pub(crate) fn request(connection: &Connection, account: &Account<'_>, effect: &Effect) -> Result<Request, CannotSend> {
     let rendered = template::render(connection, effect, Markup::Plain);
-    let message = build(account, effect, &rendered)
-        .map_err(|problem| CannotSend::Message { connection: connection.name.clone(), problem })?;
+    let wrong = |problem| CannotSend::Message { connection: connection.name.clone(), problem };
+    let to = recipients(account, effect).map_err(wrong)?;
+    let offers = offer::of(connection, &to, effect);
+    let hidden: Vec<Offer> = offers.iter().map(Offer::hidden).collect();
+    let build = |offers: &[Offer]| build(account, &to, effect, &rendered, offers).map_err(wrong);
+    let message = build(&offers)?;
     let mail = MailRequest {
         server: account.server.clone(),
         login: account.login.cloned(),
         envelope: message.envelope().clone(),
         message: message.formatted(),
+        shown: build(&hidden)?.formatted(),
     };
     let mut request = Request::new(Wire::Mail(mail), Repeat::Harmless, Vec::new());
     request.note = rendered.note;
     Ok(request)
+}
+
+/// Whom the mail goes to: the effect's own address, else the connection's.
+fn recipients(account: &Account<'_>, effect: &Effect) -> Result<Vec<Mailbox>, String> {
+    match &effect.to {
+        Some(to) => Ok(vec![Mailbox::try_from(to.clone())?]),
+        None => Ok(account.to.to_vec()),
+    }
 }
 
 /// SMTP replies (RFC 5321 §4.2.1): 2xx accepted, 4xx try later, 5xx never.
@@ -96,9 +116,17 @@ pub(crate) fn classify(response: &Response<'_>) -> Verdict {
     }
 }
 
-fn build(account: &Account<'_>, effect: &Effect, rendered: &template::Rendered) -> Result<Message, String> {
+fn build(
+    account: &Account<'_>,
+    to: &[Mailbox],
+    effect: &Effect,
+    rendered: &template::Rendered,
+    offers: &[Offer],
+) -> Result<Message, String> {
     let domain = account.from.0.email.domain();
     let text = template::truncate_bytes(&rendered.body, BODY_BYTES);
+    let html = page(&rendered.title, &text, &offer::html(offers));
+    let text = format!("{text}{}", offer::text(offers));
     let mut builder = Message::builder()
         .from(account.from.0.clone())
         .subject(template::truncate_bytes(&subject(effect, rendered), SUBJECT_BYTES))
@@ -107,7 +135,7 @@ fn build(account: &Account<'_>, effect: &Effect, rendered: &template::Rendered) 
         .raw_header(header("Auto-Submitted", "auto-generated"))
         .raw_header(header("X-Trackside-Delivery", &effect.id.to_string()))
         .raw_header(header("X-Trackside-Action", effect.action.as_str()));
-    for to in account.to {
+    for to in to {
         builder = builder.to(to.0.clone());
     }
     if let Some(incident) = effect.incident {
@@ -119,8 +147,8 @@ fn build(account: &Account<'_>, effect: &Effect, rendered: &template::Rendered) 
     }
     let body = MultiPart::alternative()
         .boundary(format!("=_{}", effect.id.0.simple()))
-        .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text.clone()))
-        .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(html(&rendered.title, &text)));
+        .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text))
+        .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(html));
     builder.multipart(body).map_err(|error| error.to_string())
 }
 
@@ -141,6 +169,11 @@ fn subject(effect: &Effect, rendered: &template::Rendered) -> String {
 
 /// The text with its addresses made into links. Everything is escaped.
 pub(crate) fn html(title: &str, text: &str) -> String {
+    page(title, text, "")
+}
+
+/// The text with its addresses made into links, and markup below it.
+fn page(title: &str, text: &str, below: &str) -> String {
     let mut html = format!(
         "<!doctype html><html><head><meta charset=\"utf-8\"><title>{}</title></head>\
          <body style=\"font-family:sans-serif;font-size:15px;line-height:1.45;color:#1d2329\">\n",
@@ -150,6 +183,7 @@ pub(crate) fn html(title: &str, text: &str) -> String {
         html.push_str(&linked(line));
         html.push_str("<br>\n");
     }
+    html.push_str(below);
     html.push_str("</body></html>\n");
     html
 }

@@ -206,6 +206,16 @@ pub enum CannotSend {
         /// What is wrong with it, without its value.
         problem: String,
     },
+    /// It leads to one place only.
+    #[error("connection `{connection}` cannot send to `{to}`: {why}")]
+    NoAddress {
+        /// Connection.
+        connection: String,
+        /// The address.
+        to: String,
+        /// What it is, and what can be done.
+        why: &'static str,
+    },
     /// The message cannot be built.
     #[error("connection `{connection}`: the message cannot be built: {problem}")]
     Message {
@@ -231,10 +241,18 @@ pub fn request(
     now: Timestamp,
 ) -> Result<Request, CannotSend> {
     match &connection.target {
-        Target::Pagerduty { url, routing_key } => Ok(pagerduty::send::request(connection, url, routing_key, effect)),
-        Target::SlackWebhook { url } => Ok(slack::send::webhook_request(connection, url, effect)),
+        Target::Pagerduty { url, routing_key } => {
+            let why = "an integration key leads to one service; give the person a connection of their own";
+            no_address(connection, effect, why)?;
+            Ok(pagerduty::send::request(connection, url, routing_key, effect))
+        }
+        Target::SlackWebhook { url } => {
+            let why = "an incoming webhook posts to one channel; use a connection with `token` and `channel`";
+            no_address(connection, effect, why)?;
+            Ok(slack::send::webhook_request(connection, url, effect))
+        }
         Target::SlackApi { api_url, token, channel } => {
-            let api = slack::send::Api { base: api_url, token, channel };
+            let api = slack::send::Api::of(api_url, token, channel, effect);
             Ok(slack::send::api_request(connection, &api, effect, previous))
         }
         Target::Webhook { url, secrets } => webhook::request(connection, url, secrets, effect, now),
@@ -243,6 +261,14 @@ pub fn request(
             email::request(connection, &envelope, effect)
         }
         Target::Prefect { .. } => Err(CannotSend::NoMessages(connection.name.clone())),
+    }
+}
+
+/// Refuses an address of its own where the connection leads to one place only.
+fn no_address(connection: &Connection, effect: &Effect, why: &'static str) -> Result<(), CannotSend> {
+    match &effect.to {
+        None => Ok(()),
+        Some(to) => Err(CannotSend::NoAddress { connection: connection.name.clone(), to: to.clone(), why }),
     }
 }
 
@@ -270,7 +296,7 @@ pub fn classify(connection: &Connection, request: &Request, answer: &Answer, now
 pub fn reconcile(connection: &Connection, effect: &Effect, previous: Option<&str>) -> Option<Request> {
     match &connection.target {
         Target::SlackApi { api_url, token, channel } => {
-            slack::ask::request(&slack::send::Api { base: api_url, token, channel }, effect, previous)
+            slack::ask::request(&slack::send::Api::of(api_url, token, channel, effect), effect, previous)
         }
         Target::Pagerduty { .. }
         | Target::SlackWebhook { .. }
@@ -291,7 +317,10 @@ pub fn classify_reconcile(
     now: Timestamp,
 ) -> Verdict {
     match &connection.target {
-        Target::SlackApi { channel, .. } => slack::ask::classify(channel, effect, previous, answer, now),
+        Target::SlackApi { channel, .. } => {
+            let channel = effect.to.as_deref().unwrap_or(channel);
+            slack::ask::classify(channel, effect, previous, answer, now)
+        }
         Target::Pagerduty { .. }
         | Target::SlackWebhook { .. }
         | Target::Webhook { .. }
@@ -401,7 +430,7 @@ impl Request {
                 method: "SMTP".to_owned(),
                 url: mail.server.to_string(),
                 headers: mail.shown_envelope(),
-                body: self.redact(&String::from_utf8_lossy(&mail.message)),
+                body: self.redact(&String::from_utf8_lossy(&mail.shown)),
             },
         }
     }

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trackside_core::effect::{Action, Effect};
 use trackside_core::event::Link;
-use trackside_core::notice::Notice;
+use trackside_core::notice::{Notice, PageView};
 use trackside_core::ruleset::ConnectionKind;
 
 mod filters;
@@ -78,7 +78,7 @@ pub(crate) struct Rendered {
 struct Context<'a> {
     #[serde(flatten)]
     notice: &'a Notice,
-    /// What the message does: `trigger`, `update`, `acknowledge`, `resolve`, `message`, `test`.
+    /// What the message does: `trigger`, `update`, `remind`, `acknowledge`, `resolve`, `message`, `test`.
     action: &'a str,
     /// Name of the connection.
     connection: &'a str,
@@ -130,6 +130,15 @@ pub(crate) fn places(connection: &Connection, effect: &Effect) -> Vec<Link> {
     notice.links.iter().for_each(|link| add(&link.text, &link.href));
     places.truncate(LINKS);
     places
+}
+
+/// Whom a reminder pages and what follows, in one line of plain text.
+pub(crate) fn paged(notice: &Notice) -> String {
+    let Some(PageView { whom, step, steps, next, .. }) = &notice.page else {
+        return format!("Nobody has it yet: {}", notice.title);
+    };
+    let next = next.as_ref().map_or_else(String::new, |next| format!("; next {next}"));
+    format!("Nobody has it yet: {whom} is paged, step {step} of {steps}{next}")
 }
 
 /// The incident's page on this server.

@@ -6,10 +6,11 @@
 use crate::connection::Connection;
 use crate::connection::address::HttpUrl;
 use crate::far_end::{CannotSend, HttpRequest, Repeat, Request, Response, Verdict, Wire};
+use crate::signature::{self, BadSignature};
 use crate::template::{self, Markup};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac as _};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::value::RawValue;
@@ -22,29 +23,10 @@ pub const ID: &str = "webhook-id";
 pub const TIMESTAMP: &str = "webhook-timestamp";
 /// Header of the signatures, separated by spaces.
 pub const SIGNATURE: &str = "webhook-signature";
-/// How far the timestamp may be from now, in seconds, either way.
-pub const TOLERANCE_S: u64 = 300;
 /// What a secret begins with.
 const SECRET_PREFIX: &str = "whsec_";
 /// Length of a decoded secret, in bytes.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
-
-/// Why a signature is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadSignature {
-    /// A header is missing or unreadable.
-    #[error("`webhook-id`, `webhook-timestamp` and `webhook-signature` must all be there and readable")]
-    Headers,
-    /// The timestamp is more than [`TOLERANCE_S`] away.
-    #[error("the timestamp is more than {TOLERANCE_S} s away; check the clocks")]
-    Time,
-    /// No signature fits any secret.
-    #[error("no signature fits")]
-    Mismatch,
-    /// A configured secret is no `whsec_` secret.
-    #[error("the secret must be `whsec_` and the base64 of 24 to 64 bytes")]
-    Secret,
-}
 
 /// The request for `effect`, signed with every secret.
 pub(crate) fn request(
@@ -55,7 +37,7 @@ pub(crate) fn request(
     now: Timestamp,
 ) -> Result<Request, CannotSend> {
     let rendered = template::render(connection, effect, Markup::Plain);
-    let body = serde_json::json!({
+    let mut body = serde_json::json!({
         "type": kind(effect),
         "timestamp": effect.at,
         "data": {
@@ -68,9 +50,11 @@ pub(crate) fn request(
             "places": template::places(connection, effect),
             "notice": effect.notice,
         }
-    })
-    .to_string();
-    let mut request = signed(connection, url, secrets, ("application/json", body), effect, now)?;
+    });
+    if let Some(to) = &effect.to {
+        body["data"]["to"] = serde_json::json!(to);
+    }
+    let mut request = signed(connection, url, secrets, ("application/json", body.to_string()), effect, now)?;
     request.note = rendered.note;
     Ok(request)
 }
@@ -148,12 +132,9 @@ pub fn verify<'h>(
     secrets: &[SecretString],
     now: Timestamp,
 ) -> Result<(), BadSignature> {
-    let get = |name| header(name).ok_or(BadSignature::Headers);
+    let get = |name| header(name).ok_or(BadSignature::Missing(name));
     let (id, seconds, signatures) = (get(ID)?, get(TIMESTAMP)?, get(SIGNATURE)?);
-    let seconds: i64 = seconds.parse().map_err(|_| BadSignature::Headers)?;
-    if now.as_second().abs_diff(seconds) > TOLERANCE_S {
-        return Err(BadSignature::Time);
-    }
+    let seconds = signature::fresh(seconds, TIMESTAMP, now)?;
     for secret in secrets {
         let mac = mac(secret, id, seconds, body)?;
         for signature in signatures.split(' ').filter_map(|signature| signature.strip_prefix("v1,")) {
@@ -163,7 +144,7 @@ pub fn verify<'h>(
             }
         }
     }
-    Err(BadSignature::Mismatch)
+    Err(BadSignature::Mismatch(SIGNATURE))
 }
 
 fn mac(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Result<Hmac<Sha256>, BadSignature> {
@@ -172,11 +153,8 @@ fn mac(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Result<Hma
         .strip_prefix(SECRET_PREFIX)
         .and_then(|encoded| STANDARD.decode(encoded).ok())
         .filter(|key| SECRET_BYTES.contains(&key.len()))
-        .ok_or(BadSignature::Secret)?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key).map_err(|_| BadSignature::Secret)?;
-    mac.update(format!("{id}.{seconds}.").as_bytes());
-    mac.update(body);
-    Ok(mac)
+        .ok_or(BadSignature::Secret("it must be `whsec_` and the base64 of 24 to 64 bytes"))?;
+    signature::mac_of(&key, &[format!("{id}.{seconds}.").as_bytes(), body])
 }
 
 /// `incident.trigger` and so on for incidents, else `message` or `test`.

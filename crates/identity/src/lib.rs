@@ -1,5 +1,6 @@
 //! Who calls Trackside, what they may do, and where secrets come from.
 
+pub mod act_link;
 pub mod credential;
 pub mod csrf;
 pub mod directory;

@@ -20,6 +20,14 @@ fn each_kind_is_read_and_written_back() {
             ConnectionKind::Email,
         ),
         (json!({ "kind": "prefect", "url": "http://127.0.0.1:4200/api" }), ConnectionKind::Prefect),
+        (
+            json!({ "kind": "slack", "token": { "file": "t" }, "channel": "C1", "signing_secret": { "env": "S" } }),
+            ConnectionKind::Slack,
+        ),
+        (
+            json!({ "kind": "pagerduty", "routing_key": { "env": "PD" }, "webhook_secrets": [{ "env": "A" }, { "env": "B" }] }),
+            ConnectionKind::Pagerduty,
+        ),
     ] {
         let read = parse(config.clone()).unwrap();
         assert_eq!(read.kind(), kind);
@@ -114,6 +122,17 @@ fn opening_reads_the_secrets_and_shows_none() {
     assert!(!format!("{connection:?}").contains("/bin"));
     let missing = parse(json!({ "kind": "pagerduty", "routing_key": { "env": "TRACKSIDE_TEST_UNSET" } })).unwrap();
     assert!(missing.open("pd", None).unwrap_err().to_string().contains("TRACKSIDE_TEST_UNSET"));
+}
+
+#[test]
+fn what_a_far_end_tells_back_has_an_address_to_give_it() {
+    let path = |config| parse(config).unwrap().back().path("data & co");
+    let slack = json!({ "kind": "slack", "webhook_url": { "env": "URL" }, "signing_secret": { "env": "S" } });
+    assert_eq!(path(slack).as_deref(), Some("/api/v1/slack/interactivity/data%20&%20co"));
+    let pagerduty = json!({ "kind": "pagerduty", "routing_key": { "env": "PD" }, "webhook_secrets": [{ "env": "A" }] });
+    assert_eq!(path(pagerduty).as_deref(), Some("/api/v1/pagerduty/webhooks/data%20&%20co"));
+    assert_eq!(path(json!({ "kind": "pagerduty", "routing_key": { "env": "PD" }, "webhook_secrets": [] })), None);
+    assert_eq!(path(json!({ "kind": "slack", "webhook_url": { "env": "URL" } })), None);
 }
 
 #[test]

