@@ -173,7 +173,8 @@ pub struct LanePlan {
 /// Plans a lane: drops what later rows make pointless and names the row to send.
 ///
 /// A resolve that comes before its trigger went out drops both: a stale page is never sent as new. When the trigger
-/// may be there, it is dropped but the resolve goes out. Of several updates only the last is sent.
+/// may be there, it is dropped but the resolve goes out. Of several updates or reminders only the last is sent, and no
+/// reminder once somebody has the incident.
 #[must_use]
 pub fn plan_lane(rows: &[LaneRow]) -> LanePlan {
     let mut plan = LanePlan::default();
@@ -184,12 +185,16 @@ pub fn plan_lane(rows: &[LaneRow]) -> LanePlan {
     let mut left: Vec<LaneRow> = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         let ends_later = resolve.is_some_and(|resolve| index < resolve);
-        let updated_later = rows[index + 1..].iter().any(|later| later.action == Action::Update);
+        let later = |action: Action| rows[index + 1..].iter().any(|later| later.action == action);
         match row.action {
-            Action::Trigger | Action::Update | Action::Acknowledge if ends_later => {
+            Action::Trigger | Action::Update | Action::Remind | Action::Acknowledge if ends_later => {
                 plan.supersede.push((row.id, "the incident was resolved before it was sent"));
             }
-            Action::Update if updated_later => plan.supersede.push((row.id, "a newer update follows")),
+            Action::Update if later(Action::Update) => plan.supersede.push((row.id, "a newer update follows")),
+            Action::Remind if later(Action::Acknowledge) => {
+                plan.supersede.push((row.id, "somebody took the incident before it was sent"));
+            }
+            Action::Remind if later(Action::Remind) => plan.supersede.push((row.id, "a newer page follows")),
             _ => left.push(*row),
         }
     }
@@ -218,7 +223,7 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    /// `T` trigger, `U` update, `A` acknowledge, `R` resolve, `M` message; `?` may be there, `!` sending.
+    /// `T` trigger, `U` update, `N` remind, `A` acknowledge, `R` resolve, `M` message; `?` may be there, `!` sending.
     #[track_caller]
     fn check(rows: &str, expect: &str) {
         let mut parsed: Vec<LaneRow> = Vec::new();
@@ -226,6 +231,7 @@ mod tests {
             let action = match letter {
                 'T' => Action::Trigger,
                 'U' => Action::Update,
+                'N' => Action::Remind,
                 'A' => Action::Acknowledge,
                 'R' => Action::Resolve,
                 'M' => Action::Message,
@@ -257,6 +263,10 @@ mod tests {
         check("UUU", "send 2 drop 01");
         check("TUU", "send 0 drop 1");
         check("TR", "send - drop 01");
+        check("TNA", "send 0 drop 1");
+        check("TNN", "send 0 drop 1");
+        check("T?NR", "send 2 drop 01");
+        check("NAN", "send 1 drop 0");
         check("TUAR", "send - drop 0123");
         check("T?R", "send 1 drop 0");
         check("T?UR", "send 2 drop 01");
