@@ -105,6 +105,7 @@ pub(crate) fn action(action: Action) -> &'static str {
     match action {
         Action::Trigger => "New problem",
         Action::Update => "Update",
+        Action::Remind => "Paged again",
         Action::Acknowledge => "Acknowledged",
         Action::Resolve => "Resolved",
         Action::Message => "Message",

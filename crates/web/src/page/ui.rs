@@ -72,6 +72,7 @@ pub(crate) fn incident_state(state_of: IncidentState) -> Markup {
     let (tone, word) = match state_of {
         IncidentState::Triggered => (Tone::Bad, "Triggered"),
         IncidentState::Acknowledged => (Tone::Warn, "Acknowledged"),
+        IncidentState::Snoozed => (Tone::Warn, "Snoozed"),
         IncidentState::Resolved => (Tone::Good, "Resolved"),
     };
     state(tone, word)
