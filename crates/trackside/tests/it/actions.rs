@@ -130,6 +130,7 @@ impl World {
             cause: u64::from(self.acts),
             at: start(),
             connection: connection.to_owned(),
+            to: None,
             incident: None,
             key: id.to_string(),
             action: Action::Act,

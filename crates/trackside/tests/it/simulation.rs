@@ -3,6 +3,7 @@
 //! log gives, everything is delivered or superseded, and no far end that honours keys saw an effect twice.
 
 mod far_ends;
+mod people;
 mod world;
 
 use world::World;
@@ -23,4 +24,17 @@ fn whatever_happens_the_outbox_is_what_the_log_says() {
     assert!(tally.crashes > seeds && tally.lost_answers > 0 && tally.failures > seeds && tally.superseded > 0);
     assert!(tally.crashed_while_sending > 0 && tally.delivered > seeds && tally.duplicates > seeds && tally.ticks > 0);
     assert!(tally.firings > seeds);
+}
+
+#[test]
+fn whatever_happens_an_escalation_takes_its_steps_in_order() {
+    let seeds = std::env::var("TRACKSIDE_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut tally = people::Tally::default();
+    for seed in 0..seeds {
+        runtime.block_on(async { tally.add(&people::People::new(seed).await.live().await) });
+    }
+    println!("{tally:?}");
+    assert!(tally.pages > 5 * seeds && tally.late > seeds && tally.crashes > seeds && tally.restarts > seeds);
+    assert!(tally.at_the_due_instant > seeds && tally.held_back > seeds);
 }

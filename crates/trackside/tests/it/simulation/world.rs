@@ -343,7 +343,7 @@ impl World {
         let open: BTreeSet<String> = state
             .open_incidents()
             .filter(|incident| {
-                incident.state != IncidentState::Resolved && incident.told.iter().any(|told| &**told == "pd")
+                incident.state != IncidentState::Resolved && incident.told.iter().any(|told| &*told.via == "pd")
             })
             .map(|incident| incident.id.to_string())
             .collect();
