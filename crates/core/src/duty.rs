@@ -8,9 +8,11 @@
 //! - [`interval`]: recurring times by local fields, in Alertmanager's shape
 //! - [`rotation`]: people taking turns; [`schedule`]: layers of rotations with overrides
 //! - [`maintenance`]: windows in which nobody is paged
+//! - [`deadline`]: deadlines by the wall clock
 //! - [`calendar`]: shifts as an iCalendar feed
 
 pub mod calendar;
+pub mod deadline;
 pub mod interval;
 pub mod maintenance;
 pub mod rotation;

@@ -6,7 +6,7 @@
 //!
 //! - [`failure`]: what run transitions mean for rules and incidents; [`transient`]: failures that pass by themselves
 //! - [`report`]: other systems' alerts and messages
-//! - [`clock`]: timers and rules about time
+//! - [`clock`]: timers; [`deadline`], [`expected`]: checks that they make; [`rows`], [`lateness`]: anomalies
 //! - [`command`]: people, rule changes, outcomes of deliveries
 //! - [`lag`]: Trackside's own trouble
 //! - [`incident`]: from alerts to incidents; [`lineage`], [`scope`], [`storm`]: many problems that are one
@@ -18,19 +18,25 @@ mod automation;
 mod canary;
 mod clock;
 mod command;
+mod deadline;
 mod escalation;
+mod expected;
 mod failure;
 mod hold;
 mod incident;
 mod lag;
+mod lateness;
 mod lineage;
 mod planned;
 mod report;
+mod rows;
 mod scope;
 mod storm;
 mod tell;
 mod transient;
 mod turn;
+
+pub(crate) use scope::Place;
 
 use crate::decision::Decision;
 use crate::input::Entry;

@@ -3,9 +3,11 @@
 //! Invariant: built once per ruleset; [`Rules::new`] is the only place that can fail, with the path of the bad value.
 //! Whether a rule's condition holds is decided in [`crate::engine`]; here is only whom and what it applies to.
 
+mod expect;
 mod failures;
 mod people;
 
+pub use expect::{CompiledExpectation, DECLARED_DEADLINE};
 pub use people::CompiledInhibition;
 
 use crate::event::Severity;
@@ -30,6 +32,7 @@ pub struct Rules {
     maintenance: Vec<(Maintenance, Matchers)>,
     inhibitions: Vec<CompiledInhibition>,
     transients: failures::Transients,
+    expectations: Vec<CompiledExpectation>,
 }
 
 /// What a selector is asked about.
@@ -70,7 +73,8 @@ impl Rules {
         known_team(&source, "owners.default".into(), &source.owners.default)?;
         let owner_rules = compile_owner_rules(&source)?;
         let owner_patterns = compile_patterns(&source)?;
-        let rules = compile_rules(&source.rules)?;
+        let rules = compile_rules(&source)?;
+        let expectations = expect::compile(&source.rules)?;
         let pipelines = compile_pipelines(&source)?;
         let person_by_name = people::index(&source)?;
         people::check(&source)?;
@@ -89,6 +93,7 @@ impl Rules {
             maintenance,
             inhibitions,
             transients,
+            expectations,
             source,
         })
     }
@@ -164,11 +169,7 @@ impl Rules {
     /// Pipelines that are named in full in a rule or the catalogue, so that they are expected before they are seen.
     pub fn declared(&self) -> impl Iterator<Item = PipelineKey> + '_ {
         let selectors = self.source.rules.iter().map(|rule| &rule.matches);
-        selectors.chain(self.source.pipelines.iter().map(|entry| &entry.matches)).filter_map(|selector| {
-            let (source, name) = (selector.source.as_deref()?, selector.pipeline.as_deref()?);
-            let literal = |text: &str| !text.contains(['*', '?', '[', '{', '\\']);
-            (literal(source) && literal(name)).then(|| PipelineKey { source: source.into(), name: name.into() })
-        })
+        selectors.chain(self.source.pipelines.iter().map(|entry| &entry.matches)).filter_map(named_in_full)
     }
 
     /// Severity of a rule for a tier.
@@ -258,6 +259,13 @@ impl Matcher {
     }
 }
 
+/// The one pipeline that a selector names in full, without globs.
+fn named_in_full(selector: &Selector) -> Option<PipelineKey> {
+    let (source, name) = (selector.source.as_deref()?, selector.pipeline.as_deref()?);
+    let literal = |text: &str| !text.contains(['*', '?', '[', '{', '\\']);
+    (literal(source) && literal(name)).then(|| PipelineKey { source: source.into(), name: name.into() })
+}
+
 fn compile(text: &str, path: &str) -> Result<GlobMatcher, BadRuleset> {
     match Glob::new(text) {
         Ok(glob) => Ok(glob.compile_matcher()),
@@ -286,9 +294,9 @@ fn compile_owner_rules(source: &Ruleset) -> Result<Vec<(Matcher, String)>, BadRu
     Ok(compiled)
 }
 
-fn compile_rules(rules: &[Rule]) -> Result<Vec<(Matcher, Rule)>, BadRuleset> {
+fn compile_rules(source: &Ruleset) -> Result<Vec<(Matcher, Rule)>, BadRuleset> {
     let mut compiled: Vec<(Matcher, Rule)> = Vec::new();
-    for (index, rule) in rules.iter().enumerate() {
+    for (index, rule) in source.rules.iter().enumerate() {
         let path = format!("rules[{index}]");
         if compiled.iter().any(|(_, earlier)| earlier.name == rule.name) {
             return bad(
@@ -297,6 +305,7 @@ fn compile_rules(rules: &[Rule]) -> Result<Vec<(Matcher, Rule)>, BadRuleset> {
             );
         }
         check_condition(&rule.when, &path)?;
+        expect::check(source, rule, &path)?;
         compiled.push((Matcher::new(&rule.matches, &format!("{path}.match"))?, rule.clone()));
     }
     Ok(compiled)
@@ -366,16 +375,6 @@ fn check_condition(condition: &Condition, path: &str) -> Result<(), BadRuleset> 
         }
         Condition::Missing { every, .. } if every.seconds() < 1 => {
             bad(format!("{path}.when.missing.every"), "must be at least 1s".into())
-        }
-        Condition::NotFreshBy { time, zone, .. } => {
-            if jiff::civil::Time::strptime("%H:%M", time).is_err() {
-                return bad(format!("{path}.when.not_fresh_by.time"), format!("`{time}` is not a time; write HH:MM"));
-            }
-            if jiff::tz::TimeZone::get(zone).is_err() {
-                let problem = format!("`{zone}` is not an IANA time zone; write for example Europe/Paris");
-                return bad(format!("{path}.when.not_fresh_by.zone"), problem);
-            }
-            Ok(())
         }
         _ => Ok(()),
     }

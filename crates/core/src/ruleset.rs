@@ -4,11 +4,13 @@
 //! Invariant: no secret and no address in here. YAML parsing with line numbers is in the `trackside` crate;
 //! the types double as the published JSON Schema.
 
+pub mod expect;
 pub mod noise;
 pub mod people;
 
 use crate::duty::schedule::Schedule;
 use crate::event::Severity;
+use expect::{Expectation, FreshBy, Lateness, RowsUnusual};
 use jiff::civil::Date;
 use noise::{IncidentSettings, Inhibition, Maintenance, Upstream};
 use people::{Person, Policy};
@@ -263,20 +265,15 @@ pub enum Condition {
         grace: Span,
     },
     /// No success by this local time.
-    NotFreshBy {
-        /// Local time, `HH:MM`.
-        time: String,
-        /// IANA time zone.
-        zone: String,
-        /// Days it applies to (`mon` … `sun`); default every day.
-        #[serde(default)]
-        days: Vec<Day>,
-        /// A success counts when it is at most this old at that time; default: since local midnight.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        max_age: Option<Span>,
-    },
+    NotFreshBy(FreshBy),
+    /// No run started within a time after a run of another pipeline.
+    ExpectedAfter(Expectation),
+    /// Events of a source come late.
+    LateEvents(Lateness),
     /// A run succeeded but wrote no rows.
     ZeroRows,
+    /// A run succeeded but wrote unusually many or few rows, by the pipeline's own history.
+    RowsUnusual(RowsUnusual),
     /// Another system's alert came in (PagerDuty-, Alertmanager-compatible doors).
     Reported,
 }

@@ -7,6 +7,7 @@
 mod automations;
 mod bonds;
 mod canaries;
+mod checks;
 mod lineage;
 mod needed;
 mod planned;

@@ -46,6 +46,31 @@ pub enum TimerKey {
         /// Which pipeline.
         pipeline: PipelineKey,
     },
+    /// A run should have started by now, because another one was followed (`expected_after`).
+    Expected {
+        /// Rule name.
+        rule: String,
+        /// Whose run is expected.
+        pipeline: PipelineKey,
+        /// When what is followed happened, by the far end's clock.
+        since: Timestamp,
+        /// The run that is followed.
+        after: RunKey,
+    },
+    /// A run should have ended by now, as its far end declares.
+    Deadline {
+        /// Which run.
+        run: RunKey,
+        /// The far end's name for the deadline.
+        name: String,
+        /// When it was due, whatever put it off.
+        due: Timestamp,
+    },
+    /// A check that was due during maintenance is made when that ends.
+    Deferred {
+        /// Which check.
+        check: Box<TimerKey>,
+    },
     /// A report ends by itself.
     ReportEnds {
         /// Which alert.

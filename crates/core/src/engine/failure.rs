@@ -9,7 +9,7 @@ use crate::notice::RunView;
 use crate::owner;
 use crate::pipeline::Pipeline;
 use crate::projection::Transition;
-use crate::rules::{Matcher, Rules, Subject};
+use crate::rules::{DECLARED_DEADLINE, Matcher, Rules, Subject};
 use crate::ruleset::{Condition, FailedOn, Failures, Rule};
 use crate::run::{Attempt, AttemptKey, Name, PipelineKey, Run, RunKey, RunState};
 use crate::timer::TimerKey;
@@ -46,6 +46,9 @@ impl Turn<'_> {
         }
         for transition in transitions {
             self.on_transition(rules.as_ref(), transition);
+        }
+        if let Some(rules) = &rules {
+            self.scopes_after(rules, &run.pipeline_key(), transitions);
         }
     }
 
@@ -92,6 +95,7 @@ impl Turn<'_> {
             return;
         };
         self.watch_run(rules, &run);
+        self.start_followed(rules, &run);
     }
 
     fn run_ended(&mut self, rules: &Rules, key: &RunKey, outcome: RunState) {
@@ -101,8 +105,12 @@ impl Turn<'_> {
             return;
         };
         for (_, rule) in rules.rules() {
-            self.state.clear_timer(&TimerKey::RunLimit { rule: rule.name.clone(), run: key.clone() });
+            self.forget_check(TimerKey::RunLimit { rule: rule.name.clone(), run: key.clone() });
         }
+        for deadline in self.state.declared_deadlines(key) {
+            self.forget_check(deadline);
+        }
+        self.end_followed(rules, &run);
         match outcome {
             RunState::Failed => {
                 let owner = owner::resolve(rules, &run_subject(&run, &pipeline));
@@ -233,17 +241,15 @@ impl Turn<'_> {
     fn run_succeeded(&mut self, rules: &Rules, run: &Run, pipeline: &Pipeline) {
         let subject = run_subject(run, pipeline);
         let ended = run.ended.unwrap_or(self.at);
-        if run.rows == Some(0) {
-            self.zero_rows(rules, run, pipeline);
-        }
+        let go_on = self.judge_rows(rules, run, pipeline);
         let context = Context { run: Some(run_view(run, None)), ..Context::default() };
         let because = format!("run {} of {} succeeded", run_name(run), run.key.pipeline);
         let alerts: Vec<Alert> = self.state.alerts_of(&pipeline.key).cloned().collect();
         for alert in alerts {
             let rule = rules.rule(&alert.key.rule);
-            let still_empty = rule.is_some_and(|rule| rule.when == Condition::ZeroRows) && run.rows == Some(0);
+            let by_start = rule.is_some_and(|rule| matches!(rule.when, Condition::ExpectedAfter(_)));
             let about_this_run = alert.run.as_ref() == Some(&run.key.run);
-            if still_empty {
+            if by_start || go_on.iter().any(|name| **name == *alert.key.rule) {
                 continue;
             }
             if ended < alert.last && !about_this_run {
@@ -259,32 +265,6 @@ impl Turn<'_> {
         let owner = owner::resolve(rules, &subject);
         self.owned_by(&owner);
         self.restart_missing(rules, pipeline);
-    }
-
-    fn zero_rows(&mut self, rules: &Rules, run: &Run, pipeline: &Pipeline) {
-        let subject = run_subject(run, pipeline);
-        let owner = owner::resolve(rules, &subject);
-        let tier = rules.tier(&subject);
-        for (matcher, rule) in rules.rules().filter(|(_, rule)| rule.when == Condition::ZeroRows) {
-            if let Some(clause) = matcher.mismatch(&subject, tier, Some(&owner.team)) {
-                self.verdict(&rule.name, Verdict::Passes, clause);
-                continue;
-            }
-            let firing = Firing {
-                key: AlertKey { pipeline: pipeline.key.clone(), rule: rule.name.as_str().into(), subject: "".into() },
-                severity: Rules::severity(rule, tier),
-                threshold: 1,
-                title: format!("{} wrote no rows", run.key.pipeline),
-                summary: format!("Run {} succeeded but wrote 0 rows", run_name(run)),
-                occurred: run.ended.unwrap_or(self.at),
-                owner: owner.clone(),
-                run_name: Some(run.key.run.clone()),
-                labels: BTreeMap::new(),
-                context: Context { run: Some(run_view(run, None)), ..Context::default() },
-            };
-            let verdict = self.fire(rules, &firing);
-            self.verdict(&rule.name, verdict, "the run reported 0 rows");
-        }
     }
 
     fn attempt_succeeded(&mut self, rules: &Rules, key: &AttemptKey) {
@@ -338,7 +318,8 @@ impl Turn<'_> {
             .alerts_of(&key.pipeline_key())
             .filter(|alert| alert.run.as_ref() == Some(&key.run))
             .filter(|alert| {
-                rules.rule(&alert.key.rule).is_some_and(|rule| matches!(rule.when, Condition::RunsLongerThan(_)))
+                let of_rule = rules.rule(&alert.key.rule).map(|rule| &rule.when);
+                matches!(of_rule, Some(Condition::RunsLongerThan(_))) || *alert.key.rule == *DECLARED_DEADLINE
             })
             .map(|alert| alert.key.clone())
             .collect();

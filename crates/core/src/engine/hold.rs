@@ -6,17 +6,21 @@
 use super::incident::Context;
 use super::tell::whom;
 use super::turn::Turn;
+use crate::event::Severity;
 use crate::ids::IncidentId;
 use crate::incident::labels::label;
 use crate::incident::{Alert, AlertKey, Incident, IncidentState, Suppression};
+use crate::pipeline::Pipeline;
 use crate::rules::Rules;
+use jiff::Timestamp;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 impl Turn<'_> {
     /// What holds an incident back now; empty as soon as one of its alerts is not held back.
     pub(super) fn holds(&self, rules: &Rules, incident: &Incident) -> Vec<Suppression> {
-        if let Some(storm) = incident.parent {
-            return vec![Suppression::Storm { incident: storm }];
+        if let Some(storm) = incident.parent.and_then(|id| self.state.incident(id)).filter(|storm| storm.is_open()) {
+            return vec![Suppression::Storm { incident: storm.id }];
         }
         let mut all = Vec::new();
         for alert in self.state.alerts_in(incident) {
@@ -33,11 +37,9 @@ impl Turn<'_> {
 
     fn alert_holds(&self, rules: &Rules, incident: &Incident, alert: &Alert) -> Vec<Suppression> {
         let label = |name: &str| self.label(rules, &incident.owner, alert, name);
-        let planned = self.state.planned_work().map(|(work, matchers)| (&work.window, matchers));
-        let maintenance = rules.maintenance().chain(planned).filter_map(|(window, matchers)| {
-            let (_, until) = window.when.active(self.at)?;
-            matchers.matches(label).then(|| Suppression::Maintenance { window: window.name.clone(), until })
-        });
+        let maintenance = self
+            .windows(rules, label)
+            .map(|(window, until)| Suppression::Maintenance { window: window.to_owned(), until });
         let silences = self.state.silences().filter_map(|(silence, matchers)| {
             let active = silence.starts <= self.at && self.at < silence.ends;
             (active && matchers.matches(label))
@@ -55,6 +57,46 @@ impl Turn<'_> {
         }
         holds.extend(self.scope_holds(rules, alert));
         holds
+    }
+
+    /// The maintenance windows that are active now and cover what has these labels, and when they end.
+    fn windows<'b>(
+        &'b self,
+        rules: &'b Rules,
+        label: impl Fn(&str) -> Cow<'b, str> + Copy,
+    ) -> impl Iterator<Item = (&'b str, Timestamp)> {
+        let planned = self.state.planned_work().map(|(work, matchers)| (&work.window, matchers));
+        rules.maintenance().chain(planned).filter_map(move |(window, matchers)| {
+            let (_, until) = window.when.active(self.at)?;
+            matchers.matches(label).then_some((window.name.as_str(), until))
+        })
+    }
+
+    /// The maintenance that would hold an alert of this rule about a pipeline back now: the window that ends last.
+    pub(super) fn maintenance_of(
+        &self,
+        rules: &Rules,
+        pipeline: &Pipeline,
+        rule: &str,
+        severity: Severity,
+    ) -> Option<(String, Timestamp)> {
+        let owner = crate::owner::resolve(rules, &super::failure::pipeline_subject(pipeline)).team;
+        let alert = Alert {
+            key: AlertKey { pipeline: pipeline.key.clone(), rule: rule.into(), subject: "".into() },
+            incident: None,
+            streak: 0,
+            severity,
+            since: self.at,
+            last: self.at,
+            run: None,
+            summary: "".into(),
+            successes: 0,
+            healed_by: None,
+            transient: None,
+            labels: BTreeMap::new(),
+        };
+        let last = self.windows(rules, |name| self.label(rules, &owner, &alert, name)).max_by_key(|(_, until)| *until);
+        last.map(|(window, until)| (window.to_owned(), until))
     }
 
     /// The value of a label that matchers ask about; empty when it has none.
@@ -109,13 +151,9 @@ impl Turn<'_> {
             let list = whom(rules, &incident, None);
             self.tell_list(rules, &mut incident, list, &notice, false);
         }
-        let rule = self.state.alerts_in(&incident).next().map(|alert| alert.key.rule.clone());
         match incident.course.as_mut().filter(|course| course.is_suspended()) {
             Some(course) => course.restart(self.at),
-            None if incident.state == IncidentState::Triggered => {
-                self.begin_course(rules, &mut incident, rule.as_deref());
-            }
-            None => {}
+            None => self.begin_course_of(rules, &mut incident),
         }
         self.set_course_timers(&incident);
         self.state.put_incident(incident);

@@ -23,6 +23,7 @@ impl Turn<'_> {
             }
         }
         self.review_all();
+        self.look_again_at_deferred();
         self.set_duty_timer(self.at);
     }
 

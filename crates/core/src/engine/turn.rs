@@ -116,6 +116,10 @@ impl<'a> Turn<'a> {
             Some(Fact::Run(update)) => {
                 let (run, transitions) = projection::apply(self.state, event, update, self.at);
                 self.on_run(&run, &transitions);
+                self.declared_deadlines(&run, update, event.occurred);
+                if let Some(rules) = self.rules() {
+                    self.judge_lateness(&rules, event);
+                }
                 self.automate(event);
                 self.automate_runs(event, &transitions);
                 return;

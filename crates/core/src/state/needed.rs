@@ -105,9 +105,13 @@ impl State {
 
     fn needed_at(&self, due: Timestamp, needed: &mut Needed) {
         for (_, key) in self.due.iter().take_while(|(at, _)| *at <= due) {
-            let run = match key {
+            let check = match key {
+                TimerKey::Deferred { check } => check,
+                key => key,
+            };
+            let run = match check {
                 TimerKey::Hold { attempt } => &attempt.run,
-                TimerKey::RunLimit { run, .. } => run,
+                TimerKey::RunLimit { run, .. } | TimerKey::Deadline { run, .. } => run,
                 // What the others are about is always in memory.
                 _ => continue,
             };
