@@ -80,6 +80,15 @@ pub enum Lag {
     },
     /// Nothing waits any more.
     CaughtUp,
+    /// Pages that were due have not gone out.
+    PagesLate {
+        /// The first was due then.
+        since: Timestamp,
+        /// What was found, for people.
+        what: String,
+    },
+    /// Every page that was due has gone out.
+    PagesInTime,
 }
 
 /// Where a command was said.
@@ -87,6 +96,9 @@ pub enum Lag {
 pub struct Origin {
     /// The connection whose far end passes it on; it is not told again what it told.
     pub connection: String,
+    /// The address it was said at, when it replaced the connection's own; others of the same connection are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// When it was said there. What was said about an earlier life of an incident is ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred: Option<Timestamp>,

@@ -4,10 +4,9 @@
 //! any other connection; the alarm ends with the next test that arrives. A test at PagerDuty is resolved as soon as it
 //! has arrived, so that nobody has to.
 
-use super::incident::{Context, Firing};
+use super::incident::Context;
 use super::lag::SELF_SOURCE;
 use super::turn::Turn;
-use crate::decision::OwnerTrail;
 use crate::effect::Action;
 use crate::event::Severity;
 use crate::incident::AlertKey;
@@ -18,7 +17,6 @@ use crate::ruleset::{Canary, ConnectionKind};
 use crate::run::PipelineKey;
 use crate::state::CanaryTest;
 use crate::timer::TimerKey;
-use std::collections::BTreeMap;
 
 /// Name of the built-in rule.
 const RULE: &str = "canary";
@@ -83,23 +81,9 @@ impl Turn<'_> {
     }
 
     fn canary_lost(&mut self, rules: &Rules, canary: &Canary, test: &CanaryTest) {
-        let firing = Firing {
-            key: alarm_key(&test.connection),
-            severity: Severity::Critical,
-            threshold: 1,
-            title: format!("Test alerts through {} do not arrive", test.connection),
-            summary: format!("The test sent at {} had not arrived {} later", test.sent, canary.timeout),
-            occurred: self.at,
-            owner: OwnerTrail {
-                team: rules.source().owners.default.clone(),
-                because: "it is Trackside's own trouble; the default owner has it".to_owned(),
-                passed_over: Vec::new(),
-            },
-            run_name: None,
-            labels: BTreeMap::new(),
-            context: Context { avoid: Some(test.connection.clone()), ..Context::default() },
-        };
-        self.fire(rules, &firing);
+        let title = format!("Test alerts through {} do not arrive", test.connection);
+        let summary = format!("The test sent at {} had not arrived {} later", test.sent, canary.timeout);
+        self.own_trouble(rules, alarm_key(&test.connection), title, summary, self.at, Some(&test.connection));
     }
 
     /// A delivery ended; if it was a test, notes how long it took and sets the time of the next one.
