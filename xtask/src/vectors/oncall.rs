@@ -2,11 +2,16 @@
 //! cases, each format is a function from one case to whether it holds.
 //!
 //! - [`duty`]: local time, intervals, maintenance, rotations, schedules
+//! - [`escalation`], [`tiers`], [`grouping`]: the engine on a [`stage`]
 //! - [`pagerduty`]: answers to events, and the alerts they lead to; [`slack`]: texts
 
 mod duty;
+mod escalation;
+mod grouping;
 mod pagerduty;
 mod slack;
+mod stage;
+mod tiers;
 
 use super::Case;
 use anyhow::Context;
@@ -27,6 +32,9 @@ const FORMATS: &[Format] = &[
     Format { members: &["window", "at"], holds: |case| read(case).and_then(duty::maintenance) },
     Format { members: &["rotation", "at"], holds: |case| read(case).and_then(duty::rotation) },
     Format { members: &["schedule", "at"], holds: |case| read(case).and_then(duty::schedule) },
+    Format { members: &["policy", "events"], holds: |case| read(case).and_then(escalation::timeline) },
+    Format { members: &["rules", "runs"], holds: |case| read(case).and_then(tiers::tiers) },
+    Format { members: &["config", "alerts"], holds: |case| read(case).and_then(grouping::grouping) },
     Format { members: &["events", "alerts"], holds: |case| read(case).and_then(pagerduty::dedup) },
     Format { members: &["body", "expect"], holds: |case| read(case).and_then(pagerduty::event) },
     Format { members: &["raw_body", "expect"], holds: |case| read(case).and_then(pagerduty::event) },

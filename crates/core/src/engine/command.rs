@@ -118,6 +118,9 @@ impl Turn<'_> {
             return;
         }
         self.retrigger(&mut incident);
+        if let Some(rules) = self.rules().filter(|_| incident.suppressed_by.is_empty()) {
+            self.begin_course_of(&rules, &mut incident);
+        }
         self.state.put_incident(incident.clone());
         let summary = format!("#{} given back by {who}", incident.number);
         self.audit("incident.unacknowledged", summary, Some(incident.id), None);
@@ -141,7 +144,7 @@ impl Turn<'_> {
         self.tell_stand(&incident, Action::Update, &format!("{who} put it off until {until}"));
     }
 
-    /// Brings the next step to now. A snoozed or acknowledged incident is open again first.
+    /// Brings the next step to now; refused while somebody has it, it is put off or held back.
     fn escalate(&mut self, mut incident: Incident, who: &str) {
         let left = match &mut incident.course {
             Some(course) => {
@@ -207,12 +210,15 @@ impl Turn<'_> {
     }
 
     /// Its alerts go on in another incident; it ends itself.
-    fn merge(&mut self, mut incident: Incident, who: &str, into: IncidentId) {
+    fn merge(&mut self, incident: Incident, who: &str, into: IncidentId) {
         let mut target = match self.open(into) {
             Ok(target) if target.id != incident.id => target,
             Ok(_) => return self.refuse(incident.id, "merge", "it cannot be merged into itself"),
             Err(why) => return self.refuse(incident.id, "merge", &format!("the other one: {why}")),
         };
+        if super::storm::is_storm(&incident) {
+            return self.refuse(incident.id, "merge", "it stands for other incidents; merge those");
+        }
         let alerts: Vec<Alert> = self.state.alerts_in(&incident).cloned().collect();
         for mut alert in alerts {
             alert.incident = Some(into);
@@ -224,7 +230,6 @@ impl Turn<'_> {
         let because = format!("merged into #{} by {who}", target.number);
         self.audit("incident.merged", format!("#{} {because}", incident.number), Some(incident.id), None);
         self.audit("incident.merged", format!("#{} took over #{}", target.number, incident.number), Some(into), None);
-        incident.parent = None;
         self.state.put_incident(target.clone());
         self.resolve(incident.clone(), &because, &Context::default());
         if let Some(mut merged) = self.state.incident(incident.id).cloned() {
@@ -290,6 +295,7 @@ impl Turn<'_> {
                 self.state.set_rules(new.clone());
                 self.watch_everything(old.as_deref(), &new);
                 self.plan_everything(&new);
+                self.scopes_after_rules(old.as_deref(), &new);
                 let summary = format!("{} rules, {} teams in force", ruleset.rules.len(), ruleset.teams.len());
                 self.audit("rules.changed", summary, None, None);
             }

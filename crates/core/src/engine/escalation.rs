@@ -49,6 +49,12 @@ impl Turn<'_> {
         self.set_course_timers(incident);
     }
 
+    /// Begins the escalation that the rules of the incident's alerts ask for.
+    pub(super) fn begin_course_of(&mut self, rules: &Rules, incident: &mut Incident) {
+        let rule = self.state.alerts_in(incident).next().map(|alert| alert.key.rule.clone());
+        self.begin_course(rules, incident, rule.as_deref());
+    }
+
     /// Sets the timers that move an incident's escalation on, and clears those that no longer apply.
     pub(super) fn set_course_timers(&mut self, incident: &Incident) {
         let id = incident.id;
@@ -98,7 +104,24 @@ impl Turn<'_> {
         self.concerns(id);
         self.audit("incident.retriggered", format!("#{} {what}", incident.number), Some(id), None);
         self.retrigger(&mut incident);
+        if let Some(rules) = self.rules().filter(|_| incident.suppressed_by.is_empty()) {
+            self.begin_course_of(&rules, &mut incident);
+            self.tell_again(&rules, &mut incident, what);
+        }
         self.state.put_incident(incident);
+    }
+
+    /// Tells the team that nobody has it again: quietly when an escalation pages somebody anyway, else loudly.
+    fn tell_again(&mut self, rules: &Rules, incident: &mut Incident, why: &str) {
+        let notice = self.notice(rules, incident, why.to_owned(), self.at, Context::default());
+        let list = whom(rules, incident, None);
+        if incident.course.is_some() {
+            self.tell_list(rules, incident, list, &notice, false);
+            return;
+        }
+        for (via, because) in list {
+            self.tell(incident, &via, None, &because, notice.clone());
+        }
     }
 
     /// Open again as if nobody had it. Held back if something holds it back.

@@ -175,11 +175,12 @@ impl Turn<'_> {
         }
         let value = |name: &String| match name.as_str() {
             "owner" | "team" => firing.owner.team.clone(),
+            label if firing.labels.contains_key(label) => firing.labels[label].clone(),
             "pipeline" => firing.key.pipeline.name.to_string(),
             "source" => firing.key.pipeline.source.to_string(),
             "rule" => firing.key.rule.to_string(),
             "severity" => firing.severity.as_str().to_owned(),
-            label => firing.labels.get(label).cloned().unwrap_or_default(),
+            _ => String::new(),
         };
         Some(labels.iter().map(value).collect::<Vec<_>>().join("\u{1f}").into())
     }
@@ -223,6 +224,8 @@ impl Turn<'_> {
         (incident.course, incident.told_at) = (None, None);
         incident.told.clear();
         incident.affected.clear();
+        let storm = incident.parent.and_then(|id| self.state.incident(id));
+        incident.parent = storm.filter(|storm| storm.is_open() && super::storm::is_storm(storm)).map(|storm| storm.id);
         self.audit("incident.reopened", format!("#{} failed again", incident.number), Some(incident.id), None);
         Some(incident)
     }
@@ -272,6 +275,7 @@ impl Turn<'_> {
         for key in &left {
             self.no_longer_inhibits(key);
         }
+        self.storm_resolved(&incident);
         self.member_resolved(&incident);
     }
 }

@@ -84,6 +84,18 @@ impl Turn<'_> {
         self.state.put_incident(storm);
     }
 
+    /// A storm was resolved by hand: so are its members, of which nobody else was told.
+    pub(super) fn storm_resolved(&mut self, storm: &Incident) {
+        if !is_storm(storm) {
+            return;
+        }
+        self.state.clear_timer(&TimerKey::StormEnds { owner: storm.owner.to_string() });
+        let members: Vec<Incident> = self.state.members_of(storm.id).cloned().collect();
+        for member in members {
+            self.resolve(member, &format!("resolved with the storm #{}", storm.number), &Context::default());
+        }
+    }
+
     /// A member of a storm is over; the storm is over with the last one.
     pub(super) fn member_resolved(&mut self, incident: &Incident) {
         let Some(storm) = incident.parent.and_then(|id| self.state.incident(id)) else {
@@ -96,6 +108,11 @@ impl Turn<'_> {
             self.clear(&key, "every incident of the storm is resolved", &Context::default());
         }
     }
+}
+
+/// True for an incident that stands for a storm.
+pub(super) fn is_storm(incident: &Incident) -> bool {
+    &*incident.pipeline.source == STORM_SOURCE
 }
 
 fn storm_key(owner: &str) -> AlertKey {

@@ -24,6 +24,10 @@ impl Turn<'_> {
     pub(super) fn tell_or_hold(&mut self, rules: &Rules, mut incident: Incident, firing: &Firing, raised: bool) {
         incident.suppressed_by = self.holds(rules, &incident);
         if !incident.suppressed_by.is_empty() {
+            // The policy is the one of now, also if the first page comes much later. A storm's members have none.
+            if incident.parent.is_none() {
+                self.begin_course(rules, &mut incident, Some(&firing.key.rule));
+            }
             self.hold_back(incident);
             return;
         }
@@ -180,7 +184,8 @@ impl Turn<'_> {
             let Some(info) = rules.connection(&told.via) else {
                 continue;
             };
-            let said_there = origin.is_some_and(|origin| *origin.connection == *told.via);
+            let said_there = origin
+                .is_some_and(|origin| *origin.connection == *told.via && origin.to.as_deref() == told.to.as_deref());
             if said_there && info.kind != ConnectionKind::Slack {
                 continue;
             }

@@ -145,7 +145,12 @@ impl State {
         }
         if let (Some(at), false) = (incident.resolved, incident.is_open()) {
             self.bonds.resolved.insert((at, id));
-            self.bonds.ended.insert(subject(incident), id);
+            // At start incidents come in any order; the one that was resolved last counts.
+            let known = self.bonds.ended.get(&subject(incident)).and_then(|known| self.incidents.get(known));
+            let newer = known.is_none_or(|known| (known.resolved, known.number) < (Some(at), incident.number));
+            if newer {
+                self.bonds.ended.insert(subject(incident), id);
+            }
         }
         // An alert that was kept before its incident was known counted as foreign.
         if let Some(guests) = self.bonds.guests.get_mut(&id) {
