@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
-use trackside_connect::connection::{Connection, Target};
+use trackside_connect::connection::{Acting, Connection, Target};
 use trackside_connect::far_end::{self, Wire};
 use trackside_connect::slack::send::{HEADER_CHARS, SECTION_CHARS};
 use trackside_connect::template::{MessageTemplates, sample_effect, truncate_utf16};
@@ -71,7 +71,8 @@ fn message(text: &str) -> Result<Value, String> {
         channel: "C0123456789".to_owned(),
     };
     let message = MessageTemplates { body: Some("{{ summary }}".to_owned()), ..MessageTemplates::default() };
-    let connection = Connection { name: "slack".to_owned(), public_url: None, message, target };
+    let name = "slack".to_owned();
+    let connection = Connection { name, public_url: None, message, acting: Acting::Buttons, target };
     let mut effect = sample_effect(Action::Trigger, Timestamp::UNIX_EPOCH);
     effect.notice.summary = text.to_owned();
     let request = far_end::request(&connection, &effect, None, Timestamp::UNIX_EPOCH).map_err(|e| e.to_string())?;
