@@ -4,11 +4,13 @@
 //! - [`duty`]: local time, intervals, maintenance, rotations, schedules
 //! - [`escalation`], [`tiers`], [`grouping`]: the engine on a [`stage`]
 //! - [`pagerduty`]: answers to events, and the alerts they lead to; [`slack`]: texts
+//! - [`signatures`]: signed requests
 
 mod duty;
 mod escalation;
 mod grouping;
 mod pagerduty;
+mod signatures;
 mod slack;
 mod stage;
 mod tiers;
@@ -36,6 +38,7 @@ const FORMATS: &[Format] = &[
     Format { members: &["rules", "runs"], holds: |case| read(case).and_then(tiers::tiers) },
     Format { members: &["config", "alerts"], holds: |case| read(case).and_then(grouping::grouping) },
     Format { members: &["events", "alerts"], holds: |case| read(case).and_then(pagerduty::dedup) },
+    Format { members: &["headers", "secrets"], holds: |case| read(case).and_then(signatures::signature) },
     Format { members: &["body", "expect"], holds: |case| read(case).and_then(pagerduty::event) },
     Format { members: &["raw_body", "expect"], holds: |case| read(case).and_then(pagerduty::event) },
     Format { members: &["input"], holds: |case| read(case).and_then(slack::text) },
