@@ -74,6 +74,21 @@ pub struct AuditFilter {
     pub limit: usize,
 }
 
+/// The columns that [`audit_row`] reads.
+pub(crate) const ROW: &[Kind] = &[
+    Kind::Int,
+    Kind::Int,
+    Kind::Int,
+    Kind::Time,
+    Kind::Text,
+    Kind::Text,
+    Kind::Text,
+    Kind::Text,
+    Kind::Uuid,
+    Kind::Uuid,
+    Kind::Uuid,
+];
+
 static INSERT: Sql = Sql::write(
     "audit.insert",
     "INSERT INTO audit (seq, ordinal, at, subject, via, action, summary, incident, event, delivery)
@@ -96,20 +111,14 @@ static LIST: Listing = Listing {
         "position < {0}",
     ],
     order: "ORDER BY position DESC",
-    columns: &[
-        Kind::Int,
-        Kind::Int,
-        Kind::Int,
-        Kind::Time,
-        Kind::Text,
-        Kind::Text,
-        Kind::Text,
-        Kind::Text,
-        Kind::Uuid,
-        Kind::Uuid,
-        Kind::Uuid,
-    ],
+    columns: ROW,
 };
+static REFUSAL: Sql = Sql::read(
+    "audit.refusal",
+    "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery
+     FROM audit WHERE seq = $1 AND action = 'command.refused' ORDER BY ordinal LIMIT 1",
+    LIST.columns,
+);
 static OF_EVENT: Sql = Sql::read(
     "explanations.of_event",
     "SELECT body FROM explanations WHERE event = $1 ORDER BY seq, ordinal LIMIT $2",
@@ -127,7 +136,7 @@ static OF_INCIDENT: Sql = Sql::read(
 );
 
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] = &[&INSERT, &EXPLAIN, &OF_EVENT, &OF_ENTRY, &OF_INCIDENT];
+pub(crate) static SQL: &[&Sql] = &[&INSERT, &EXPLAIN, &REFUSAL, &OF_EVENT, &OF_ENTRY, &OF_INCIDENT];
 #[cfg(test)]
 pub(crate) static LISTINGS: &[&Listing] = &[&LIST];
 
@@ -158,6 +167,14 @@ impl Store {
         let rows = self.rows(LIST.query(filters, limit)).await?;
         let items = rows.into_iter().map(audit_row).collect::<Result<Vec<_>>>()?;
         Ok(Page::new(items, limit, |row| row.position))
+    }
+
+    /// The row that says that what a log entry asked for was refused, when it was.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn refusal_of(&self, seq: Seq) -> Result<Option<AuditRow>> {
+        self.row(REFUSAL.bind(seq).query()).await?.map(audit_row).transpose()
     }
 
     /// Why an event led to what it led to. At most [`EXPLANATIONS`].
@@ -232,7 +249,7 @@ pub(crate) fn insert_explanation(explanation: &Explanation, ordinal: u32) -> Res
         .any())
 }
 
-fn audit_row(mut row: Row) -> Result<AuditRow> {
+pub(crate) fn audit_row(mut row: Row) -> Result<AuditRow> {
     let position = row.next()?;
     let (seq, ordinal): (Option<Seq>, Option<u32>) = (row.next()?, row.next()?);
     Ok(AuditRow {

@@ -2,6 +2,10 @@
 //!
 //! Reading only; incidents change through decisions ([`crate::state`]).
 
+pub(crate) mod related;
+
+pub use related::{RELATED_ALERTS, Related};
+
 use crate::Store;
 use crate::audit::{AuditFilter, AuditRow};
 use crate::error::Result;
@@ -10,16 +14,19 @@ use crate::page::{PAGE_ITEMS, Page, bounded};
 use crate::statement::{Listing, Sql, given};
 use crate::value::Kind;
 use trackside_core::decision::Explanation;
+use trackside_core::event::Severity;
 use trackside_core::ids::IncidentId;
 use trackside_core::incident::{Alert, Incident, IncidentState};
 
 /// Most alerts shown of an incident.
 pub const ALERTS_SHOWN: usize = 500;
+/// Most alerts looked through at once.
+pub const ALERTS_FIRING: usize = 20_000;
 
 /// Which states of incidents to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IncidentStates {
-    /// Triggered or acknowledged.
+    /// Triggered, acknowledged or snoozed.
     Open,
     /// One state.
     Only(IncidentState),
@@ -32,6 +39,10 @@ pub struct IncidentFilter {
     pub states: Option<IncidentStates>,
     /// Only this owning team.
     pub owner: Option<String>,
+    /// Only this severity.
+    pub severity: Option<Severity>,
+    /// Only those that something holds back now, or only the others.
+    pub suppressed: Option<bool>,
     /// Only this source.
     pub source: Option<String>,
     /// Only this pipeline.
@@ -60,14 +71,22 @@ pub struct IncidentDetail {
 static LIST: Listing = Listing {
     name: "incidents.list",
     head: "SELECT body FROM incidents WHERE 1 = 1",
-    clauses: &["state = {0}", "owner = {0}", "source = {0}", "pipeline = {0}", "number < {0}"],
+    clauses: &[
+        "state = {0}",
+        "owner = {0}",
+        "severity = {0}",
+        "suppressed = {0}",
+        "source = {0}",
+        "pipeline = {0}",
+        "number < {0}",
+    ],
     order: "ORDER BY number DESC",
     columns: &[Kind::Text],
 };
 static LIST_OPEN: Listing = Listing {
     name: "incidents.list_open",
     head: "SELECT body FROM incidents WHERE open = TRUE",
-    clauses: &["owner = {0}", "source = {0}", "pipeline = {0}", "number < {0}"],
+    clauses: &["owner = {0}", "severity = {0}", "suppressed = {0}", "source = {0}", "pipeline = {0}", "number < {0}"],
     order: "ORDER BY number DESC",
     columns: &[Kind::Text],
 };
@@ -79,8 +98,20 @@ static ALERTS: Sql = Sql::read(
     &[Kind::Text],
 );
 
+static WITHIN: Sql = Sql::read(
+    "incidents.within",
+    "SELECT body FROM incidents WHERE parent = $1 ORDER BY number DESC LIMIT $2",
+    &[Kind::Text],
+);
+static FIRING: Sql = Sql::read(
+    "alerts.firing",
+    "SELECT i.body, a.body FROM incidents i JOIN alerts a ON a.incident = i.id
+     WHERE i.open = TRUE ORDER BY i.number DESC, a.source, a.pipeline, a.rule, a.subject LIMIT $1",
+    &[Kind::Text, Kind::Text],
+);
+
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] = &[&GET, &NUMBERED, &ALERTS];
+pub(crate) static SQL: &[&Sql] = &[&GET, &NUMBERED, &ALERTS, &WITHIN, &FIRING];
 #[cfg(test)]
 pub(crate) static LISTINGS: &[&Listing] = &[&LIST, &LIST_OPEN];
 
@@ -93,6 +124,8 @@ impl Store {
         let limit = bounded(filter.limit);
         let mut filters = vec![
             given(filter.owner.as_ref()),
+            given(filter.severity.map(Severity::as_str)),
+            given(filter.suppressed),
             given(filter.source.as_ref()),
             given(filter.pipeline.as_ref()),
             given(filter.before),
@@ -118,6 +151,25 @@ impl Store {
     /// When it cannot be read back.
     pub async fn incident_numbered(&self, number: u64) -> Result<Option<Incident>> {
         self.row(NUMBERED.bind(number).query()).await?.map(|mut row| row.json()).transpose()
+    }
+
+    /// Incidents that are part of a storm, or were merged into this one, latest first; at most `limit` and
+    /// [`PAGE_ITEMS`].
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub async fn members_of(&self, incident: IncidentId, limit: usize) -> Result<Vec<Incident>> {
+        let rows = self.rows(WITHIN.bind(incident).bind(bounded(limit)).query()).await?;
+        rows.into_iter().map(|mut row| row.json()).collect()
+    }
+
+    /// Alerts that fire now, each with its incident, latest incident first; the first [`ALERTS_FIRING`].
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub async fn firing_alerts(&self) -> Result<Vec<(Incident, Alert)>> {
+        let rows = self.rows(FIRING.bind(ALERTS_FIRING).query()).await?;
+        rows.into_iter().map(|mut row| Ok((row.json()?, row.json()?))).collect()
     }
 
     /// An incident with its whole story.

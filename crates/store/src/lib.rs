@@ -2,8 +2,10 @@
 //!
 //! Start at [`Store`]: one cheap-to-clone handle. What it can do stands in one module per subject:
 //! [`log`] (append and read inputs), [`state`] (commit a decision, load at start), [`outbox`] (deliveries),
-//! [`runs`], [`incidents`], [`automations`], [`firings`], [`audit`], [`stats`] (what pages and the API show),
-//! [`accounts`] (tokens, sessions), [`blocks`] (block documents), [`retention`].
+//! [`runs`], [`incidents`], [`timeline`], [`automations`], [`firings`], [`audit`], [`stats`], [`reports`] (what pages
+//! and the API show), [`planned`] (overrides, silences, maintenance), [`pages`] (who was paged), [`overdue`] (what
+//! should have happened by now), [`heard`] (what may be heard once), [`accounts`] (tokens, sessions), [`blocks`] (block
+//! documents), [`retention`].
 //!
 //! Invariants: a write answers after its commit is on disk; a write is one atomic batch of statements that are data,
 //! there are no interactive transactions; every answer has a limit. Everything that knows a database is in `sqlite`.
@@ -15,13 +17,16 @@ pub mod automations;
 pub mod blocks;
 mod error;
 pub mod firings;
+pub mod heard;
 pub mod incidents;
 pub mod log;
 pub mod metrics;
 pub mod outbox;
+pub mod overdue;
 pub mod page;
 pub mod pages;
 pub mod planned;
+pub mod reports;
 pub mod retention;
 pub mod runs;
 mod schema;
@@ -29,6 +34,7 @@ mod sqlite;
 pub mod state;
 mod statement;
 pub mod stats;
+pub mod timeline;
 mod value;
 
 pub use error::{Error, Result};

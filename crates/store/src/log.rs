@@ -152,6 +152,11 @@ const ENTRY: &[Kind] = &[Kind::Int, Kind::Time, Kind::Text, Kind::Text];
 static AFTER: Sql =
     Sql::read("log.entries_after", "SELECT seq, at, source, body FROM log WHERE seq > $1 ORDER BY seq LIMIT $2", ENTRY);
 static BY_SEQ: Sql = Sql::read("log.entry", "SELECT seq, at, source, body FROM log WHERE seq = $1", ENTRY);
+static COMMAND_BY_ID: Sql = Sql::read(
+    "log.command",
+    "SELECT seq, at, source, body FROM log WHERE source = 'trackside.command' AND id = $1",
+    ENTRY,
+);
 static BY_ID: Sql = Sql::read(
     "log.event",
     "SELECT seq, at, source, body FROM log WHERE id = $1
@@ -183,7 +188,7 @@ static BOUNDS: Sql =
     Sql::read("log.bounds", "SELECT (SELECT min(seq) FROM log), (SELECT max(seq) FROM log)", &[Kind::Int, Kind::Int]);
 
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] = &[&AFTER, &BY_SEQ, &BY_ID, &TAIL, &AT_SEQ, &BOUNDS];
+pub(crate) static SQL: &[&Sql] = &[&AFTER, &BY_SEQ, &COMMAND_BY_ID, &BY_ID, &TAIL, &AT_SEQ, &BOUNDS];
 #[cfg(test)]
 pub(crate) static LISTINGS: &[&Listing] = &[&LIST, &AT_POSITIONS];
 
@@ -220,6 +225,14 @@ impl Store {
     /// [`Error::Corrupt`] when it cannot be decoded.
     pub async fn entry(&self, seq: Seq) -> Result<Option<Entry>> {
         self.row(BY_SEQ.bind(seq).query()).await?.map(entry).transpose()
+    }
+
+    /// The command that was entered under this id, when it still stands in the log.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it cannot be decoded.
+    pub async fn command(&self, id: Uuid) -> Result<Option<Entry>> {
+        self.row(COMMAND_BY_ID.bind(id).query()).await?.map(entry).transpose()
     }
 
     /// The event with this id; the first one when several sources used the same id.

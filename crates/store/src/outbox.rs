@@ -59,7 +59,7 @@ impl DeliveryState {
         }
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| crate::Error::Corrupt {
             what: "a delivery's state".to_owned(),
             problem: format!("`{text}` is not one"),

@@ -1,72 +1,194 @@
-//! What is planned: overrides of schedules, silences, maintenance windows made at run time, and test alerts.
+//! What is planned: overrides of schedules, silences, maintenance windows made at run time.
 //!
-//! Invariants: rows are written by decisions only ([`crate::state`]) and stay when what they say is over, for lists;
-//! what is loaded is what may still matter at the last decided input.
+//! Invariants: rows change by decisions only ([`crate::state`]) and stay when what they say is over; what is loaded at
+//! start is what was not over at the last decided input. Windows of the configuration are not here.
+
+pub(crate) mod write;
 
 use crate::error::Result;
-use crate::statement::{Query, Sql, Statement};
-use crate::value::{Kind, json};
-use crate::Answers;
+use crate::page::{PAGE_ITEMS, Page, bounded};
+use crate::statement::{Listing, Query, Sql, given};
+use crate::value::{Kind, Row, stored_time};
+use crate::{Answers, Store};
 use jiff::Timestamp;
-use trackside_core::duty::maintenance::When;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use trackside_core::duty::schedule::Override;
 use trackside_core::ruleset::noise::{PlannedWork, Silence};
-use trackside_core::state::{CanaryTest, Loaded};
+use trackside_core::state::Loaded;
 use uuid::Uuid;
 
-const BODY: &[Kind] = &[Kind::Text];
+/// Whether to list what may still matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In force or to come.
+    Live,
+    /// Over, or ended by somebody.
+    Over,
+}
 
-static PUT_OVERRIDE: Sql = Sql::write(
-    "overrides.put",
-    "INSERT INTO overrides (id, schedule, starts, ends, person, created, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
-     ON CONFLICT (id) DO UPDATE SET schedule = excluded.schedule, starts = excluded.starts, ends = excluded.ends,
-       person = excluded.person, created = excluded.created, ended = NULL, body = excluded.body",
-);
-static END_OVERRIDE: Sql = Sql::write("overrides.end", "UPDATE overrides SET ended = $1 WHERE id = $2");
-static PUT_SILENCE: Sql = Sql::write(
-    "silences.put",
-    "INSERT INTO silences (id, starts, ends, author, created, body) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (id) DO UPDATE SET starts = excluded.starts, ends = excluded.ends, author = excluded.author,
-       created = excluded.created, body = excluded.body",
-);
-static PUT_MAINTENANCE: Sql = Sql::write(
-    "maintenance.put",
-    "INSERT INTO maintenance (id, name, ends, author, created, body) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (id) DO UPDATE SET name = excluded.name, ends = excluded.ends, author = excluded.author,
-       created = excluded.created, ended = NULL, body = excluded.body",
-);
-static END_MAINTENANCE: Sql = Sql::write("maintenance.end", "UPDATE maintenance SET ended = $1 WHERE id = $2");
-static PUT_CANARY: Sql = Sql::write(
-    "canaries.put",
-    "INSERT INTO canaries (connection, body) VALUES ($1, $2) ON CONFLICT (connection) DO UPDATE SET body = excluded.body",
-);
-static DROP_CANARY: Sql = Sql::write("canaries.drop", "DELETE FROM canaries WHERE connection = $1");
+/// Which silences or maintenance windows to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedFilter {
+    /// Only those that stand like this at `now`.
+    pub standing: Option<Standing>,
+    /// The present time.
+    pub now: Timestamp,
+    /// Only those made by this person or token.
+    pub author: Option<String>,
+    /// Only positions below this ([`Page::next`]).
+    pub before: Option<u64>,
+    /// Most items, at most [`PAGE_ITEMS`].
+    pub limit: usize,
+}
+
+impl PlannedFilter {
+    /// All of them, as seen at `now`.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self { standing: None, now, author: None, before: None, limit: PAGE_ITEMS }
+    }
+}
+
+/// Something planned, as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Planned<T> {
+    /// Position, by when it was first made.
+    pub position: u64,
+    /// What it says.
+    #[serde(flatten)]
+    pub item: T,
+    /// When somebody ended it, with all that was to come. A silence has this time as its end instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+}
+
+const BODY: &[Kind] = &[Kind::Text];
+const PLANNED: &[Kind] = &[Kind::Int, Kind::Time, Kind::Text];
 
 static LIVE_OVERRIDES: Sql =
     Sql::read("overrides.load", "SELECT body FROM overrides WHERE ended IS NULL AND ends > $1 ORDER BY ends", BODY);
-static LIVE_SILENCES: Sql =
-    Sql::read("silences.load", "SELECT body FROM silences WHERE ends > $1 ORDER BY ends", BODY);
+static LIVE_SILENCES: Sql = Sql::read("silences.load", "SELECT body FROM silences WHERE ends > $1 ORDER BY ends", BODY);
 static LIVE_MAINTENANCE: Sql = Sql::read(
     "maintenance.load",
     "SELECT body FROM maintenance WHERE ended IS NULL AND (ends > $1 OR ends IS NULL)",
     BODY,
 );
 static CANARIES: Sql = Sql::read("canaries.load", "SELECT body FROM canaries ORDER BY connection", BODY);
+static SILENCES: Listing = Listing {
+    name: "silences.list",
+    head: "SELECT position, NULL, body FROM silences WHERE 1 = 1",
+    clauses: &["ends > {0}", "ends <= {0}", "author = {0}", "position < {0}"],
+    order: "ORDER BY position DESC",
+    columns: PLANNED,
+};
+static SILENCE: Sql = Sql::read("silences.get", "SELECT position, NULL, body FROM silences WHERE id = $1", PLANNED);
+static MAINTENANCE: Listing = Listing {
+    name: "maintenance.list",
+    head: "SELECT position, ended, body FROM maintenance WHERE 1 = 1",
+    clauses: &[
+        "ended IS NULL AND (ends > {0} OR ends IS NULL)",
+        "(ended IS NOT NULL OR ends <= {0})",
+        "author = {0}",
+        "position < {0}",
+    ],
+    order: "ORDER BY position DESC",
+    columns: PLANNED,
+};
+static WINDOW: Sql =
+    Sql::read("maintenance.get", "SELECT position, ended, body FROM maintenance WHERE id = $1", PLANNED);
+// One that was taken back before it began never was.
+static OVERRIDES: Listing = Listing {
+    name: "overrides.list",
+    head: "SELECT position, ended, body FROM overrides WHERE (ended IS NULL OR ended > starts)",
+    clauses: &["schedule = {0}", "ends > {0}", "starts < {0}"],
+    order: "ORDER BY ends, position",
+    columns: PLANNED,
+};
+static OVERRIDE: Sql = Sql::read("overrides.get", "SELECT position, ended, body FROM overrides WHERE id = $1", PLANNED);
 
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] = &[
-    &PUT_OVERRIDE,
-    &END_OVERRIDE,
-    &PUT_SILENCE,
-    &PUT_MAINTENANCE,
-    &END_MAINTENANCE,
-    &PUT_CANARY,
-    &DROP_CANARY,
-    &LIVE_OVERRIDES,
-    &LIVE_SILENCES,
-    &LIVE_MAINTENANCE,
-    &CANARIES,
-];
+pub(crate) static SQL: &[&Sql] =
+    &[&LIVE_OVERRIDES, &LIVE_SILENCES, &LIVE_MAINTENANCE, &CANARIES, &SILENCE, &WINDOW, &OVERRIDE];
+#[cfg(test)]
+pub(crate) static LISTINGS: &[&Listing] = &[&SILENCES, &MAINTENANCE, &OVERRIDES];
+
+impl Store {
+    /// Silences, newest first.
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub async fn silences(&self, filter: &PlannedFilter) -> Result<Page<Planned<Silence>>> {
+        self.planned(&SILENCES, filter).await
+    }
+
+    /// One silence.
+    ///
+    /// # Errors
+    /// When it cannot be read back.
+    pub async fn silence(&self, id: Uuid) -> Result<Option<Planned<Silence>>> {
+        self.row(SILENCE.bind(id).query()).await?.map(planned).transpose()
+    }
+
+    /// Maintenance windows that were made at run time, newest first.
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub async fn maintenance(&self, filter: &PlannedFilter) -> Result<Page<Planned<PlannedWork>>> {
+        self.planned(&MAINTENANCE, filter).await
+    }
+
+    /// One maintenance window that was made at run time.
+    ///
+    /// # Errors
+    /// When it cannot be read back.
+    pub async fn maintenance_window(&self, id: Uuid) -> Result<Option<Planned<PlannedWork>>> {
+        self.row(WINDOW.bind(id).query()).await?.map(planned).transpose()
+    }
+
+    /// Overrides of one schedule, or of all, that were or will be in force some time from `from` until before `until`,
+    /// by their ends; the first [`PAGE_ITEMS`]. One that was taken back while it was in force ends when it was taken
+    /// back; one that was taken back before it began is left out.
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub async fn overrides(&self, schedule: Option<&str>, from: Timestamp, until: Timestamp) -> Result<Vec<Override>> {
+        let filters = vec![given(schedule), given(Some(from)), given(Some(until))];
+        let rows = self.rows(OVERRIDES.query(filters, PAGE_ITEMS)).await?;
+        let rows = rows.into_iter().map(planned::<Override>).collect::<Result<Vec<_>>>()?;
+        let as_it_was = rows.into_iter().map(|Planned { item, ended, .. }| Override {
+            end: ended.map_or(item.end, |ended| ended.min(item.end)),
+            ..item
+        });
+        Ok(as_it_was.filter(|over| over.end > from).collect())
+    }
+
+    /// One override, with when it was taken back.
+    ///
+    /// # Errors
+    /// When it cannot be read back.
+    pub async fn override_of(&self, id: Uuid) -> Result<Option<Planned<Override>>> {
+        self.row(OVERRIDE.bind(id).query()).await?.map(planned).transpose()
+    }
+
+    async fn planned<T: DeserializeOwned>(
+        &self,
+        listing: &Listing,
+        filter: &PlannedFilter,
+    ) -> Result<Page<Planned<T>>> {
+        let limit = bounded(filter.limit);
+        let now = stored_time(filter.now);
+        let filters = vec![
+            given(filter.standing.filter(|standing| *standing == Standing::Live).map(|_| now)),
+            given(filter.standing.filter(|standing| *standing == Standing::Over).map(|_| now)),
+            given(filter.author.as_ref()),
+            given(filter.before),
+        ];
+        let rows = self.rows(listing.query(filters, limit)).await?;
+        let items = rows.into_iter().map(planned).collect::<Result<Vec<_>>>()?;
+        Ok(Page::new(items, limit, |row| row.position))
+    }
+}
 
 /// What to ask for at start, without what was over at `now`; [`answered`] reads the answers.
 pub(crate) fn queries(now: Timestamp) -> impl Iterator<Item = Query> {
@@ -83,61 +205,7 @@ pub(crate) fn answered(answers: &mut Answers, loaded: &mut Loaded) -> Result<()>
     Ok(())
 }
 
-pub(crate) fn put_override(over: &Override) -> Result<Statement> {
-    Ok(PUT_OVERRIDE
-        .bind(over.id)
-        .bind(&over.schedule)
-        .bind(over.start)
-        .bind(over.end)
-        .bind(over.user.as_ref())
-        .bind(over.created)
-        .bind(json("an override", over)?)
-        .any())
-}
-
-pub(crate) fn end_override(id: Uuid, at: Timestamp) -> Statement {
-    END_OVERRIDE.bind(at).bind(id).any()
-}
-
-pub(crate) fn put_silence(silence: &Silence) -> Result<Statement> {
-    Ok(PUT_SILENCE
-        .bind(silence.id)
-        .bind(silence.starts)
-        .bind(silence.ends)
-        .bind(&silence.by)
-        .bind(silence.created)
-        .bind(json("a silence", silence)?)
-        .any())
-}
-
-pub(crate) fn put_maintenance(work: &PlannedWork) -> Result<Statement> {
-    Ok(PUT_MAINTENANCE
-        .bind(work.id)
-        .bind(&work.window.name)
-        .bind(last_end(&work.window.when))
-        .bind(&work.by)
-        .bind(work.created)
-        .bind(json("a maintenance window", work)?)
-        .any())
-}
-
-pub(crate) fn end_maintenance(id: Uuid, at: Timestamp) -> Statement {
-    END_MAINTENANCE.bind(at).bind(id).any()
-}
-
-pub(crate) fn put_canary(test: &CanaryTest) -> Result<Statement> {
-    Ok(PUT_CANARY.bind(&test.connection).bind(json("a test alert", test)?).any())
-}
-
-pub(crate) fn drop_canary(connection: &str) -> Statement {
-    DROP_CANARY.bind(connection).any()
-}
-
-/// When the last occurrence of a window ends; none when it may come again for ever.
-fn last_end(when: &When) -> Option<Timestamp> {
-    let bounded = when.rrule.as_ref().is_none_or(|rule| rule.until.is_some() || rule.count.is_some());
-    if !bounded || !when.intervals.is_empty() {
-        return None;
-    }
-    when.occurrences(Timestamp::MIN, Timestamp::MAX).into_iter().map(|(_, end)| end).max()
+fn planned<T: DeserializeOwned>(mut row: Row) -> Result<Planned<T>> {
+    let (position, ended) = (row.next()?, row.next()?);
+    Ok(Planned { position, ended, item: row.json()? })
 }

@@ -22,12 +22,13 @@ pub struct Retention {
     pub log: Option<Timestamp>,
     /// Runs that ended before this, with attempts and names.
     pub runs: Option<Timestamp>,
-    /// Incidents resolved before this.
+    /// Incidents resolved before this; pages and firings of alerts before this, unless their incident is open.
     pub incidents: Option<Timestamp>,
     /// Delivered and superseded deliveries that ended before this. Dead ones stay until they are put back.
     pub deliveries: Option<Timestamp>,
-    /// Audit rows before this, with the history of automations removed before this. The history of those that are there
-    /// has a bound of its own, [`crate::automations::HISTORY_ROWS`].
+    /// Audit rows before this, with the history of automations removed before this, and the overrides, silences and
+    /// maintenance windows that were over before this. The history of automations that are there has a bound of its own,
+    /// [`crate::automations::HISTORY_ROWS`].
     pub audit: Option<Timestamp>,
 }
 
@@ -44,12 +45,18 @@ pub struct Purged {
     pub runs: u64,
     /// Incidents.
     pub incidents: u64,
+    /// Pages of escalations.
+    pub pages: u64,
+    /// Firings of alerts.
+    pub alert_firings: u64,
     /// Deliveries.
     pub deliveries: u64,
     /// Audit rows.
     pub audit: u64,
     /// Rows of the history of automations that are gone.
     pub history: u64,
+    /// Overrides, silences and maintenance windows.
+    pub planned: u64,
 }
 
 impl Purged {
@@ -62,11 +69,14 @@ impl Purged {
             self.firings,
             self.runs,
             self.incidents,
+            self.pages,
+            self.alert_firings,
             self.deliveries,
             self.audit,
             self.history,
+            self.planned,
         ];
-        counts.contains(&(PURGE_ROWS as u64))
+        counts.iter().any(|count| *count >= PURGE_ROWS as u64)
     }
 }
 
@@ -112,6 +122,18 @@ static INCIDENTS: Sql = Sql::write(
          AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.incident = incidents.id AND outbox.done_at IS NULL)
        ORDER BY resolved LIMIT $2)",
 );
+static PAGES: Sql = Sql::write(
+    "pages.purge",
+    "DELETE FROM pages WHERE position IN (SELECT p.position FROM pages p WHERE p.at < $1
+       AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.id = p.incident AND i.open = TRUE)
+       ORDER BY p.at, p.position LIMIT $2)",
+);
+static ALERT_FIRINGS: Sql = Sql::write(
+    "alert_firings.purge",
+    "DELETE FROM alert_firings WHERE position IN (SELECT f.position FROM alert_firings f WHERE f.at < $1
+       AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.id = f.incident AND i.open = TRUE)
+       ORDER BY f.at, f.position LIMIT $2)",
+);
 static DELIVERIES: Sql = Sql::write(
     "outbox.purge",
     "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox
@@ -131,6 +153,20 @@ static HISTORY: Sql = Sql::write(
        WHERE d.kind = 'delete' AND d.at < $1 ORDER BY d.at, h.position LIMIT $2)",
 );
 
+static OVERRIDES: Sql = Sql::write(
+    "overrides.purge",
+    "DELETE FROM overrides WHERE position IN (SELECT position FROM overrides WHERE ends < $1 ORDER BY ends LIMIT $2)",
+);
+static SILENCES: Sql = Sql::write(
+    "silences.purge",
+    "DELETE FROM silences WHERE position IN (SELECT position FROM silences WHERE ends < $1 ORDER BY ends LIMIT $2)",
+);
+static MAINTENANCE: Sql = Sql::write(
+    "maintenance.purge",
+    "DELETE FROM maintenance WHERE position IN (SELECT position FROM maintenance WHERE ended IS NULL AND ends < $1
+       UNION ALL SELECT position FROM maintenance WHERE ended < $1 LIMIT $2)",
+);
+
 #[cfg(test)]
 pub(crate) static SQL: &[&Sql] = &[
     &LOG,
@@ -141,9 +177,14 @@ pub(crate) static SQL: &[&Sql] = &[
     &ALIASES,
     &RUNS,
     &INCIDENTS,
+    &PAGES,
+    &ALERT_FIRINGS,
     &DELIVERIES,
     &AUDIT,
     &HISTORY,
+    &OVERRIDES,
+    &SILENCES,
+    &MAINTENANCE,
 ];
 
 impl Store {
@@ -158,9 +199,12 @@ impl Store {
             firings: self.purge_firings(retention.log).await?,
             runs: self.purge_runs(retention.runs).await?,
             incidents: self.purge_one(&INCIDENTS, retention.incidents).await?,
+            pages: self.purge_one(&PAGES, retention.incidents).await?,
+            alert_firings: self.purge_one(&ALERT_FIRINGS, retention.incidents).await?,
             deliveries: self.purge_one(&DELIVERIES, retention.deliveries).await?,
             audit: self.purge_one(&AUDIT, retention.audit).await?,
             history: self.purge_one(&HISTORY, retention.audit).await?,
+            planned: self.purge_planned(retention.audit).await?,
         })
     }
 
@@ -192,6 +236,13 @@ impl Store {
         let days = FIRING_DAYS.bind(day_of(before)).bind(PURGE_ROWS).any();
         let receipt = self.write(Batch::of(vec![firings, days])).await?;
         Ok(receipt.changed.first().copied().unwrap_or(0))
+    }
+
+    async fn purge_planned(&self, before: Option<Timestamp>) -> Result<u64> {
+        let Some(before) = before else { return Ok(0) };
+        let statements = [&OVERRIDES, &SILENCES, &MAINTENANCE].map(|sql| sql.bind(before).bind(PURGE_ROWS).any());
+        let receipt = self.write(Batch::of(statements.into())).await?;
+        Ok(receipt.changed.iter().sum())
     }
 
     /// A run goes with its parts, in one batch; the count is of runs.

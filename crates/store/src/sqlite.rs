@@ -147,6 +147,7 @@ mod tests {
             crate::audit::SQL,
             crate::runs::SQL,
             crate::incidents::SQL,
+            crate::incidents::related::SQL,
             crate::accounts::SQL,
             crate::retention::SQL,
             crate::stats::SQL,
@@ -157,7 +158,12 @@ mod tests {
             crate::blocks::SQL,
             crate::log::scan::SQL,
             crate::planned::SQL,
+            crate::planned::write::SQL,
             crate::pages::SQL,
+            crate::heard::SQL,
+            crate::reports::SQL,
+            crate::timeline::SQL,
+            crate::overdue::SQL,
         ] {
             all.extend(module);
         }
@@ -177,6 +183,8 @@ mod tests {
             crate::automations::LISTINGS,
             crate::firings::LISTINGS,
             crate::blocks::LISTINGS,
+            crate::planned::LISTINGS,
+            crate::overdue::LISTINGS,
         ] {
             for listing in listings {
                 texts.extend(listing.texts().into_iter().map(|text| (listing.name, text, listing.columns.len())));
@@ -220,8 +228,12 @@ mod tests {
         ("timers.load", "all of it is wanted"),
         ("tokens.list", "all of it is wanted"),
         ("automation_cells.load", "all of it is wanted"),
+        ("canaries.load", "all of it is wanted"),
+        ("silences.list", "ends after a page; there are thousands at most"),
+        ("maintenance.list", "ends after a page; there are thousands at most"),
         ("log.events", "always has a window of positions"),
         ("log.events_at", "always has positions"),
+        ("outbox.fates", "always has ids"),
         ("firing_days.last", "always has automations"),
         ("firing_days.list", "always has automations"),
         ("automations.count", "there are thousands at most"),
@@ -243,6 +255,8 @@ mod tests {
         ("tokens.list", "all of it is wanted"),
         ("runs.load", "open runs only"),
         ("runs.find", "at most three runs"),
+        ("incidents.of_rules", "incidents of the latest alerts of its rules"),
+        ("silences.list", "has one bound in time, not both"),
         ("runs.median", "the durations of a day, from an index"),
         ("outbox.expired", "what is being sent now"),
         ("outbox.counts", "one row per connection and state"),

@@ -124,9 +124,10 @@ static DROP_ALERT: Sql =
 static PUT_INCIDENT: Sql = Sql::write(
     "incidents.put",
     "INSERT INTO incidents (number, id, state, open, owner, source, pipeline, severity, opened, acknowledged, resolved,
-       resolved_via, body)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+       resolved_via, parent, suppressed, body)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
      ON CONFLICT (id) DO UPDATE SET state = excluded.state, open = excluded.open, owner = excluded.owner,
+       parent = excluded.parent, suppressed = excluded.suppressed,
        severity = excluded.severity, acknowledged = COALESCE(incidents.acknowledged, excluded.acknowledged),
        resolved = excluded.resolved, body = excluded.body,
        resolved_via = CASE WHEN excluded.resolved IS NOT NULL
@@ -379,13 +380,13 @@ fn change_statements(change: &Change, resolved_via: &BTreeMap<IncidentId, &str>)
         Change::Automation(change) => return automations::write::put(change),
         Change::AutomationGone { id, by, at } => return Ok(automations::write::remove(*id, by, *at)),
         Change::AutomationCell(cell) => automations::write::cell(cell),
-        Change::Override(over) => planned::put_override(over)?,
-        Change::OverrideGone { id, at } => planned::end_override(*id, *at),
-        Change::Silence(silence) => planned::put_silence(silence)?,
-        Change::Maintenance(work) => planned::put_maintenance(work)?,
-        Change::MaintenanceGone { id, at } => planned::end_maintenance(*id, *at),
-        Change::Canary(test) => planned::put_canary(test)?,
-        Change::CanaryGone(connection) => planned::drop_canary(connection),
+        Change::Override(over) => planned::write::put_override(over)?,
+        Change::OverrideGone { id, at } => planned::write::end_override(*id, *at),
+        Change::Silence(silence) => planned::write::put_silence(silence)?,
+        Change::Maintenance(work) => planned::write::put_maintenance(work)?,
+        Change::MaintenanceGone { id, at } => planned::write::end_maintenance(*id, *at),
+        Change::Canary(test) => planned::write::put_canary(test)?,
+        Change::CanaryGone(connection) => planned::write::drop_canary(connection),
     };
     Ok(vec![statement])
 }
@@ -478,6 +479,8 @@ fn put_incident(incident: &Incident, resolved_via: &BTreeMap<IncidentId, &str>) 
         .bind(incident.acknowledged)
         .bind(incident.resolved)
         .bind(resolved_via.get(&incident.id).copied())
+        .bind(incident.parent)
+        .bind(!incident.suppressed_by.is_empty())
         .bind(json("an incident", incident)?)
         .any())
 }

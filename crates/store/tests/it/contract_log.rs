@@ -54,6 +54,9 @@ fn every_input_reads_back_as_it_was() {
         assert_eq!(store.entries_after(2, 1).await.unwrap()[0].seq, 3);
         assert_eq!(store.entry(4).await.unwrap().unwrap().input, inputs[3]);
         assert_eq!(store.entry(5).await.unwrap(), None);
+        let command = store.command(derive("test", &["input", "2"])).await.unwrap().unwrap();
+        assert_eq!((command.seq, &command.input), (3, &inputs[2]));
+        assert_eq!(store.command(derive("test", &["input", "3"])).await.unwrap(), None, "that is no command");
     });
 }
 

@@ -3,8 +3,7 @@
 use crate::support::{at, changes, each, effect, entry, incident_id, pipeline_key, run, run_key};
 use trackside_core::caller::Caller;
 use trackside_core::decision::{Alias, AuditEntry, Change, Counters, Decision, Explanation};
-use trackside_core::event::Severity;
-use trackside_core::incident::{Alert, AlertKey, Incident, IncidentState};
+use trackside_core::incident::{Alert, Incident, IncidentState};
 use trackside_core::pipeline::Pipeline;
 use trackside_core::ruleset::Ruleset;
 use trackside_core::run::{Attempt, AttemptKey, RunState, System};
@@ -14,37 +13,21 @@ use trackside_store::Error;
 use trackside_store::outbox::DeliveryFilter;
 
 pub(crate) fn incident(number: u64, state: IncidentState, owner: &str) -> Incident {
-    Incident {
-        id: incident_id(number),
-        number,
-        state,
-        owner: owner.into(),
-        owner_because: "tag".into(),
-        pipeline: pipeline_key("orders"),
-        title: "orders failed".into(),
-        severity: Severity::Error,
-        opened: at(0),
-        opened_by: 1,
-        updated: at(0),
-        resolved: (state == IncidentState::Resolved).then(|| at(5)),
-        acknowledged_by: None,
-        acknowledged: None,
-        occurrences: 1,
-        told: vec!["slack".into()],
-    }
+    let incident = serde_json::json!({
+        "id": incident_id(number), "number": number, "state": state, "owner": owner, "owner_because": "tag",
+        "pipeline": pipeline_key("orders"), "title": "orders failed", "severity": "error", "opened": at(0),
+        "opened_by": 1, "updated": at(0), "resolved": (state == IncidentState::Resolved).then(|| at(5)),
+        "occurrences": 1, "told": ["slack"],
+    });
+    serde_json::from_value(incident).unwrap()
 }
 
 pub(crate) fn alert(rule: &str) -> Alert {
-    Alert {
-        key: AlertKey { pipeline: pipeline_key("orders"), rule: rule.into(), subject: "load".into() },
-        incident: Some(incident_id(1)),
-        streak: 1,
-        severity: Severity::Error,
-        since: at(0),
-        last: at(0),
-        run: None,
-        summary: "load failed".into(),
-    }
+    let alert = serde_json::json!({
+        "key": {"pipeline": pipeline_key("orders"), "rule": rule, "subject": "load"}, "incident": incident_id(1),
+        "streak": 1, "severity": "error", "since": at(0), "last": at(0), "summary": "load failed",
+    });
+    serde_json::from_value(alert).unwrap()
 }
 
 pub(crate) fn attempt(pipeline: &str, name: &str, try_number: u32, state: RunState) -> Attempt {
@@ -108,7 +91,9 @@ fn a_decision_reads_back_and_the_last_value_wins() {
         assert_eq!((loaded.cursor, loaded.counters.incidents, loaded.ruleset), (7, 2, Some(ruleset)));
         assert_eq!(loaded.pipelines, [pipeline]);
         assert_eq!(loaded.alerts, [alert("failed")]);
-        assert_eq!(loaded.incidents, [incident(1, IncidentState::Triggered, "payments")]);
+        let incidents =
+            [incident(1, IncidentState::Triggered, "payments"), incident(2, IncidentState::Resolved, "payments")];
+        assert_eq!(loaded.incidents, incidents, "open, or resolved a moment ago");
         assert_eq!(loaded.timers, [timer("late", 30)]);
         let keys = ["soon", "late", "never"].map(|rule| timer(rule, 0).key);
         assert_eq!(store.timers(&keys).await.unwrap(), [timer("late", 30)], "those that are set");
