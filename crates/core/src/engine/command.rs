@@ -236,7 +236,7 @@ impl Turn<'_> {
             merged.parent = Some(into);
             self.state.put_incident(merged);
         }
-        self.changed(target, &format!("{} was merged into it", incident.title));
+        self.changed(into, &format!("{} was merged into it", incident.title));
     }
 
     /// An incident that is open, in the life that the far end spoke of.

@@ -164,8 +164,11 @@ impl Turn<'_> {
         let Some(rules) = self.rules() else {
             return;
         };
-        let open: Vec<IncidentId> = self.state.open_incidents().map(|incident| incident.id).collect();
-        for id in open {
+        let mut open: Vec<(u64, IncidentId)> =
+            self.state.open_incidents().map(|incident| (incident.number, incident.id)).collect();
+        // In the order in which they opened, so that messages come in it too.
+        open.sort_unstable();
+        for (_, id) in open {
             self.review(&rules, id);
         }
     }

@@ -248,7 +248,7 @@ impl Turn<'_> {
             self.part_from_affected(incident, because, context);
         } else {
             self.follows(format!("one alert of incident #{} is over, others are not", incident.number));
-            self.changed(incident, because);
+            self.changed(incident.id, because);
         }
         self.no_longer_inhibits(key);
     }

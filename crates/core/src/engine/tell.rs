@@ -86,17 +86,27 @@ impl Turn<'_> {
     }
 
     /// Something about an incident changed that is told with the next update.
-    pub(super) fn changed(&mut self, mut incident: Incident, summary: &str) {
+    pub(super) fn changed(&mut self, incident: IncidentId, summary: &str) {
+        self.changed.insert(incident, summary.to_owned());
+    }
+
+    /// Tells of what changed in this turn and is not over, or sets the timer for it.
+    pub(super) fn tell_changes(&mut self) {
         let Some(rules) = self.rules() else {
             return;
         };
-        if incident.told.is_empty() || !incident.suppressed_by.is_empty() {
-            return;
+        for (id, summary) in std::mem::take(&mut self.changed) {
+            let Some(mut incident) = self.state.incident(id).filter(|incident| incident.is_open()).cloned() else {
+                continue;
+            };
+            if incident.told.is_empty() || !incident.suppressed_by.is_empty() {
+                continue;
+            }
+            let notice = self.notice(&rules, &incident, summary, self.at, Context::default());
+            let list = told_of(&incident);
+            self.tell_list(&rules, &mut incident, list, &notice, false);
+            self.state.put_incident(incident);
         }
-        let notice = self.notice(&rules, &incident, summary.to_owned(), self.at, Context::default());
-        let list = told_of(&incident);
-        self.tell_list(&rules, &mut incident, list, &notice, false);
-        self.state.put_incident(incident);
     }
 
     /// The interval between updates is over: tells how things stand now.

@@ -42,6 +42,9 @@ pub(super) struct Turn<'a> {
     pages: u32,
     /// Where the command that is decided was said.
     pub(super) origin: Option<Origin>,
+    /// Incidents that changed in a way that is told with their next update, and what happened last. They are looked at
+    /// when the turn is over: what changes and ends in one turn is told as ended.
+    pub(super) changed: BTreeMap<IncidentId, String>,
     /// Who was told of what in this turn, so that nobody hears the same twice.
     pub(super) told_now: BTreeMap<(IncidentId, Told), DeliveryId>,
 }
@@ -68,6 +71,7 @@ impl<'a> Turn<'a> {
             incident: None,
             pages: 0,
             origin: None,
+            changed: BTreeMap::new(),
             told_now: BTreeMap::new(),
         }
     }
@@ -108,6 +112,7 @@ impl<'a> Turn<'a> {
                 self.on_ruleset(ruleset);
             }
         }
+        self.tell_changes();
         self.explain();
     }
 

@@ -9,5 +9,7 @@ mod automation_requests;
 mod automation_stories;
 mod automation_templates;
 mod lineage;
+mod noise;
+mod people;
 mod scenario;
 mod stories;

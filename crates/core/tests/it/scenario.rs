@@ -2,21 +2,31 @@
 
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
+use trackside_core::automation::edit::SenderClock;
+use trackside_core::automation::set;
 use trackside_core::caller::Caller;
-use trackside_core::decision::{Alias, Change, Decision};
+use trackside_core::decision::{Alias, Change, Counters, Decision};
+use trackside_core::duty::schedule::Override;
 use trackside_core::engine::decide;
 use trackside_core::event::{Event, Fact, Report, ReportAction, Severity};
 use trackside_core::ids::{EventId, IncidentId, Seq};
-use trackside_core::incident::{Incident, IncidentState};
-use trackside_core::input::{Command, DeliveryResult, Entry, Input, Outcome};
-use trackside_core::run::{Attempt, AttemptKey, AttemptRef, Run, RunKey, RunReport, RunUpdate, System};
+use trackside_core::incident::{Alert, AlertKey, Incident, IncidentState};
+use trackside_core::input::{Command, DeliveryResult, DutyEdit, Entry, Input, Origin, Outcome};
+use trackside_core::limits;
+use trackside_core::pipeline::Pipeline;
+use trackside_core::ruleset::Ruleset;
+use trackside_core::ruleset::noise::{PlannedWork, Silence};
+use trackside_core::run::{Attempt, AttemptKey, AttemptRef, PipelineKey, Run, RunKey, RunReport, RunUpdate, System};
 use trackside_core::state::{Loaded, Needed, State};
+use trackside_core::timer::{Timer, TimerKey};
+use uuid::Uuid;
 
 /// A running story.
 pub(crate) struct Story {
     pub(crate) state: State,
     log: Vec<Entry>,
     now: Timestamp,
+    happened: Option<Timestamp>,
     told: Vec<String>,
     archive: Archive,
     pub(crate) decisions: Vec<Decision>,
@@ -29,18 +39,67 @@ struct Archive {
     attempts: BTreeMap<AttemptKey, Attempt>,
     aliases: Vec<Alias>,
     incidents: BTreeMap<IncidentId, Incident>,
+    pipelines: BTreeMap<PipelineKey, Pipeline>,
+    alerts: BTreeMap<AlertKey, Alert>,
+    timers: BTreeMap<TimerKey, Timestamp>,
+    overrides: BTreeMap<Uuid, Override>,
+    silences: BTreeMap<Uuid, Silence>,
+    works: BTreeMap<Uuid, PlannedWork>,
+    ruleset: Option<Ruleset>,
+    counters: Counters,
+    sender_clock: Option<SenderClock>,
 }
 
 impl Archive {
     fn keep(&mut self, decision: &Decision) {
+        self.sender_clock = decision.sender_clock.clone().or(self.sender_clock.take());
         for change in &decision.changes {
             match change {
                 Change::Run(run) => drop(self.runs.insert(run.key.clone(), run.clone())),
                 Change::Attempt(attempt) => drop(self.attempts.insert(attempt.key.clone(), attempt.clone())),
                 Change::Alias(alias) => self.aliases.push(alias.clone()),
                 Change::Incident(incident) => drop(self.incidents.insert(incident.id, incident.clone())),
+                Change::Pipeline(pipeline) => drop(self.pipelines.insert(pipeline.key.clone(), pipeline.clone())),
+                Change::Alert(alert) => drop(self.alerts.insert(alert.key.clone(), alert.clone())),
+                Change::AlertGone(key) => drop(self.alerts.remove(key)),
+                Change::Timer(timer) => drop(self.timers.insert(timer.key.clone(), timer.due)),
+                Change::TimerGone(key) => drop(self.timers.remove(key)),
+                Change::Override(over) => drop(self.overrides.insert(over.id, over.clone())),
+                Change::OverrideGone { id, .. } => drop(self.overrides.remove(id)),
+                Change::Silence(silence) => drop(self.silences.insert(silence.id, silence.clone())),
+                Change::Maintenance(work) => drop(self.works.insert(work.id, (**work).clone())),
+                Change::MaintenanceGone { id, .. } => drop(self.works.remove(id)),
+                Change::Ruleset(ruleset) => self.ruleset = Some((**ruleset).clone()),
+                Change::Counters(counters) => self.counters = *counters,
                 _ => {}
             }
+        }
+    }
+
+    /// What a server that starts at `now` finds.
+    fn at_start(&self, cursor: Seq, now: Timestamp) -> Loaded {
+        let remembered = |incident: &&Incident| {
+            incident.resolved.is_none_or(|at| now.duration_since(at) <= limits::REMEMBER_RESOLVED)
+        };
+        let live = |run: &&Run| !run.state.is_terminal();
+        let runs: Vec<Run> = self.runs.values().filter(live).cloned().collect();
+        let of_live = |key: &RunKey| runs.iter().any(|run| run.key == *key);
+        Loaded {
+            cursor,
+            ruleset: self.ruleset.clone(),
+            counters: self.counters,
+            attempts: self.attempts.values().filter(|attempt| of_live(&attempt.key.run)).cloned().collect(),
+            aliases: self.aliases.iter().filter(|alias| of_live(&alias.run)).cloned().collect(),
+            runs,
+            pipelines: self.pipelines.values().cloned().collect(),
+            alerts: self.alerts.values().cloned().collect(),
+            incidents: self.incidents.values().filter(remembered).cloned().collect(),
+            timers: self.timers.iter().map(|(key, due)| Timer { key: key.clone(), due: *due }).collect(),
+            overrides: self.overrides.values().filter(|over| over.end > now).cloned().collect(),
+            silences: self.silences.values().filter(|silence| silence.ends > now).cloned().collect(),
+            planned_work: self.works.values().cloned().collect(),
+            automations: set::Loaded { sender_clock: self.sender_clock.clone(), ..set::Loaded::default() },
+            ..Loaded::default()
         }
     }
 
@@ -106,6 +165,7 @@ impl Story {
             state: State::new("default"),
             log: Vec::new(),
             now: start(),
+            happened: None,
             told: Vec::new(),
             archive: Archive::default(),
             decisions: Vec::new(),
@@ -133,6 +193,26 @@ impl Story {
         self
     }
 
+    /// Nothing runs until `seconds`; what was due meanwhile is noticed then.
+    pub(crate) fn restart_at(&mut self, seconds: i64) -> &mut Self {
+        let now = start() + SignedDuration::from_secs(seconds);
+        while let Some(due) = self.state.next_due().filter(|due| *due <= now) {
+            let noticed = (now.duration_since(due) > limits::LATE_AFTER).then_some(now);
+            self.now = due;
+            self.input(Input::Tick { due, noticed });
+        }
+        self.now = now;
+        self
+    }
+
+    /// The rules of the story, changed.
+    pub(crate) fn change_rules(&mut self, change: impl Fn(&mut serde_json::Value)) -> &mut Self {
+        let mut ruleset = serde_json::to_value(self.state.rules().unwrap().source()).unwrap();
+        change(&mut ruleset);
+        let ruleset = Box::new(serde_json::from_value(ruleset).unwrap());
+        self.input(Input::Ruleset { caller: Caller::rules(), ruleset })
+    }
+
     /// The clock of the story.
     pub(crate) fn now(&self) -> Timestamp {
         self.now
@@ -150,16 +230,23 @@ impl Story {
 
     fn input_alone(&mut self, input: Input) {
         let entry = Entry { seq: self.state.cursor + 1, at: self.now, input };
+        let restarted = self.after_restart(&entry);
         self.log.push(entry.clone());
-        let before: Vec<_> = self.state.open_incidents().cloned().collect();
+        let mut before: Vec<_> = self.state.open_incidents().cloned().collect();
+        before.sort_by_key(|incident| incident.number);
         let needed = self.state.needed(std::slice::from_ref(&entry));
         let loaded = Loaded { events: events_of(&self.log, &needed), ..self.archive.load(&needed) };
         self.state.absorb(loaded);
         let decision = decide(&mut self.state, &[entry]);
         self.archive.keep(&decision);
+        if let Some(restarted) = restarted {
+            assert_eq!(restarted, decision, "a server that starts in between decides the same");
+        }
         let second = self.now.duration_since(start()).as_secs();
         for effect in &decision.effects {
-            let text = format!("{second:>5} {} {}: {}", effect.connection, effect.action.as_str(), effect.notice.title);
+            let to = effect.to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
+            let (via, second) = (&effect.connection, effect.at.duration_since(start()).as_secs());
+            let text = format!("{second:>5} {via}{to} {}: {}", effect.action.as_str(), effect.notice.title);
             self.told.push(text);
         }
         for incident in before {
@@ -171,12 +258,29 @@ impl Story {
         self.decisions.push(decision);
     }
 
+    /// What a server decides that has just started. What automations keep is not part of these stories.
+    fn after_restart(&self, entry: &Entry) -> Option<Decision> {
+        if self.log.iter().chain([entry]).any(|entry| matches!(entry.input, Input::Automations { .. })) {
+            return None;
+        }
+        let loaded = self.archive.at_start(self.state.cursor, entry.at);
+        let mut state = State::restore("default", loaded).unwrap();
+        state.absorb(self.archive.load(&state.needed(std::slice::from_ref(entry))));
+        Some(decide(&mut state, std::slice::from_ref(entry)))
+    }
+
+    /// When the next event happened, if not when it comes.
+    pub(crate) fn happened(&mut self, seconds: i64) -> &mut Self {
+        self.happened = Some(start() + SignedDuration::from_secs(seconds));
+        self
+    }
+
     /// An event with this fact.
     pub(crate) fn fact(&mut self, fact: Fact) -> &mut Self {
         let event = Event {
             id: EventId::from_native("story", &self.log.len().to_string()),
             source: "airflow".into(),
-            occurred: self.now,
+            occurred: self.happened.take().unwrap_or(self.now),
             received: self.now,
             event: "story.event".into(),
             resource: [("prefect.resource.id".to_owned(), "story".to_owned())].into(),
@@ -213,6 +317,49 @@ impl Story {
         let incident = self.state.open_incidents().find(|incident| incident.number == number).unwrap().id;
         let caller = Caller { subject: "alice".into(), via: "token".into() };
         self.input(Input::Command { caller, command: Command::Acknowledge { incident }, origin: None })
+    }
+
+    /// Alice asks for something about an open incident.
+    pub(crate) fn ask(&mut self, number: u64, command: impl Fn(IncidentId) -> Command) -> &mut Self {
+        self.ask_from(number, None, command)
+    }
+
+    /// Alice asks for it somewhere else, and a far end passes it on.
+    pub(crate) fn ask_from(
+        &mut self,
+        number: u64,
+        origin: Option<Origin>,
+        command: impl Fn(IncidentId) -> Command,
+    ) -> &mut Self {
+        let incident = self.incident(number).id;
+        let caller = Caller { subject: "alice".into(), via: "token".into() };
+        self.input(Input::Command { caller, command: command(incident), origin })
+    }
+
+    /// An incident as the store has it.
+    pub(crate) fn incident(&self, number: u64) -> Incident {
+        self.archive.incidents.values().find(|incident| incident.number == number).unwrap().clone()
+    }
+
+    /// Alice changes what is planned.
+    pub(crate) fn plan(&mut self, edit: DutyEdit) -> &mut Self {
+        let caller = Caller { subject: "alice".into(), via: "token".into() };
+        self.input(Input::Duty { caller, edits: vec![edit] })
+    }
+
+    /// The pages so far, one line each: when, whom, and what there is to say.
+    pub(crate) fn pages(&self) -> Vec<String> {
+        let pages = self.decisions.iter().flat_map(|decision| &decision.pages);
+        pages
+            .map(|page| {
+                let second = page.at.duration_since(start()).as_secs();
+                let person = page.person.as_ref().map_or_else(String::new, |person| format!(" {person}"));
+                let late = page.at.duration_since(page.due).as_secs();
+                let late = if late > 0 { format!(" {late} s late") } else { String::new() };
+                let note = if page.note.is_empty() { String::new() } else { format!(" ({})", page.note) };
+                format!("{second} {}.{} {}{person}{late}{note}", page.cycle, page.step, page.target)
+            })
+            .collect()
     }
 
     /// The latest message through a connection is given up.
@@ -272,7 +419,7 @@ impl Story {
     }
 }
 
-fn update(text: &str) -> RunUpdate {
+pub(crate) fn update(text: &str) -> RunUpdate {
     let (path, report) = text.split_once(' ').unwrap();
     let (report, rest) = report.split_once(' ').unwrap_or((report, ""));
     let mut parts = path.split('/');
@@ -319,6 +466,7 @@ fn update(text: &str) -> RunUpdate {
             "error" => update.error = Some(value.replace('_', " ")),
             "owner" => update.owners = vec![value.into()],
             "alias" => update.run_aliases = vec![value.into()],
+            "started" => update.started = Some(start() + SignedDuration::from_secs(value.parse().unwrap())),
             "ended" => update.ended = Some(start() + SignedDuration::from_secs(value.parse().unwrap())),
             task => {
                 update.task_states.insert(task.trim_start_matches('@').into(), value.into());
