@@ -164,7 +164,7 @@ impl Configurator {
         let mut answer = ConfigAnswer {
             in_force: plan.in_force.clone(),
             changes: plan.changes.clone(),
-            warnings: config.warnings.iter().map(told).collect(),
+            warnings: config.warnings.iter().chain(&self.in_force.ahead(&config)).map(told).collect(),
             errors: config.unusable_here.iter().map(told).collect(),
             applied: false,
         };

@@ -9,10 +9,15 @@ mod backtest;
 mod client;
 mod commands;
 mod demo;
+mod incident;
+mod oncall;
 mod plan;
+mod planned;
 mod rehearse;
+mod report;
 mod serve;
 mod show;
+mod viewer;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
@@ -93,16 +98,31 @@ enum Command {
         list: ListArgs,
     },
     /// Incidents
-    Incidents {
-        /// Only incidents in this state (triggered, acknowledged, resolved)
-        #[arg(long)]
-        state: Option<String>,
-        /// Only incidents of this team
-        #[arg(long)]
-        owner: Option<String>,
-        #[command(flatten)]
-        list: ListArgs,
+    Incidents(incident::IncidentFilter),
+    /// One incident: acknowledge, snooze, escalate, resolve, its timeline
+    Incident {
+        #[command(subcommand)]
+        action: incident::IncidentAction,
     },
+    /// Who is on call, and having somebody else be
+    Oncall {
+        #[command(subcommand)]
+        action: oncall::OncallAction,
+    },
+    /// Silences: what nobody shall be told of for a while
+    Silence {
+        #[command(subcommand)]
+        action: planned::SilenceAction,
+    },
+    /// Maintenance windows: planned work about which nobody is paged
+    Maintenance {
+        #[command(subcommand)]
+        action: planned::MaintenanceAction,
+    },
+    /// Time to acknowledge and to resolve, pages per person, what makes most noise
+    Report(report::ReportArgs),
+    /// People: where they are, how they are reached, whether they are on call
+    People(report::PeopleArgs),
     /// Messages to the outside, and what became of them
     Deliveries {
         #[command(subcommand)]
@@ -337,9 +357,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let query = [("state", state), ("pipeline", pipeline), ("owner", owner)];
             commands::list(&list, "runs", &query, &show::RUNS).await?;
         }
-        Command::Incidents { state, owner, list } => {
-            commands::list(&list, "incidents", &[("state", state), ("owner", owner)], &show::INCIDENTS).await?;
-        }
+        Command::Incidents(filter) => incident::list(filter).await?,
+        Command::Incident { action } => incident::run(action).await?,
+        Command::Oncall { action } => oncall::run(action).await?,
+        Command::Silence { action } => planned::silence(action).await?,
+        Command::Maintenance { action } => planned::maintenance(action).await?,
+        Command::Report(args) => report::report(&args).await?,
+        Command::People(args) => report::people(&args).await?,
         Command::Deliveries { action: Some(DeliveriesAction::Retry { id, server }), .. } => {
             commands::retry(&server, &id).await?;
         }

@@ -6,7 +6,10 @@
 //! understood); a secret is only ever a reference; an invalid folder never replaces a valid one. Overrides by environment
 //! are in [`ServerSettings::resolve`]; putting a configuration in force is in [`crate::apply`].
 
+mod ahead;
 mod automation;
+mod duty;
+mod heartbeat;
 mod judge;
 mod merge;
 mod partial;
@@ -16,18 +19,23 @@ mod server;
 mod suggestion;
 
 pub use automation::{AutomationEntry, ConfiguredAutomation, Findings};
+pub use heartbeat::{HeartbeatOut, HeartbeatUrl};
 pub use partial::{Rehearsal, automations_of, lint_files, rehearsals};
 pub use problem::{Problem, Problems, Spot};
 pub use read::{FILE_BYTES, FILES, SourceFile, is_configuration, read_folder};
 pub use server::{LogFormat, RetentionSettings, ServerSettings, TlsSettings};
 
 use crate::automations::case::Case;
+use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use trackside_connect::connection::ConnectionConfig;
-use trackside_core::ruleset::{Owners, PipelineEntry, Rule, Ruleset, Team};
+use trackside_core::duty::schedule::Schedule;
+use trackside_core::ruleset::noise::{IncidentSettings, Inhibition, Maintenance, Upstream};
+use trackside_core::ruleset::people::{Person, Policy};
+use trackside_core::ruleset::{Canary, Owners, PipelineEntry, Rule, Ruleset, Team};
 use trackside_identity::role::Role;
 use trackside_identity::secret::SecretRef;
 
@@ -49,6 +57,27 @@ pub struct Sections {
     pub connections: BTreeMap<String, ConnectionConfig>,
     /// API tokens that are given by secret reference.
     pub tokens: Vec<TokenEntry>,
+    /// People by name.
+    pub people: BTreeMap<String, Person>,
+    /// On-call schedules by name.
+    pub schedules: BTreeMap<String, Schedule>,
+    /// Escalation policies by name.
+    pub escalations: BTreeMap<String, Policy>,
+    /// Windows of planned work.
+    pub maintenance: Vec<Maintenance>,
+    /// Problems that make messages about others needless.
+    pub inhibitions: Vec<Inhibition>,
+    /// Named lists of days, for deadlines that leave out holidays.
+    #[schemars(with = "BTreeMap<String, Vec<String>>")]
+    pub calendars: BTreeMap<String, Vec<Date>>,
+    /// How alerts become incidents.
+    pub incidents: Option<IncidentSettings>,
+    /// Pipelines that depend on others, where no lineage says it.
+    pub upstreams: Vec<Upstream>,
+    /// Test alerts through real channels.
+    pub canary: Option<Canary>,
+    /// A sign of life to another service, which tells when it stays away.
+    pub heartbeat_out: Option<HeartbeatOut>,
     /// What is done when events come, or do not come.
     pub automations: Vec<AutomationEntry>,
     /// Tests of the automations, for `trackside automations test`. The server does not use them.
@@ -81,12 +110,16 @@ pub struct Config {
     pub connections: BTreeMap<String, ConnectionConfig>,
     /// Tokens by reference.
     pub tokens: Vec<TokenEntry>,
+    /// The sign of life to another service.
+    pub heartbeat_out: Option<HeartbeatOut>,
     /// Automations, in the order written.
     pub automations: Vec<ConfiguredAutomation>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
     /// What cannot be used in the environment of this process: secrets that are not there. Elsewhere they may be.
     pub unusable_here: Vec<Problem>,
+    /// Where each schedule stands.
+    pub schedule_spots: BTreeMap<String, Spot>,
 }
 
 /// Reads and checks a folder of `*.yaml`, `*.yml` and `*.json` files (not its sub-folders), in the order of their names.

@@ -75,8 +75,8 @@ pub(super) fn check(source: &Ruleset) -> Result<(), BadRuleset> {
         let path = format!("schedules.{name}");
         schedule.check().or_else(|problem| bad(path.clone(), problem))?;
         for (position, layer) in schedule.layers.iter().enumerate() {
-            for user in &layer.rotation.participants {
-                known_person(source, &format!("{path}.layers[{position}].rotation.participants"), user)?;
+            for (turn, user) in layer.rotation.participants.iter().enumerate() {
+                known_person(source, &format!("{path}.layers[{position}].rotation.participants[{turn}]"), user)?;
             }
         }
         for via in &schedule.announce {
@@ -156,8 +156,8 @@ fn check_policy(source: &Ruleset, path: &str, policy: &Policy) -> Result<(), Bad
         if step.targets.is_empty() {
             return bad(format!("{path}.targets"), "a step needs at least one target".into());
         }
-        for target in &step.targets {
-            known_target(source, &format!("{path}.targets"), target)?;
+        for (position, target) in step.targets.iter().enumerate() {
+            known_target(source, &format!("{path}.targets[{position}]"), target)?;
         }
     }
     if policy.repeat.is_some_and(|repeat| repeat.times > 0 && repeat.every.seconds() < 1) {

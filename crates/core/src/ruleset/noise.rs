@@ -18,8 +18,7 @@ pub struct IncidentSettings {
     pub update_interval: Span,
     /// A problem that comes back within this time after its incident was resolved opens that one again.
     pub flap_window: Span,
-    /// When one owner has more new incidents than this, the rest becomes one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// When one owner has more new incidents than this, the rest becomes one; null: never.
     pub storm: Option<StormLimit>,
 }
 

@@ -82,7 +82,7 @@ fn shown(config: &ConnectionConfig) -> ConnectionInfo {
         ConnectionConfig::Prefect(c) => ("prefect", c.url.as_str().to_owned()),
     };
     let sends = if config.kind() == ConnectionKind::Prefect { Sends::Nothing } else { Sends::Messages };
-    ConnectionInfo { kind: kind.to_owned(), address, sends }
+    ConnectionInfo { kind: kind.to_owned(), address, sends, back: config.back() }
 }
 
 /// The log entry with the edits that files bring. The same edits of the same state are the same entry, so that a start

@@ -74,7 +74,7 @@ pub(crate) struct Parts {
 /// What is in force.
 pub(super) struct InForce {
     parts: Parts,
-    /// Its `server` is as at the start, but for the public address.
+    /// Its `server` is as at the start, but for the public address; so is its sign of life.
     config: Config,
     ruleset: Ruleset,
     feeds: Feeds,
@@ -114,6 +114,11 @@ impl InForce {
         let before = View::of(&self.config).with_kept(&kept.automations);
         let after = View::of(config).with_wanted(&config.automations, &kept.automations, &edits);
         Ok(Plan { in_force: before.fingerprint(), changes: changes(&before, &after), edits })
+    }
+
+    /// What a configuration leads to in the weeks from now on that is not meant.
+    pub(super) fn ahead(&self, config: &Config) -> Vec<Problem> {
+        config.ahead(self.parts.clock.now())
     }
 
     fn edits(&self, config: &Config, kept: &Kept) -> Result<Vec<AutomationEdit>, Refused> {
@@ -156,7 +161,8 @@ impl InForce {
         self.ruleset = ruleset;
         let public_url = config.server.public_url.clone();
         let server = ServerSettings { public_url, ..self.config.server.clone() };
-        self.config = Config { server, ..config };
+        let heartbeat_out = self.config.heartbeat_out.clone();
+        self.config = Config { server, heartbeat_out, ..config };
         self.feed().await.map_err(Refused::Failed)?;
         self.wait_until_decided().await;
         Ok(())

@@ -15,7 +15,28 @@ use trackside_core::ids::derive;
 use trackside_web::{Change, ConfigChange};
 
 /// The sections, in the order they are shown.
-const SECTIONS: [&str; 8] = ["server", "teams", "owners", "rules", "pipelines", "connections", "tokens", "automations"];
+const SECTIONS: [&str; 18] = [
+    "server",
+    "teams",
+    "people",
+    "schedules",
+    "escalations",
+    "owners",
+    "rules",
+    "calendars",
+    "pipelines",
+    "upstreams",
+    "incidents",
+    "inhibitions",
+    "maintenance",
+    "connections",
+    "canary",
+    "heartbeat_out",
+    "tokens",
+    "automations",
+];
+/// Sections that take effect at the next start.
+const AT_START: [&str; 2] = ["server", "heartbeat_out"];
 /// The one field of `server` that a reload takes over.
 const LIVE_SERVER_FIELD: &str = "public_url";
 
@@ -26,17 +47,26 @@ pub(super) struct View(BTreeMap<&'static str, BTreeMap<String, Value>>);
 impl View {
     /// A configuration without its automations.
     pub(super) fn of(config: &Config) -> Self {
-        let named = |things: Vec<(String, Value)>| things.into_iter().collect::<BTreeMap<String, Value>>();
-        let only = |thing: Value| BTreeMap::from([(String::new(), thing)]);
         let rules = &config.ruleset;
+        let tokens = config.tokens.iter().map(|token| (&token.name, unnamed(value(token))));
         Self(BTreeMap::from([
             ("server", server(&config.server)),
-            ("teams", rules.teams.iter().map(|(name, team)| (name.clone(), value(team))).collect()),
+            ("teams", values(&rules.teams)),
+            ("people", values(&rules.people)),
+            ("schedules", values(&rules.schedules)),
+            ("escalations", values(&rules.escalations)),
             ("owners", only(value(&rules.owners))),
-            ("rules", named(rules.rules.iter().map(|rule| (rule.name.clone(), unnamed(value(rule)))).collect())),
+            ("rules", named(rules.rules.iter().map(|rule| (&rule.name, unnamed(value(rule)))))),
+            ("calendars", rules.calendars.iter().map(|(name, days)| (name.clone(), json!({"": days}))).collect()),
             ("pipelines", only(json!({"": value(&rules.pipelines)}))),
-            ("connections", config.connections.iter().map(|(name, one)| (name.clone(), value(one))).collect()),
-            ("tokens", named(config.tokens.iter().map(|token| (token.name.clone(), unnamed(value(token)))).collect())),
+            ("upstreams", only(json!({"": value(&rules.upstreams)}))),
+            ("incidents", only(value(&rules.incidents))),
+            ("inhibitions", only(json!({"": value(&rules.inhibitions)}))),
+            ("maintenance", named(rules.maintenance.iter().map(|window| (&window.name, unnamed(value(window)))))),
+            ("connections", values(&config.connections)),
+            ("canary", rules.canary.iter().map(|canary| (String::new(), value(canary))).collect()),
+            ("heartbeat_out", config.heartbeat_out.iter().map(|out| (String::new(), value(out))).collect()),
+            ("tokens", named(tokens)),
         ]))
     }
 
@@ -102,8 +132,23 @@ fn changed(section: &str, name: &str, old: Option<&Value>, new: Option<&Value>) 
     if change == Change::Changed && fields.is_empty() {
         return None;
     }
-    let needs_restart = section == "server" && name != LIVE_SERVER_FIELD;
+    let needs_restart = AT_START.contains(&section) && name != LIVE_SERVER_FIELD;
     Some(ConfigChange { section: section.to_owned(), name: name.to_owned(), change, fields, needs_restart })
+}
+
+/// Things by their names.
+fn values<T: Serialize>(things: &BTreeMap<String, T>) -> BTreeMap<String, Value> {
+    things.iter().map(|(name, thing)| (name.clone(), value(thing))).collect()
+}
+
+/// Entries of a list by the names that they have.
+fn named<'a>(things: impl Iterator<Item = (&'a String, Value)>) -> BTreeMap<String, Value> {
+    things.map(|(name, thing)| (name.clone(), thing)).collect()
+}
+
+/// A section that is one thing.
+fn only(thing: Value) -> BTreeMap<String, Value> {
+    BTreeMap::from([(String::new(), thing)])
 }
 
 /// The settings of the server, each a thing of its own: some of them need a restart.

@@ -35,14 +35,26 @@ impl Client {
         self.answer(self.request(Method::GET, path).query(query)).await
     }
 
+    /// Asks for text.
+    pub(super) async fn text(&self, path: &str, query: &[(&str, String)]) -> Result<String> {
+        Ok(self.accepted(self.request(Method::GET, path).query(query)).await?.text().await?)
+    }
+
     /// Posts JSON (or nothing) and reads JSON (or nothing).
     pub(super) async fn post(&self, path: &str, body: Option<&Value>) -> Result<Value> {
+        self.command(path, body).await.map(|(_, answer)| answer)
+    }
+
+    /// As [`Self::post`], with the status: 202 says that it will be decided.
+    pub(super) async fn command(&self, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
         let request = self.request(Method::POST, path);
-        self.answer(match body {
+        let request = match body {
             Some(body) => request.json(body),
             None => request,
-        })
-        .await
+        };
+        let response = self.accepted(request).await?;
+        let status = response.status();
+        Ok((status, serde_json::from_str(&response.text().await?).unwrap_or(Value::Null)))
     }
 
     /// Posts JSON and reads JSON, whatever the status.
@@ -55,8 +67,7 @@ impl Client {
     /// Posts JSON; the answer comes bit by bit, and may take as long as the server likes.
     pub(super) async fn stream(&self, path: &str, body: &Value) -> Result<Response> {
         let request = self.request(Method::POST, path).json(body).timeout(STREAM);
-        let response = self.send(request).await?;
-        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+        self.accepted(request).await
     }
 
     /// Deletes.
@@ -75,12 +86,14 @@ impl Client {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Value> {
-        let response = self.send(request).await?;
-        if !response.status().is_success() {
-            return Err(refused(response).await);
-        }
-        let body = response.text().await?;
+        let body = self.accepted(request).await?.text().await?;
         Ok(serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    /// The response, when the server does what is asked.
+    async fn accepted(&self, request: RequestBuilder) -> Result<Response> {
+        let response = self.send(request).await?;
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
     }
 }
 

@@ -21,7 +21,10 @@ const TAIL: usize = 200;
 /// `trackside check DIR`.
 pub(super) fn check(folder: &Path, json: bool) -> Result<ExitCode> {
     let (errors, warnings) = match config::load(folder) {
-        Ok(config) => (Vec::new(), [config.warnings, config.unusable_here].concat()),
+        Ok(config) => {
+            let ahead = config.ahead(Clock::system().now());
+            (Vec::new(), [config.warnings, ahead, config.unusable_here].concat())
+        }
         Err(problems) => (problems.0, Vec::new()),
     };
     if json {

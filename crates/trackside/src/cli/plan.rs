@@ -229,9 +229,14 @@ fn is_plain(text: &str) -> bool {
     starts && text.chars().all(simple) && !text.ends_with(' ') && !another
 }
 
+/// What one entry of a section is called.
 fn singular(section: &str) -> &str {
     match section {
-        "owners" | "pipelines" | "server" => section,
+        "people" => "person",
+        "escalations" => "escalation policy",
+        "maintenance" => "maintenance window",
+        "heartbeat_out" => "heartbeat out",
+        "owners" | "pipelines" | "server" | "incidents" | "inhibitions" | "upstreams" | "canary" => section,
         section => section.trim_end_matches('s'),
     }
 }

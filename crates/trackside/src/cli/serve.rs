@@ -25,11 +25,12 @@ pub(super) struct ServeArgs {
 pub(super) async fn run(args: ServeArgs) -> Result<()> {
     let config = apply::read(&args.config)?;
     log(config.server.log);
-    for warning in config.warnings.iter().chain(&config.unusable_here) {
+    let clock = Clock::system();
+    for warning in config.warnings.iter().chain(&config.unusable_here).chain(&config.ahead(clock.now())) {
         tracing::warn!("{warning}");
     }
     let data = config.server.data.display().to_string();
-    let server = Server::start(config, &args.config, Clock::system(), NetworkSender::new()?).await?;
+    let server = Server::start(config, &args.config, clock, NetworkSender::new()?).await?;
     show::remark(&format!("Trackside is at {}", server.public_url()));
     show::remark(&format!("Sign in (once, within 10 minutes): {}", server.sign_in_link()));
     tracing::info!(address = %server.address(), data, "serving");

@@ -5,12 +5,12 @@
 
 use super::merge::{Merged, Origins};
 use super::problem::{Problem, Problems};
-use super::{Config, automation};
+use super::{Config, automation, duty};
 use std::collections::BTreeMap;
 use trackside_connect::connection::{ConnectionConfig, SlackAccess};
 use trackside_core::event::Severity;
 use trackside_core::rules::Rules;
-use trackside_core::ruleset::{Condition, ConnectionInfo, ConnectionKind, FailedOn, Rule, Ruleset, Selector, Updates};
+use trackside_core::ruleset::{Condition, ConnectionInfo, ConnectionKind, Failures, Rule, Ruleset, Selector, Updates};
 
 /// Makes a configuration of what stands in a folder.
 pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
@@ -41,9 +41,22 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         pipelines: sections.pipelines,
         connections: infos(&sections.connections),
         public_url: Some(server.public_url()),
+        people: sections.people,
+        schedules: sections.schedules,
+        escalations: sections.escalations,
+        maintenance: sections.maintenance,
+        inhibitions: sections.inhibitions,
+        calendars: sections.calendars,
+        incidents: sections.incidents.unwrap_or_default(),
+        upstreams: sections.upstreams,
+        canary: sections.canary,
     };
     if let Err(bad) = Rules::new(ruleset.clone()) {
         problems.push(origins.problem(&bad.path, bad.problem));
+    }
+    let heartbeat = sections.heartbeat_out.as_ref().and_then(|out| out.check(&ruleset.connections).err());
+    if let Some((field, problem)) = heartbeat {
+        problems.push(origins.problem(&format!("heartbeat_out.{field}"), problem));
     }
     let automations = automation::understand(&automations, &origins, &mut problems);
     for (index, case) in sections.tests.iter().enumerate() {
@@ -54,16 +67,20 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
     if !problems.is_empty() {
         return Err(Problems(problems));
     }
+    let spot = |name: &String| (name.clone(), origins.spot(&format!("schedules.{name}")));
     let mut config = Config {
+        schedule_spots: ruleset.schedules.keys().map(spot).collect(),
         server,
         ruleset,
         connections: sections.connections,
         tokens: sections.tokens,
+        heartbeat_out: sections.heartbeat_out,
         automations,
         warnings: Vec::new(),
         unusable_here: Vec::new(),
     };
     config.warnings = warnings(&config, &origins);
+    config.warnings.extend(duty::warnings(&config, &origins));
     config.warnings.extend(found.warnings);
     config.unusable_here = unusable_here(&config, &origins);
     Ok(config)
@@ -71,8 +88,14 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
 
 /// What applies when a configuration has no rules: tell of every failure, carry every report.
 fn default_rules() -> Vec<Rule> {
-    let rule = |name: &str, when| Rule { name: name.to_owned(), matches: Selector::default(), when, severity: None };
-    vec![rule("failed", Condition::Failed { consecutive: 1, on: FailedOn::Any }), rule("reported", Condition::Reported)]
+    let rule = |name: &str, when| Rule {
+        name: name.to_owned(),
+        matches: Selector::default(),
+        when,
+        severity: None,
+        escalation: None,
+    };
+    vec![rule("failed", Condition::Failed(Failures::default())), rule("reported", Condition::Reported)]
 }
 
 /// What decisions need to know of connections.
@@ -97,28 +120,30 @@ fn warnings(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
         found.push(Problem { suggestion: Some(suggestion.to_owned()), ..problem });
     };
     for (name, team) in &config.ruleset.teams {
-        if team.notify.is_empty() && *name != config.ruleset.owners.default {
+        if team.notify.is_empty() && team.escalation.is_none() && *name != config.ruleset.owners.default {
             let problem = "the team has no way to be told; the default owner is told instead".to_owned();
             warn(format!("teams.{name}"), problem, "add `notify: [{via: CONNECTION}]`");
         }
         if let Some(least) =
             team.notify.iter().map(|notify| notify.min_severity).min().filter(|least| *least > Severity::Warning)
+            && team.escalation.is_none()
         {
             let problem = format!("nobody is told of anything below {}", least.as_str());
             warn(format!("teams.{name}.notify"), problem, "add a connection without `min_severity`");
         }
     }
     let default = &config.ruleset.owners.default;
-    if config.ruleset.teams.get(default).is_some_and(|team| team.notify.is_empty()) {
+    if config.ruleset.teams.get(default).is_some_and(|team| team.notify.is_empty() && team.escalation.is_none()) {
         let problem = "the default owner has no way to be told: what nobody else owns reaches nobody".to_owned();
         warn(format!("teams.{default}"), problem, "add `notify: [{via: CONNECTION}]`");
     }
     for (name, connection) in &config.connections {
-        let told = config.ruleset.teams.values().any(|team| team.notify.iter().any(|notify| notify.via == *name));
+        let alarm = config.heartbeat_out.as_ref().and_then(|out| out.alarm.as_ref());
+        let told = alarm == Some(name) || duty::tells(&config.ruleset, name);
         let used = config.automations.iter().any(|automation| automation.uses(name));
         if !told && !used && connection.kind() != ConnectionKind::Prefect {
-            let problem = "no team is told through it, and no automation uses it".to_owned();
-            warn(format!("connections.{name}"), problem, "name it in a team's `notify`");
+            let problem = "nobody is told through it, and no automation uses it".to_owned();
+            warn(format!("connections.{name}"), problem, "name it in a team's `notify` or a person's `contacts`");
         }
     }
     found
@@ -131,6 +156,9 @@ fn unusable_here(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
         if let Err(error) = connection.open(name, None) {
             found.push(origins.problem(&format!("connections.{name}"), error.to_string()));
         }
+    }
+    if let Some(Err(error)) = config.heartbeat_out.as_ref().map(|heartbeat| heartbeat.url.resolve()) {
+        found.push(origins.problem("heartbeat_out.url", error));
     }
     for (index, token) in config.tokens.iter().enumerate() {
         if let Err(error) = token.secret.resolve() {

@@ -81,39 +81,28 @@ pub(super) fn merge<'a>(folder: &Path, files: &'a [File]) -> Result<Merged<'a>, 
 }
 
 impl<'a> Merged<'a> {
-    fn add(&mut self, file: &'a File, sections: &Sections, problems: &mut Vec<Problem>) {
-        let mut twice = |path: &str, origins: &Origins<'_>, what: &str| {
-            let problem = format!("{what} stands twice{}", origins.first(path));
-            problems.push(at(&file.path, file.tree.place(path), path, problem));
-        };
-        for (section, present) in [("server", sections.server.is_some()), ("owners", sections.owners.is_some())] {
-            if present && self.origins.entries.contains_key(section) {
-                twice(section, &self.origins, "the section");
-            } else if present {
-                self.origins.note(section.to_owned(), file, section.to_owned());
-            }
-        }
-        self.sections.server = self.sections.server.take().or_else(|| sections.server.clone());
-        self.sections.owners = self.sections.owners.take().or_else(|| sections.owners.clone());
-        for (name, team) in &sections.teams {
-            let path = format!("teams.{name}");
-            if self.sections.teams.insert(name.clone(), team.clone()).is_some() {
-                twice(&path, &self.origins, "the team");
-            }
-            self.origins.note(path.clone(), file, path);
-        }
-        for (name, connection) in &sections.connections {
-            let path = format!("connections.{name}");
-            if self.sections.connections.insert(name.clone(), connection.clone()).is_some() {
-                twice(&path, &self.origins, "the connection");
-            }
-            self.origins.note(path.clone(), file, path);
-        }
-        append(&mut self.sections.rules, &sections.rules, "rules", file, &mut self.origins);
-        append(&mut self.sections.pipelines, &sections.pipelines, "pipelines", file, &mut self.origins);
-        append(&mut self.sections.tokens, &sections.tokens, "tokens", file, &mut self.origins);
-        append(&mut self.sections.tests, &sections.tests, "tests", file, &mut self.origins);
-        for (index, entry) in sections.automations.iter().enumerate() {
+    fn add(&mut self, file: &'a File, some: &Sections, problems: &mut Vec<Problem>) {
+        let all = &mut self.sections;
+        let mut adding = Adding { file, origins: &mut self.origins, problems };
+        adding.only("server", &mut all.server, &some.server);
+        adding.only("owners", &mut all.owners, &some.owners);
+        adding.only("incidents", &mut all.incidents, &some.incidents);
+        adding.only("canary", &mut all.canary, &some.canary);
+        adding.only("heartbeat_out", &mut all.heartbeat_out, &some.heartbeat_out);
+        adding.named("teams", "the team", &mut all.teams, &some.teams);
+        adding.named("connections", "the connection", &mut all.connections, &some.connections);
+        adding.named("people", "the person", &mut all.people, &some.people);
+        adding.named("schedules", "the schedule", &mut all.schedules, &some.schedules);
+        adding.named("escalations", "the escalation policy", &mut all.escalations, &some.escalations);
+        adding.named("calendars", "the calendar", &mut all.calendars, &some.calendars);
+        adding.listed("rules", &mut all.rules, &some.rules);
+        adding.listed("pipelines", &mut all.pipelines, &some.pipelines);
+        adding.listed("tokens", &mut all.tokens, &some.tokens);
+        adding.listed("maintenance", &mut all.maintenance, &some.maintenance);
+        adding.listed("inhibitions", &mut all.inhibitions, &some.inhibitions);
+        adding.listed("upstreams", &mut all.upstreams, &some.upstreams);
+        adding.listed("tests", &mut all.tests, &some.tests);
+        for (index, entry) in some.automations.iter().enumerate() {
             self.automation(file, format!("automations[{index}]"), Written::Ours(entry.0.clone()));
         }
     }
@@ -124,9 +113,50 @@ impl<'a> Merged<'a> {
     }
 }
 
-fn append<'a, T: Clone>(all: &mut Vec<T>, some: &[T], section: &str, file: &'a File, origins: &mut Origins<'a>) {
-    for (index, entry) in some.iter().enumerate() {
-        origins.note(format!("{section}[{}]", all.len()), file, format!("{section}[{index}]"));
-        all.push(entry.clone());
+/// One file being put to the others.
+struct Adding<'a, 'm> {
+    file: &'a File,
+    origins: &'m mut Origins<'a>,
+    problems: &'m mut Vec<Problem>,
+}
+
+impl Adding<'_, '_> {
+    /// A section that one file may have.
+    fn only<T: Clone>(&mut self, section: &str, all: &mut Option<T>, some: &Option<T>) {
+        let Some(some) = some else { return };
+        if all.is_some() {
+            return self.twice(section, "the section");
+        }
+        *all = Some(some.clone());
+        self.origins.note(section.to_owned(), self.file, section.to_owned());
+    }
+
+    /// A map from names.
+    fn named<T: Clone>(
+        &mut self,
+        section: &str,
+        what: &str,
+        all: &mut BTreeMap<String, T>,
+        some: &BTreeMap<String, T>,
+    ) {
+        for (name, entry) in some {
+            let path = format!("{section}.{name}");
+            if all.insert(name.clone(), entry.clone()).is_some() {
+                self.twice(&path, what);
+            }
+            self.origins.note(path.clone(), self.file, path);
+        }
+    }
+
+    fn listed<T: Clone>(&mut self, section: &str, all: &mut Vec<T>, some: &[T]) {
+        for (index, entry) in some.iter().enumerate() {
+            self.origins.note(format!("{section}[{}]", all.len()), self.file, format!("{section}[{index}]"));
+            all.push(entry.clone());
+        }
+    }
+
+    fn twice(&mut self, path: &str, what: &str) {
+        let problem = format!("{what} stands twice{}", self.origins.first(path));
+        self.problems.push(at(&self.file.path, self.file.tree.place(path), path, problem));
     }
 }

@@ -1,11 +1,29 @@
 //! "Did you mean": what to write instead, as far as a message names what was expected.
 
+use jiff::tz::TimeZoneDatabase;
+
+/// What a message begins with that names something that is not there; what there is follows in the message.
+const UNKNOWN: [&str; 8] = [
+    "unknown field `",
+    "unknown variant `",
+    "there is no team `",
+    "there is no connection `",
+    "there is no person `",
+    "there is no schedule `",
+    "there is no escalation policy `",
+    "there is no calendar `",
+];
+
+/// How the message about a zone goes on that does not exist.
+const NO_ZONE: &str = "` is not an IANA time zone; write for example Europe/Paris or UTC";
+
 /// "did you mean": the nearest of the names a serde message lists as expected.
 pub(super) fn suggestion(problem: &str) -> Option<String> {
-    let wrong = quoted(problem, "unknown field `").or_else(|| quoted(problem, "unknown variant `"));
-    let wrong = wrong
-        .or_else(|| quoted(problem, "there is no team `"))
-        .or_else(|| quoted(problem, "there is no connection `"))?;
+    if let Some(zone) = problem.strip_suffix(NO_ZONE).and_then(|text| text.strip_prefix('`')) {
+        let zones: Vec<String> = TimeZoneDatabase::bundled().available().map(|name| name.to_string()).collect();
+        return nearest(zone, zones.iter().map(String::as_str));
+    }
+    let wrong = UNKNOWN.iter().find_map(|before| quoted(problem, before))?;
     let rest = problem.split_once("expected").or_else(|| problem.split_once("declared are"))?.1;
     let names = rest.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).filter(|name| !name.is_empty());
     nearest(wrong, names)

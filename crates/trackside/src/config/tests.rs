@@ -1,3 +1,5 @@
+mod people;
+
 use super::*;
 use trackside_core::automation::definition::Semantics;
 use trackside_core::automation::request::parse_written;
@@ -61,7 +63,7 @@ fn mistakes_have_a_place_and_a_suggestion() {
     let with = |more: &str| format!("{GOOD}{more}");
     check(
         &[("a.yaml", &with("ruls: []\n"))],
-        "a.yaml:7:1: ruls: unknown field `ruls`, expected one of `server`, `teams`, `owners`, `rules`, `pipelines`, `connections`, `tokens`, `automations`, `tests` (did you mean `rules`?)",
+        "a.yaml:7:1: ruls: unknown field `ruls`, expected one of `server`, `teams`, `owners`, `rules`, `pipelines`, `connections`, `tokens`, `people`, `schedules`, `escalations`, `maintenance`, `inhibitions`, `calendars`, `incidents`, `upstreams`, `canary`, `heartbeat_out`, `automations`, `tests` (did you mean `rules`?)",
     );
     check(
         &[
