@@ -15,6 +15,9 @@ use trackside_core::ids::{IncidentId, Seq};
 use trackside_core::incident::AlertKey;
 use trackside_core::run::PipelineKey;
 
+/// Most pages of a stretch of time read at once.
+pub const PAGES_READ: usize = 10_000;
+
 /// An alert that began to fire in an incident, also when it is over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiredAlert {
@@ -69,13 +72,12 @@ impl Store {
         rows.into_iter().rev().map(|mut row| row.json()).collect()
     }
 
-    /// Pages decided from `from` until before `until`, oldest first, at most `limit` and
-    /// [`PAGE_ITEMS`].
+    /// Pages decided from `from` until before `until`, oldest first, at most `limit` and [`PAGES_READ`].
     ///
     /// # Errors
     /// When one cannot be read back.
     pub async fn pages_between(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<PageRecord>> {
-        let query = BETWEEN.bind(from).bind(until).bind(bounded(limit)).query();
+        let query = BETWEEN.bind(from).bind(until).bind(limit.min(PAGES_READ)).query();
         self.rows(query).await?.into_iter().map(|mut row| row.json()).collect()
     }
 

@@ -3,14 +3,16 @@
 //! The test starts itself again as a child that appends from many tasks and prints each position once it is
 //! acknowledged; the parent kills it in the middle with SIGKILL and looks into the database.
 
-use crate::support::{entry, event};
+use crate::contract_pages::page;
+use crate::support::{at, entry, event};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use trackside_core::decision::Decision;
 use trackside_core::ids::{EventId, derive};
-use trackside_store::log::{Arrival, NewEntry};
+use trackside_store::heard::Once;
+use trackside_store::log::{Appended, Arrival, NewEntry};
 use trackside_store::{Options, Store};
 
 const CHILD: &str = "TRACKSIDE_STORE_CRASH_CHILD";
@@ -40,13 +42,23 @@ fn child() {
 
 async fn append_for_ever(store: &Store, first: u64) {
     for number in (first..).step_by(TASKS as usize) {
-        let batch = match number % 3 {
-            0 => vec![entry(number), NewEntry::event(&event("twin", "twin", number, 0)).unwrap()],
-            _ => vec![entry(number)],
+        let appended = match number % 3 {
+            0 => store.append(vec![entry(number), twin(number)]).await.unwrap(),
+            1 => store.append(vec![entry(number)]).await.unwrap(),
+            _ => hear(store, number).await.unwrap(),
         };
-        let appended = store.append(batch).await.unwrap();
         println!("ack {number} {}", appended[0].seq);
     }
+}
+
+fn twin(number: u64) -> NewEntry {
+    NewEntry::event(&event("twin", "twin", number, 0)).unwrap()
+}
+
+/// The entry of a number, when the number is heard for the first time.
+async fn hear(store: &Store, number: u64) -> Option<Vec<Appended>> {
+    let once = Once { kind: "webhook", key: &number.to_string(), expires: at(1) };
+    store.append_once(once, vec![entry(number)], at(0)).await.unwrap()
 }
 
 async fn decide_for_ever(store: &Store) {
@@ -55,7 +67,8 @@ async fn decide_for_ever(store: &Store) {
     loop {
         head.wait_for(|head| *head > cursor).await.unwrap();
         let next = store.entries_after(cursor, 100).await.unwrap().last().unwrap().seq;
-        store.commit(&Decision { cursor: next, ..Decision::default() }, cursor).await.unwrap();
+        let pages = vec![page(next, 0, 1, 0, None)];
+        store.commit(&Decision { cursor: next, pages, ..Decision::default() }, cursor).await.unwrap();
         println!("cursor {next}");
         cursor = next;
     }
@@ -113,14 +126,19 @@ fn check(path: &Path, acknowledged: &BTreeMap<u64, u64>, cursor: u64) {
             count += entries.len() as u64;
         }
         assert_eq!(count, after, "positions have no gaps");
-        assert!(store.cursor().await.unwrap() >= cursor, "a decision that was acknowledged is there");
+        let decided = store.cursor().await.unwrap();
+        assert!(decided >= cursor, "a decision that was acknowledged is there");
+        let pages = store.pages_between(at(0), at(1), usize::MAX).await.unwrap();
+        assert_eq!(pages.last().map_or(0, |page| page.seq), decided, "with all that belongs to it");
         for (number, seq) in acknowledged {
             let found = store.event(EventId(derive("test", &[&number.to_string()]))).await.unwrap();
             assert_eq!(found.map(|event| event.seq), Some(*seq), "event {number}");
             if number % 3 == 0 {
-                let twin = NewEntry::event(&event("twin", "twin", *number, 0)).unwrap();
-                let again = store.append(vec![twin]).await.unwrap();
+                let again = store.append(vec![twin(*number)]).await.unwrap();
                 assert_eq!(again[0].arrival, Arrival::Duplicate, "a batch is there whole");
+            }
+            if number % 3 == 2 {
+                assert_eq!(hear(&store, *number).await, None, "what was heard is not heard again");
             }
         }
     });
