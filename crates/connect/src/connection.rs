@@ -72,7 +72,7 @@ pub enum Acting {
 }
 
 /// What a far end tells back, and what proves that it is the far end's.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Back {
     /// Nothing.
     #[default]

@@ -20,8 +20,8 @@ use zeroize::Zeroizing;
 pub const ACT_LINK_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Longest token that is looked at, in bytes.
 pub const TOKEN_BYTES: usize = 2_048;
-/// Longest name of a connection or of a person in a link, in bytes.
-const NAME_BYTES: usize = 512;
+/// Longest text in a link, in bytes.
+const NAME_BYTES: usize = 400;
 const VERSION: u8 = 1;
 const MAC_BYTES: usize = 32;
 
@@ -49,6 +49,8 @@ pub struct ActLink {
     pub expires: Timestamp,
     /// The connection that the message went through.
     pub connection: String,
+    /// The address it went to, when that replaced the connection's own.
+    pub to: Option<String>,
     /// In whose name it acts: a person, or the address the message went to.
     pub who: String,
 }
@@ -87,23 +89,21 @@ impl ActKey {
         Self(SecretBox::new(Box::new(random)))
     }
 
-    /// The token of a link, safe in an address. Names are cut to what a link holds.
+    /// The token of a link, safe in an address. Texts are cut to what a link holds.
     #[must_use]
     pub fn seal(&self, link: &ActLink) -> String {
         let wish = match link.wish {
             Wish::Acknowledge => 1,
             Wish::Resolve => 2,
         };
-        let connection = cut(&link.connection);
-        let length = u16::try_from(connection.len()).unwrap_or(u16::MAX);
         let mut bytes = vec![VERSION, wish];
         bytes.extend_from_slice(link.incident.0.as_bytes());
         bytes.extend_from_slice(&link.life.to_be_bytes());
         bytes.extend_from_slice(link.delivery.0.as_bytes());
         bytes.extend_from_slice(&link.expires.as_second().to_be_bytes());
-        bytes.extend_from_slice(&length.to_be_bytes());
-        bytes.extend_from_slice(connection.as_bytes());
-        bytes.extend_from_slice(cut(&link.who).as_bytes());
+        for text in [&link.connection, link.to.as_deref().unwrap_or_default(), &link.who] {
+            put(&mut bytes, text);
+        }
         let mac = self.mac(&bytes).finalize().into_bytes();
         bytes.extend_from_slice(&mac);
         URL_SAFE_NO_PAD.encode(bytes)
@@ -141,8 +141,11 @@ fn read(bytes: &[u8]) -> Option<ActLink> {
     let (life, rest) = rest.split_first_chunk::<4>()?;
     let (delivery, rest) = rest.split_first_chunk::<16>()?;
     let (expires, rest) = rest.split_first_chunk::<8>()?;
-    let (length, rest) = rest.split_first_chunk::<2>()?;
-    let (connection, who) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    let (connection, rest) = take(rest)?;
+    let (to, rest) = take(rest)?;
+    let (who, []) = take(rest)? else {
+        return None;
+    };
     let wish = match (version, wish) {
         (VERSION, 1) => Wish::Acknowledge,
         (VERSION, 2) => Wish::Resolve,
@@ -154,13 +157,25 @@ fn read(bytes: &[u8]) -> Option<ActLink> {
         life: u32::from_be_bytes(*life),
         delivery: DeliveryId(Uuid::from_bytes(*delivery)),
         expires: Timestamp::from_second(i64::from_be_bytes(*expires)).ok()?,
-        connection: str::from_utf8(connection).ok()?.to_owned(),
-        who: str::from_utf8(who).ok()?.to_owned(),
+        connection: connection.to_owned(),
+        to: Some(to.to_owned()).filter(|to| !to.is_empty()),
+        who: who.to_owned(),
     })
 }
 
-fn cut(name: &str) -> &str {
-    &name[..name.floor_char_boundary(NAME_BYTES)]
+/// Appends a text after its length, cut to what a link holds.
+fn put(bytes: &mut Vec<u8>, text: &str) {
+    let text = &text[..text.floor_char_boundary(NAME_BYTES)];
+    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+/// The text at the front, and what follows.
+fn take(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    Some((str::from_utf8(text).ok()?, rest))
 }
 
 #[cfg(test)]
@@ -180,6 +195,7 @@ mod tests {
             delivery: DeliveryId(Uuid::from_u128(9)),
             expires: at(1_000),
             connection: "mail".to_owned(),
+            to: Some("ana@example.net".to_owned()),
             who: "ana@example.net".to_owned(),
         }
     }
@@ -224,7 +240,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_names_survive(connection in "\\PC{0,600}", who in "\\PC{0,600}", life in any::<u32>()) {
+        fn any_texts_survive(connection in "\\PC{0,600}", who in "\\PC{0,600}", life in any::<u32>()) {
             let key = ActKey::new([7; 32]);
             let link = ActLink { connection, who, life, ..link() };
             let opened = key.open(&key.seal(&link), at(0)).expect("ours");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use trackside_connect::act::{Earlier, Job, Way, attempt};
 use trackside_connect::block::Block;
-use trackside_connect::connection::{Connection, PrefectAuth, Target};
+use trackside_connect::connection::{Acting, Connection, PrefectAuth, Target};
 use trackside_connect::far_end::Verdict;
 use trackside_connect::sender::Attempt;
 use trackside_connect::template::{MessageTemplates, sample_effect};
@@ -26,6 +26,7 @@ impl World {
             name: "prefect".to_owned(),
             public_url: None,
             message: MessageTemplates::default(),
+            acting: Acting::default(),
             target: Target::Prefect { api, auth: Some(PrefectAuth::Key(SecretString::from(PREFECT_KEY))) },
         }
     }

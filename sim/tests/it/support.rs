@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use std::time::Duration;
 use trackside_connect::connection::address::HttpUrl;
-use trackside_connect::connection::{Connection, Target};
+use trackside_connect::connection::{Acting, Connection, Target};
 use trackside_connect::email::{MailServer, Mailbox};
 use trackside_connect::sender::{Attempt, NetworkSender, attempt};
 use trackside_connect::template::{MessageTemplates, sample_effect};
@@ -80,6 +80,7 @@ fn connection(target: Target) -> Connection {
         name: "under-test".to_owned(),
         public_url: Some("https://trackside.example.net".to_owned()),
         message: MessageTemplates::default(),
+        acting: Acting::default(),
         target,
     }
 }

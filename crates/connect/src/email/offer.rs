@@ -47,6 +47,7 @@ pub(super) fn of(connection: &Connection, to: &[Mailbox], effect: &Effect) -> Ve
             delivery: effect.id,
             expires: effect.at.saturating_add(ACT_LINK_LIFETIME).unwrap_or(effect.at),
             connection: connection.name.clone(),
+            to: effect.to.clone(),
             who: who(connection, to, effect),
         };
         Offer { label, address: format!("{base}/act/{}", key.seal(&link)) }
