@@ -7,6 +7,7 @@
     reason = "tests stop at what they did not expect, and tables read better by value"
 )]
 
+mod airflow_stories;
 mod alertmanager;
 mod any_input;
 mod cloudevents;

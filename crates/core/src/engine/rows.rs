@@ -95,7 +95,7 @@ impl Turn<'_> {
                         let verdict = self.fire_rows(rules, rule, run, pipeline, (title, summary.clone()));
                         self.verdict(&rule.name, verdict, summary);
                     }
-                    Mode::Suggest => self.suggest(rule, pipeline, summary),
+                    Mode::Suggest => self.suggest(rule, pipeline, &summary),
                 }
                 false
             }
@@ -115,7 +115,7 @@ impl Turn<'_> {
     }
 
     /// Says what would have been told, and how to be told.
-    fn suggest(&mut self, rule: &Rule, pipeline: &Pipeline, summary: String) {
+    fn suggest(&mut self, rule: &Rule, pipeline: &Pipeline, summary: &str) {
         let how = format!("to be told, write `mode: alert` in rule `{}`", rule.name);
         self.verdict(&rule.name, Verdict::Passes, format!("{summary}; it only suggests: {how}"));
         self.follows(format!("suggested: {summary}"));

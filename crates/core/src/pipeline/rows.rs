@@ -122,14 +122,14 @@ fn compare(counts: &[u64], weekday: Option<Weekday>, rows: u64, limits: Limits) 
     if values.len() < limits.min_history.max(1) {
         return Judgement::TooFew { samples: values.len() };
     }
-    let usual = usual(values, weekday);
+    let usual = usual(&values, weekday);
     let away = (real(rows) - usual.median).abs();
     if away > limits.factor * usual.spread { Judgement::Unusual(usual) } else { Judgement::Usual(usual) }
 }
 
-fn usual(values: Vec<f64>, weekday: Option<Weekday>) -> Usual {
+fn usual(values: &[f64], weekday: Option<Weekday>) -> Usual {
     let samples = values.len();
-    let middle = median(values.clone());
+    let middle = median(values.to_vec());
     let away = median(values.iter().map(|value| (value - middle).abs()).collect());
     Usual { median: middle, spread: (NORMAL * away).max(LEAST_SPREAD * middle).max(1.0), samples, weekday }
 }

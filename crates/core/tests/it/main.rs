@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
 
+mod anomalies;
 mod automation_lint;
 mod automation_ours;
 mod automation_prefect;
 mod automation_requests;
 mod automation_stories;
 mod automation_templates;
+mod deadlines;
 mod lineage;
 mod noise;
+mod pages_property;
 mod people;
 mod scenario;
 mod stories;

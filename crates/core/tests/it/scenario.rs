@@ -52,7 +52,7 @@ struct Archive {
 
 impl Archive {
     fn keep(&mut self, decision: &Decision) {
-        self.sender_clock = decision.sender_clock.clone().or(self.sender_clock.take());
+        self.sender_clock = decision.sender_clock.or(self.sender_clock);
         for change in &decision.changes {
             match change {
                 Change::Run(run) => drop(self.runs.insert(run.key.clone(), run.clone())),
@@ -98,7 +98,7 @@ impl Archive {
             overrides: self.overrides.values().filter(|over| over.end > now).cloned().collect(),
             silences: self.silences.values().filter(|silence| silence.ends > now).cloned().collect(),
             planned_work: self.works.values().cloned().collect(),
-            automations: set::Loaded { sender_clock: self.sender_clock.clone(), ..set::Loaded::default() },
+            automations: set::Loaded { sender_clock: self.sender_clock, ..set::Loaded::default() },
             ..Loaded::default()
         }
     }
@@ -390,8 +390,9 @@ impl Story {
         self
     }
 
+    /// Compares every decision with those of a replay from empty.
     #[track_caller]
-    fn check_replay(&self) {
+    pub(crate) fn check_replay(&self) {
         let mut state = State::new("default");
         let mut replayed = Vec::new();
         for entry in &self.log {
