@@ -4,18 +4,28 @@
 
 pub(crate) mod audit;
 pub(crate) mod automations;
+pub(crate) mod calendar;
 pub(crate) mod config;
 pub(crate) mod connections;
+pub(crate) mod decided;
 pub(crate) mod deliveries;
 pub(crate) mod docs;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod incidents;
+pub(crate) mod maintenance;
 pub(crate) mod model;
+pub(crate) mod names;
+pub(crate) mod oncall;
+pub(crate) mod overrides;
 pub(crate) mod overview;
+pub(crate) mod people;
 pub(crate) mod prefect;
+pub(crate) mod reports;
 pub(crate) mod runs;
+pub(crate) mod silences;
+pub(crate) mod span;
 pub(crate) mod stream;
 pub(crate) mod tokens;
 

@@ -1,7 +1,8 @@
 //! Who calls the API and the pages: token or session, and whether their role is enough.
 //!
 //! Invariants: a request that brings an `Authorization` header is judged by it alone; a write that only a cookie
-//! authenticates must come from our own page; an API caller is never redirected.
+//! authenticates must come from our own page; an API caller is never redirected; a token in an address is taken for
+//! calendar feeds only.
 
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -76,6 +77,30 @@ pub(crate) async fn require(
         Err(problem) => problem,
     };
     if is_browser(request.headers()) { crate::page::error(&refused) } else { words(refused) }
+}
+
+/// Middleware like [`require`], for what programs fetch that cannot send headers: a token may stand in the address, if
+/// it has exactly the role that is needed. Addresses are kept in many places, so one with a token that can do more is
+/// refused.
+pub(crate) async fn require_or_address(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let token = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token").map(|(_, token)| token);
+    let Some(token) = token else { return require(State(guard), request, next).await };
+    let found = guard.state.directory().find(&token, guard.state.now()).cloned();
+    let refused = match found {
+        Some(identity) if identity.role == guard.needed => {
+            guard.state.note_token_uses().await;
+            request.extensions_mut().insert(Who(identity));
+            return next.run(request).await;
+        }
+        Some(identity) => {
+            let (needed, role) = (guard.needed, identity.role);
+            let detail = format!("a token in an address must have the role `{needed}`; this one has `{role}`");
+            Problem::new(StatusCode::FORBIDDEN, detail).at("token")
+        }
+        None => Problem::unauthenticated("this token is not known here").at("token"),
+    };
+    (guard.words)(refused)
 }
 
 /// Who calls; `None` when the request says nothing about it.

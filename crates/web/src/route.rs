@@ -35,6 +35,10 @@ enum Access {
     Needs(Role),
     /// Callers with this role, who speak Prefect's API and are refused in its words.
     Prefect(Role),
+    /// Callers with this role, or calendar programs with a token of exactly this role in the address.
+    Feed(Role),
+    /// Whoever brings what we or a far end signed; the handler verifies it. A token opens nothing here.
+    Signed,
 }
 
 /// One route.
@@ -68,7 +72,7 @@ pub struct RouteInfo {
     pub method: Method,
     /// Path, with `{parameters}`.
     pub path: &'static str,
-    /// Role that is needed, or `anybody`.
+    /// Role that is needed, or `anybody`, or `a signature`.
     pub needs: String,
 }
 
@@ -78,7 +82,8 @@ pub fn routes() -> Vec<RouteInfo> {
     let needs = |access| match access {
         Access::Public => "anybody".to_owned(),
         Access::Door => Role::Ingest.to_string(),
-        Access::Needs(role) | Access::Prefect(role) => role.to_string(),
+        Access::Needs(role) | Access::Prefect(role) | Access::Feed(role) => role.to_string(),
+        Access::Signed => "a signature".to_owned(),
     };
     let info = |route: Route| RouteInfo { needs: needs(route.access), method: route.method, path: route.path };
     table().into_iter().map(info).collect()
@@ -87,11 +92,14 @@ pub fn routes() -> Vec<RouteInfo> {
 /// Every route.
 fn table() -> Vec<Route> {
     let mut routes = doors();
+    routes.extend(answers());
     routes.extend(api());
+    routes.extend(people());
     routes.extend(automations());
     routes.extend(prefect());
     routes.extend(pages());
     routes.extend(automation_pages());
+    routes.extend(people_pages());
     routes
 }
 
@@ -123,11 +131,23 @@ fn doors() -> Vec<Route> {
     ]
 }
 
+/// Where far ends, and links in mails, tell what people answered to a message.
+fn answers() -> Vec<Route> {
+    use Access::Signed;
+    use door::{pagerduty_webhook, slack_press};
+    let (get, post) = (Method::GET, Method::POST);
+    vec![
+        route(&post, "/api/v1/pagerduty/webhooks/{connection}", Signed, pagerduty_webhook::take),
+        route(&post, "/api/v1/slack/interactivity/{connection}", Signed, slack_press::take),
+        route(&get, "/act/{token}", Signed, page::act::show),
+        route(&post, "/act/{token}", Signed, page::act::act),
+    ]
+}
+
 fn api() -> Vec<Route> {
     use Access::{Needs, Public};
     let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
-    let (viewer, responder) = (Needs(Role::Viewer), Needs(Role::Responder));
-    let (operator, admin) = (Needs(Role::Operator), Needs(Role::Admin));
+    let (viewer, operator, admin) = (Needs(Role::Viewer), Needs(Role::Operator), Needs(Role::Admin));
     vec![
         route(&get, "/api/v1/overview", viewer, api::overview::overview),
         route(&get, "/api/v1/events", viewer, api::events::list),
@@ -138,9 +158,6 @@ fn api() -> Vec<Route> {
         route(&get, "/api/v1/runs/{source}/{pipeline}/{run}", viewer, api::runs::get),
         route(&get, "/api/v1/incidents", viewer, api::incidents::list),
         route(&get, "/api/v1/incidents/{id}", viewer, api::incidents::get),
-        route(&post, "/api/v1/incidents/{id}/acknowledge", responder, api::incidents::acknowledge),
-        route(&post, "/api/v1/incidents/{id}/resolve", responder, api::incidents::resolve),
-        route(&post, "/api/v1/incidents/{id}/note", responder, api::incidents::note),
         route(&get, "/api/v1/deliveries", viewer, api::deliveries::list),
         route(&get, "/api/v1/deliveries/{id}", viewer, api::deliveries::get),
         route(&post, "/api/v1/deliveries/{id}/retry", operator, api::deliveries::retry),
@@ -159,6 +176,46 @@ fn api() -> Vec<Route> {
         route(&get, "/healthz", Public, api::health::alive),
         route(&get, "/readyz", Public, api::health::ready),
         route(&get, "/version", Public, api::health::version),
+    ]
+}
+
+/// Incidents, who is on call, what is planned.
+fn people() -> Vec<Route> {
+    use Access::{Feed, Needs};
+    use api::incidents::{action, timeline};
+    use api::{calendar, maintenance, oncall, overrides, people, reports, silences};
+    let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
+    let (viewer, responder, operator) = (Needs(Role::Viewer), Needs(Role::Responder), Needs(Role::Operator));
+    let feed = Feed(Role::Viewer);
+    vec![
+        route(&get, "/api/v1/incidents/{id}/timeline", viewer, timeline::timeline),
+        route(&post, "/api/v1/incidents/{id}/acknowledge", responder, action::acknowledge),
+        route(&post, "/api/v1/incidents/{id}/unacknowledge", responder, action::unacknowledge),
+        route(&post, "/api/v1/incidents/{id}/snooze", responder, action::snooze),
+        route(&post, "/api/v1/incidents/{id}/escalate", responder, action::escalate),
+        route(&post, "/api/v1/incidents/{id}/reassign", responder, action::reassign),
+        route(&post, "/api/v1/incidents/{id}/merge", responder, action::merge),
+        route(&post, "/api/v1/incidents/{id}/note", responder, action::note),
+        route(&post, "/api/v1/incidents/{id}/resolve", responder, action::resolve),
+        route(&get, "/api/v1/oncall", viewer, oncall::now),
+        route(&get, "/api/v1/schedules", viewer, oncall::schedules),
+        route(&get, "/api/v1/schedules/{name}/shifts", viewer, oncall::shifts),
+        route(&get, "/api/v1/schedules/{name}/calendar.ics", feed, calendar::of_schedule),
+        route(&post, "/api/v1/schedules/{name}/overrides", responder, overrides::create),
+        route(&post, "/api/v1/schedules/{name}/swaps", responder, overrides::swap),
+        route(&delete, "/api/v1/overrides/{id}", responder, overrides::delete),
+        route(&get, "/api/v1/silences", viewer, silences::list),
+        route(&post, "/api/v1/silences", responder, silences::create),
+        route(&post, "/api/v1/silences/preview", viewer, silences::preview),
+        // Ending somebody else's needs more; the handler sees to it.
+        route(&delete, "/api/v1/silences/{id}", responder, silences::expire),
+        route(&get, "/api/v1/maintenance", viewer, maintenance::list),
+        route(&post, "/api/v1/maintenance", operator, maintenance::create),
+        route(&delete, "/api/v1/maintenance/{id}", operator, maintenance::delete),
+        route(&get, "/api/v1/people", viewer, people::people),
+        route(&get, "/api/v1/people/{name}/calendar.ics", feed, calendar::of_person),
+        route(&get, "/api/v1/teams", viewer, people::teams),
+        route(&get, "/api/v1/reports", viewer, reports::report),
     ]
 }
 
@@ -231,16 +288,13 @@ fn prefect() -> Vec<Route> {
 fn pages() -> Vec<Route> {
     use Access::{Needs, Public};
     let (get, post) = (Method::GET, Method::POST);
-    let (viewer, responder, operator) = (Needs(Role::Viewer), Needs(Role::Responder), Needs(Role::Operator));
+    let (viewer, operator) = (Needs(Role::Viewer), Needs(Role::Operator));
     vec![
         route(&get, "/", viewer, page::overview::show),
         route(&get, "/runs", viewer, page::runs::list),
         route(&get, "/runs/{source}/{pipeline}/{run}", viewer, page::run::show),
         route(&get, "/incidents", viewer, page::incidents::list),
         route(&get, "/incidents/{id}", viewer, page::incident::show),
-        route(&post, "/incidents/{id}/acknowledge", responder, page::incident::acknowledge),
-        route(&post, "/incidents/{id}/resolve", responder, page::incident::resolve),
-        route(&post, "/incidents/{id}/note", responder, page::incident::note),
         route(&get, "/deliveries", viewer, page::deliveries::list),
         route(&get, "/deliveries/{id}", viewer, page::delivery::show),
         route(&post, "/deliveries/{id}/retry", operator, page::delivery::retry),
@@ -282,16 +336,52 @@ fn automation_pages() -> Vec<Route> {
     ]
 }
 
+/// Pages of people: who is on call, what is planned, how it went; and what is done about an incident.
+fn people_pages() -> Vec<Route> {
+    use Access::Needs;
+    use page::incident::acts;
+    use page::oncall::{self, forms};
+    use page::silences::{self, maintenance};
+    let (get, post) = (Method::GET, Method::POST);
+    let (viewer, responder, operator) = (Needs(Role::Viewer), Needs(Role::Responder), Needs(Role::Operator));
+    vec![
+        route(&post, "/incidents/{id}/acknowledge", responder, acts::acknowledge),
+        route(&post, "/incidents/{id}/unacknowledge", responder, acts::unacknowledge),
+        route(&post, "/incidents/{id}/snooze", responder, acts::snooze),
+        route(&post, "/incidents/{id}/escalate", responder, acts::escalate),
+        route(&post, "/incidents/{id}/reassign", responder, acts::reassign),
+        route(&post, "/incidents/{id}/merge", responder, acts::merge),
+        route(&post, "/incidents/{id}/resolve", responder, acts::resolve),
+        route(&post, "/incidents/{id}/note", responder, acts::note),
+        route(&get, "/oncall", viewer, oncall::show),
+        route(&post, "/oncall/overrides", responder, forms::create),
+        route(&post, "/oncall/overrides/{id}/remove", responder, forms::remove),
+        route(&post, "/oncall/swaps", responder, forms::exchange),
+        route(&get, "/silences", viewer, silences::show),
+        route(&post, "/silences", responder, silences::create),
+        // Ending somebody else's needs more; the function of the API sees to it.
+        route(&post, "/silences/{id}/expire", responder, silences::expire),
+        route(&post, "/silences/maintenance", operator, maintenance::create),
+        route(&post, "/silences/maintenance/{id}/end", operator, maintenance::end),
+        route(&get, "/reports", viewer, page::reports::show),
+        route(&get, "/people", viewer, page::people::show),
+    ]
+}
+
 /// The whole server as an axum router.
 pub fn router(state: AppState) -> Router {
     let (mut doors, mut rest) = (Router::new(), Router::new());
     for Route { path, access, handler, .. } in table() {
         match access {
             Access::Door => doors = doors.route(path, handler),
-            Access::Public => rest = rest.route(path, handler),
+            Access::Public | Access::Signed => rest = rest.route(path, handler),
             Access::Needs(needed) => {
                 let guard = auth::Guard { state: state.clone(), needed, words: Problem::into_response };
                 rest = rest.route(path, handler.layer(from_fn_with_state(guard, auth::require)));
+            }
+            Access::Feed(needed) => {
+                let guard = auth::Guard { state: state.clone(), needed, words: Problem::into_response };
+                rest = rest.route(path, handler.layer(from_fn_with_state(guard, auth::require_or_address)));
             }
             Access::Prefect(needed) => {
                 let guard = auth::Guard { state: state.clone(), needed, words: api::prefect::refused };
@@ -330,7 +420,7 @@ async fn surround(
     next: Next,
 ) -> Response {
     let id = state.new_id().simple().to_string();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (request.method().clone(), shown(request.uri().path()).to_owned());
     let began = Instant::now();
     let mut response = next.run(request).await;
     let (status, took_ms) = (response.status(), began.elapsed().as_millis());
@@ -347,6 +437,11 @@ async fn surround(
     }
     secure(headers, state.configured().public_url.scheme());
     response
+}
+
+/// A path as the log may show it: without the token of a link in a mail.
+fn shown(path: &str) -> &str {
+    if path.starts_with("/act/") { "/act/{token}" } else { path }
 }
 
 fn secure(headers: &mut HeaderMap, scheme: &str) {

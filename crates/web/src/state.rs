@@ -16,12 +16,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
+use trackside_connect::connection::Back;
 use trackside_core::automation::definition::AutomationId;
 use trackside_core::automation::edit::AutomationEdit;
 use trackside_core::caller::Caller;
 use trackside_core::ids::Seq;
-use trackside_core::input::{Command, Input};
+use trackside_core::input::{Command, DutyEdit, Input};
 use trackside_core::ruleset::Ruleset;
+use trackside_identity::act_link::ActKey;
 use trackside_identity::directory::{Conflict, Directory, Grant, Origin};
 use trackside_identity::link::{Links, Redeemed};
 use trackside_identity::role::{Role, UnknownRole};
@@ -30,7 +32,8 @@ use trackside_identity::session::{SessionKey, Transport};
 use trackside_identity::token::TokenHash;
 use trackside_store::Store;
 use trackside_store::accounts::TokenRecord;
-use trackside_store::log::NewEntry;
+use trackside_store::heard::Once;
+use trackside_store::log::{Appended, NewEntry};
 use url::Url;
 use uuid::Uuid;
 
@@ -56,6 +59,8 @@ pub struct Shell {
     pub session_key: SessionKey,
     /// Key that secrets in block documents are sealed with; kept beside the database.
     pub seal_key: Arc<SealKey>,
+    /// Key that the links in mails are signed with; kept beside the database.
+    pub act_key: Arc<ActKey>,
     /// Wakes the loop that sends, after a delivery was put back.
     pub wake_sender: Wake,
     /// Says what other configuration files would change, and puts them in force.
@@ -107,6 +112,8 @@ pub struct ConnectionInfo {
     pub address: String,
     /// Whether a test can be sent; a Prefect connection is only read from.
     pub sends: Sends,
+    /// What its far end tells back, and what proves it.
+    pub back: Back,
 }
 
 /// Whether something can be sent through a connection.
@@ -129,6 +136,7 @@ pub struct Inner {
     pub(crate) random: Random,
     pub(crate) session_key: SessionKey,
     pub(crate) seal_key: Arc<SealKey>,
+    pub(crate) act_key: Arc<ActKey>,
     pub(crate) wake_sender: Wake,
     pub(crate) configure: Configure,
     pub(crate) decided: watch::Receiver<Seq>,
@@ -193,6 +201,7 @@ impl AppState {
             random: shell.random,
             session_key: shell.session_key,
             seal_key: shell.seal_key,
+            act_key: shell.act_key,
             wake_sender: shell.wake_sender,
             configure: shell.configure,
             decided: shell.decided,
@@ -324,15 +333,38 @@ impl AppState {
         self.put(&Input::Automations { caller, edits }).await
     }
 
+    /// Puts changes of what is planned into the log, and waits as [`AppState::command`] does.
+    pub(crate) async fn duty(&self, caller: Caller, edits: Vec<DutyEdit>) -> Result<Commanded, trackside_store::Error> {
+        self.put(&Input::Duty { caller, edits }).await
+    }
+
+    /// Puts an entry into the log unless it was heard before, and waits as [`AppState::command`] does; `None` when it was.
+    pub(crate) async fn enter_once(
+        &self,
+        once: Once<'_>,
+        entry: NewEntry,
+    ) -> Result<Option<Commanded>, trackside_store::Error> {
+        let at = self.now();
+        match self.store.append_once(once, vec![entry], at).await? {
+            Some(appended) => Ok(Some(self.settled(&appended, at).await)),
+            None => Ok(None),
+        }
+    }
+
     async fn put(&self, input: &Input) -> Result<Commanded, trackside_store::Error> {
         let at = self.now();
         let entry = NewEntry::input(at, input, self.new_id())?;
         let appended = self.store.append(vec![entry]).await?;
+        Ok(self.settled(&appended, at).await)
+    }
+
+    /// Waits for the decision of what was appended, but not for ever.
+    async fn settled(&self, appended: &[Appended], at: Timestamp) -> Commanded {
         let seq = appended.first().map_or(0, |appended| appended.seq);
         let mut decided = self.decided.clone();
         let waited = tokio::time::timeout(DECIDED_WITHIN, decided.wait_for(|position| *position >= seq)).await;
         let effect = if matches!(waited, Ok(Ok(_))) { Effect::Decided } else { Effect::Accepted };
-        Ok(Commanded { seq, at, effect })
+        Commanded { seq, at, effect }
     }
 }
 

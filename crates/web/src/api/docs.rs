@@ -1,10 +1,12 @@
 //! The OpenAPI description of the API and the doors.
 
 use crate::api::automations::{self, backtest, check, explain as why, findings, history, write};
+use crate::api::incidents::{action, timeline};
 use crate::api::{
-    audit, config, connections, deliveries, events, explain, health, incidents, overview, runs, stream, tokens,
+    audit, calendar, config, connections, deliveries, events, explain, health, incidents, maintenance, oncall,
+    overrides, overview, people, reports, runs, silences, stream, tokens,
 };
-use crate::door::{alertmanager, native, openlineage, pagerduty, ping, prefect, slack};
+use crate::door::{alertmanager, native, openlineage, pagerduty, pagerduty_webhook, ping, prefect, slack, slack_press};
 use axum::Json;
 use std::sync::LazyLock;
 use utoipa::OpenApi;
@@ -17,10 +19,17 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
     paths(
         native::events, native::cloudevents, openlineage::one, openlineage::batch, prefect::events,
         pagerduty::enqueue, pagerduty::change, slack::webhook, slack::post_message,
+        pagerduty_webhook::take, slack_press::take,
         alertmanager::alerts, alertmanager::webhook, ping::plain, ping::signal,
         overview::overview, events::list, events::get, explain::explain,
         runs::pipelines, runs::list, runs::get,
-        incidents::list, incidents::get, incidents::acknowledge, incidents::resolve, incidents::note,
+        incidents::list, incidents::get, timeline::timeline, action::acknowledge, action::unacknowledge,
+        action::snooze, action::escalate, action::reassign, action::merge, action::note, action::resolve,
+        oncall::now, oncall::schedules, oncall::shifts, calendar::of_schedule, calendar::of_person,
+        overrides::create, overrides::delete, overrides::swap,
+        silences::list, silences::create, silences::preview, silences::expire,
+        maintenance::list, maintenance::create, maintenance::delete,
+        people::people, people::teams, reports::report,
         deliveries::list, deliveries::get, deliveries::retry,
         connections::list, connections::test, audit::list,
         automations::list, automations::get, write::create, write::replace, write::delete, write::pause, write::resume,
@@ -31,10 +40,14 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
     ),
     tags(
         (name = "doors", description = "Where events come in. Needs a token with the role `ingest`."),
+        (name = "far ends", description = "What people answered to a message, told back. Needs the far end's signature."),
         (name = "overview", description = "How things stand."),
         (name = "events", description = "What came in, and why it led to what it led to."),
         (name = "runs", description = "Runs, their attempts, and pipelines."),
         (name = "incidents", description = "What people acknowledge."),
+        (name = "on-call", description = "Who is on call, overrides, swaps, calendar feeds."),
+        (name = "silences", description = "What holds messages back: silences and maintenance windows."),
+        (name = "people", description = "People, teams, and reports about their work."),
         (name = "deliveries", description = "Messages to the outside, and their attempts."),
         (name = "connections", description = "Outside systems."),
         (name = "automations", description = "Rules that people write about events: what they are, did, and would do."),

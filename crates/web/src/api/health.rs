@@ -9,6 +9,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use jiff::SignedDuration;
 use serde::Serialize;
+use trackside_core::duty::zone::tzdb_version;
 use utoipa::ToSchema;
 
 /// How far the decider may be behind before the server calls itself not ready.
@@ -22,6 +23,9 @@ pub(crate) struct VersionOut {
     /// Commit it was built from.
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
+    /// Release of the bundled time zone database that schedules and windows are computed with.
+    #[schema(example = "2026a")]
+    tzdb: &'static str,
 }
 
 /// The process is alive.
@@ -51,7 +55,11 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<&'static str,
 /// Version of the program.
 #[utoipa::path(get, path = "/version", tag = "server", security(()), responses((status = 200, body = VersionOut)))]
 pub(crate) async fn version(State(state): State<AppState>) -> Json<VersionOut> {
-    Json(VersionOut { version: state.version.version.clone(), commit: state.version.commit.clone() })
+    Json(VersionOut {
+        version: state.version.version.clone(),
+        commit: state.version.commit.clone(),
+        tzdb: tzdb_version(),
+    })
 }
 
 /// Metrics in the OpenMetrics text format.

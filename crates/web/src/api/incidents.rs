@@ -1,32 +1,38 @@
-//! Incidents in the API: look at them, acknowledge, resolve, comment.
+//! Incidents in the API: listing, one with its whole story.
+//!
+//! - [`action`]: what people do about them
+//! - [`story`]: everything that belongs to one; [`timeline`]: the same as a document, for afterwards
+
+pub(crate) mod action;
+pub(crate) mod story;
+pub(crate) mod timeline;
 
 use crate::api::model::{IncidentDetailOut, IncidentOut, PageOut};
-use crate::api::{JsonBody, PAGE_DEFAULT, Params, Segments, filled, word};
-use crate::auth::Who;
+use crate::api::{PAGE_DEFAULT, Params, Segments, filled, word};
 use crate::problem::Problem;
-use crate::state::{AppState, Effect};
+use crate::state::AppState;
 use axum::Json;
 use axum::extract::State;
-use http::StatusCode;
 use serde::Deserialize;
-use trackside_core::caller::Caller;
-use trackside_core::ids::IncidentId;
+use trackside_core::event::Severity;
 use trackside_core::incident::IncidentState;
-use trackside_core::input::Command;
 use trackside_store::incidents::{IncidentDetail, IncidentFilter, IncidentStates};
-use utoipa::{IntoParams, ToSchema};
-
-/// Longest note, in bytes.
-const NOTE_BYTES: usize = 4_000;
+use utoipa::IntoParams;
 
 /// Which incidents.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct IncidentQuery {
-    /// `open`, `triggered`, `acknowledged` or `resolved`.
+    /// `open`, `triggered`, `acknowledged`, `snoozed` or `resolved`.
     pub(crate) state: Option<String>,
     /// Only of this team.
     pub(crate) owner: Option<String>,
+    /// Only of this severity: `info`, `warning`, `error` or `critical`.
+    pub(crate) severity: Option<String>,
+    /// Only those that nobody is told of now (`true`), or only the others (`false`).
+    #[serde(default, deserialize_with = "filled_in")]
+    #[param(value_type = Option<bool>)]
+    pub(crate) suppressed: Option<bool>,
     /// Only of this source.
     pub(crate) source: Option<String>,
     /// Only about this pipeline.
@@ -35,6 +41,15 @@ pub(crate) struct IncidentQuery {
     pub(crate) before: Option<u64>,
     /// Most items, at most 500.
     pub(crate) limit: Option<usize>,
+}
+
+/// The fields of a form are sent also when nothing is chosen.
+fn filled_in<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    match text.as_str() {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| serde::de::Error::custom("`suppressed` is true or false")),
+    }
 }
 
 impl IncidentQuery {
@@ -47,19 +62,14 @@ impl IncidentQuery {
         Ok(IncidentFilter {
             states,
             owner: filled(self.owner.clone()),
+            severity: word::<Severity>("severity", self.severity.as_deref())?,
+            suppressed: self.suppressed,
             source: filled(self.source.clone()),
             pipeline: filled(self.pipeline.clone()),
             before: self.before,
             limit: self.limit.unwrap_or(PAGE_DEFAULT),
         })
     }
-}
-
-/// A remark.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct NoteIn {
-    /// At most 4,000 bytes.
-    pub(crate) text: String,
 }
 
 /// Incidents, latest first.
@@ -72,7 +82,7 @@ pub(crate) async fn list(
     Ok(Json(PageOut::of(&state.store.incidents(&query.filter()?).await?)))
 }
 
-/// One incident with its alerts, messages, audit and reasons.
+/// One incident with its alerts, escalation, messages, audit and reasons.
 #[utoipa::path(get, path = "/api/v1/incidents/{id}", tag = "incidents",
     params(("id" = String, Path, description = "Id or number of the incident")),
     responses((status = 200, body = IncidentDetailOut), (status = 404, body = Problem)))]
@@ -80,88 +90,8 @@ pub(crate) async fn get(
     State(state): State<AppState>,
     Segments(text): Segments<String>,
 ) -> Result<Json<IncidentDetailOut>, Problem> {
-    Ok(Json(IncidentDetailOut::from(&find(&state, &text).await?)))
-}
-
-/// "I have it": whoever was told of the incident is told this too.
-#[utoipa::path(post, path = "/api/v1/incidents/{id}/acknowledge", tag = "incidents",
-    params(("id" = String, Path, description = "Id or number of the incident")),
-    responses((status = 200, body = IncidentDetailOut), (status = 202, body = IncidentDetailOut, description = "Will be decided"),
-        (status = 404, body = Problem), (status = 409, body = Problem, description = "Already over")))]
-pub(crate) async fn acknowledge(
-    State(state): State<AppState>,
-    who: Who,
-    Segments(text): Segments<String>,
-) -> Result<(StatusCode, Json<IncidentDetailOut>), Problem> {
-    let done = act(&state, &who.caller, &text, |incident| Command::Acknowledge { incident }).await?;
-    answer(&state, &text, done).await
-}
-
-/// "It is over": whoever was told of the incident is told this too.
-#[utoipa::path(post, path = "/api/v1/incidents/{id}/resolve", tag = "incidents",
-    params(("id" = String, Path, description = "Id or number of the incident")),
-    responses((status = 200, body = IncidentDetailOut), (status = 202, body = IncidentDetailOut, description = "Will be decided"),
-        (status = 404, body = Problem), (status = 409, body = Problem, description = "Already over")))]
-pub(crate) async fn resolve(
-    State(state): State<AppState>,
-    who: Who,
-    Segments(text): Segments<String>,
-) -> Result<(StatusCode, Json<IncidentDetailOut>), Problem> {
-    let done = act(&state, &who.caller, &text, |incident| Command::Resolve { incident }).await?;
-    answer(&state, &text, done).await
-}
-
-/// A remark for the timeline.
-#[utoipa::path(post, path = "/api/v1/incidents/{id}/note", tag = "incidents", request_body = NoteIn,
-    params(("id" = String, Path, description = "Id or number of the incident")),
-    responses((status = 200, body = IncidentDetailOut), (status = 202, body = IncidentDetailOut, description = "Will be decided"),
-        (status = 404, body = Problem)))]
-pub(crate) async fn note(
-    State(state): State<AppState>,
-    who: Who,
-    Segments(text): Segments<String>,
-    JsonBody(note): JsonBody<NoteIn>,
-) -> Result<(StatusCode, Json<IncidentDetailOut>), Problem> {
-    let done = add_note(&state, &who.caller, &text, &note.text).await?;
-    answer(&state, &text, done).await
-}
-
-async fn answer(
-    state: &AppState,
-    text: &str,
-    effect: Effect,
-) -> Result<(StatusCode, Json<IncidentDetailOut>), Problem> {
-    let status = match effect {
-        Effect::Decided => StatusCode::OK,
-        Effect::Accepted => StatusCode::ACCEPTED,
-    };
-    Ok((status, Json(IncidentDetailOut::from(&find(state, text).await?))))
-}
-
-/// Asks for something about an incident that is open.
-pub(crate) async fn act(
-    state: &AppState,
-    caller: &Caller,
-    text: &str,
-    command: impl FnOnce(IncidentId) -> Command,
-) -> Result<Effect, Problem> {
-    let incident = find(state, text).await?.incident;
-    if incident.state == IncidentState::Resolved {
-        let detail = format!("incident #{} is resolved already", incident.number);
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
-    }
-    Ok(state.command(caller.clone(), command(incident.id)).await?.effect)
-}
-
-/// Adds a remark, also to an incident that is over.
-pub(crate) async fn add_note(state: &AppState, caller: &Caller, text: &str, note: &str) -> Result<Effect, Problem> {
-    let note = note.trim();
-    if note.is_empty() || note.len() > NOTE_BYTES {
-        return Err(Problem::bad("text", format!("a note has 1 to {NOTE_BYTES} bytes; this one has {}", note.len())));
-    }
-    let incident = find(state, text).await?.incident.id;
-    let command = Command::Note { incident, text: note.to_owned() };
-    Ok(state.command(caller.clone(), command).await?.effect)
+    let story = story::read(&state, &text).await?;
+    Ok(Json(IncidentDetailOut::new(&story, &state.configured().ruleset)))
 }
 
 /// The incident of this id or number.

@@ -4,14 +4,24 @@
 
 mod automation;
 mod delivery;
+mod duty;
+mod escalation;
 mod event;
 mod incident;
+mod people;
+mod planned;
+mod report;
 mod run;
 
 pub(crate) use automation::{AutomationDetailOut, AutomationOut, DAYS, EditOut, FiredOut, FiringOut, LineOut, days};
 pub(crate) use delivery::{DeliveryDetailOut, DeliveryOut};
+pub(crate) use duty::{LayerOut, NamedOut, OnCallOut, OverrideOut, ScheduleOut, ShiftOut, ShiftsOut};
+pub(crate) use escalation::{CourseOut, FiredAlertOut, PagedOut, SentOut, SuppressionOut};
 pub(crate) use event::{AuditOut, EventOut, ExplanationOut};
-pub(crate) use incident::{IncidentDetailOut, IncidentOut};
+pub(crate) use incident::{AffectedOut, IncidentDetailOut, IncidentOut, LinkedOut};
+pub(crate) use people::{ContactOut, DutyOut, NotifyOut, PersonOut, PolicyOut, QuietOut, TeamOut};
+pub(crate) use planned::{MaintenanceOut, PreviewOut, SilenceOut, SilenceState};
+pub(crate) use report::{HeadOut, ReportOut};
 pub(crate) use run::{PipelineOut, RunDetailOut, RunOut};
 
 use serde::Serialize;

@@ -3,14 +3,20 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic as tests may")]
 
 mod access;
+mod answers;
 mod automation_pages;
 mod automations;
 mod config;
 mod doors;
+mod duty;
 mod hostile;
+mod incidents;
+mod oncall;
 mod pages;
 mod people;
+mod planned;
 mod prefect_api;
 mod prefect_socket;
+mod reports;
 mod serving;
 mod world;

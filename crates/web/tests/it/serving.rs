@@ -147,7 +147,10 @@ async fn what_machines_ask() {
     let world = World::new().await;
     let ask = async |path: &'static str, role| world.send(Method::GET, path, &[bearer(role)], "").await;
     assert_eq!(ask("/readyz", Role::Ingest).await.text(), "ready\n");
-    assert_eq!(ask("/version", Role::Ingest).await.json(), serde_json::json!({"version": "0.0.0-test"}));
+    let tzdb = trackside_core::duty::zone::tzdb_version();
+    assert!(tzdb.len() == 5 && tzdb.starts_with("20"), "{tzdb}");
+    let version = serde_json::json!({"version": "0.0.0-test", "tzdb": tzdb});
+    assert_eq!(ask("/version", Role::Ingest).await.json(), version);
     world.event(&serde_json::json!({"event": "x"})).await;
     let metrics = ask("/metrics", Role::Viewer).await.text();
     assert!(metrics.contains("trackside_events_accepted_total{door=\"native\"} 1"), "{metrics}");

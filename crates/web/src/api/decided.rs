@@ -1,0 +1,23 @@
+//! What became of something that was put into the log: refused, done, or not decided yet.
+
+use crate::problem::Problem;
+use crate::state::{AppState, Commanded, Effect};
+use http::StatusCode;
+
+/// Fails with the decision's reason when it refused; otherwise says whether it is in effect.
+pub(crate) async fn settled(state: &AppState, done: Commanded) -> Result<Effect, Problem> {
+    if done.effect == Effect::Decided
+        && let Some(refused) = state.store.refusal_of(done.seq).await?
+    {
+        return Err(Problem::new(StatusCode::CONFLICT, refused.summary));
+    }
+    Ok(done.effect)
+}
+
+/// The status of an answer: the given one when it is in effect, else 202.
+pub(crate) fn status(effect: Effect, decided: StatusCode) -> StatusCode {
+    match effect {
+        Effect::Decided => decided,
+        Effect::Accepted => StatusCode::ACCEPTED,
+    }
+}
