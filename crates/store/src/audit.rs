@@ -28,7 +28,7 @@ pub struct AuditRow {
     /// Who.
     pub caller: Caller,
     /// What, in words of `trackside_core::decision::AuditEntry::action` and `token.*`, `block.*`, `session.*`,
-    /// `delivery.retried`.
+    /// `delivery.retried`, `server.started`.
     pub action: String,
     /// One line for people.
     pub summary: String,
