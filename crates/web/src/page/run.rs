@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use trackside_core::incident::Incident;
 use trackside_core::pipeline::Pipeline;
+use trackside_core::pipeline::datasets::DatasetUse;
 use trackside_core::run::{Attempt, Run, RunState};
 use trackside_core::timer::{Timer, TimerKey};
 use trackside_store::incidents::{IncidentFilter, IncidentStates};
@@ -193,7 +194,16 @@ fn figures(pipeline: &Pipeline) -> Markup {
             dt { "p95" } dd { @match pipeline.p95_duration_s() { Some(seconds) => (duration(seconds)), None => (dash()) } }
             dt { "Last success" } dd { (time_or_dash(pipeline.last_success, As::Both)) }
             @if pipeline.streak > 0 { dt { "Failures in a row" } dd.bad { (pipeline.streak) } }
+            @if !pipeline.reads.is_empty() { dt { "Reads" } dd { (datasets(&pipeline.reads)) } }
+            @if !pipeline.writes.is_empty() { dt { "Writes" } dd { (datasets(&pipeline.writes)) } }
             dt { "Runs" } dd { a href=(all) { "all runs of this pipeline" } }
         }
+        @if let Some(suggestion) = &pipeline.suggestion {
+            p.note { (suggestion.text) " " span.soft { (time(suggestion.at, As::Both)) } }
+        }
     }
+}
+
+fn datasets(uses: &[DatasetUse]) -> Markup {
+    html! { @for dataset in uses { div { code { (dataset.name) } } } }
 }

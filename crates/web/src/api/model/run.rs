@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use trackside_core::pipeline::Pipeline;
+use trackside_core::pipeline::datasets::DatasetUse;
 use trackside_core::run::{Attempt, Run, RunState, System};
 use trackside_store::runs::{RunDetail, RunRow};
 use utoipa::ToSchema;
@@ -193,6 +194,13 @@ pub(crate) struct PipelineOut {
     /// 95th percentile of the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) p95_duration_s: Option<f64>,
+    /// Datasets it read lately, as `namespace/name`.
+    pub(crate) reads: Vec<String>,
+    /// Datasets it wrote lately.
+    pub(crate) writes: Vec<String>,
+    /// What a rule would have told of its last run, had it been asked to, and how to ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) suggestion: Option<String>,
 }
 
 impl From<&Pipeline> for PipelineOut {
@@ -211,6 +219,13 @@ impl From<&Pipeline> for PipelineOut {
             last_failure: pipeline.last_failure,
             mean_duration_s: pipeline.mean_duration_s(),
             p95_duration_s: pipeline.p95_duration_s(),
+            reads: names(&pipeline.reads),
+            writes: names(&pipeline.writes),
+            suggestion: pipeline.suggestion.as_ref().map(|suggestion| suggestion.text.clone()),
         }
     }
+}
+
+fn names(datasets: &[DatasetUse]) -> Vec<String> {
+    datasets.iter().map(|dataset| dataset.name.to_string()).collect()
 }
