@@ -160,6 +160,15 @@ async fn what_is_applied_is_in_force_and_on_disk() {
     assert!(again.starts_with("No changes"), "{again}");
     let world = world.restart().await;
     assert_eq!(world.automations().await, ["every failure on files 1", "three on files 2"]);
+    // Each start says with which rules of local time it decides.
+    let starts = world.running.get("audit?action=server.started").await;
+    let starts: Vec<&str> =
+        starts["items"].as_array().unwrap().iter().filter_map(|row| row["summary"].as_str()).collect();
+    assert_eq!(starts.len(), 2, "{starts:?}");
+    assert!(
+        starts[0].contains(&format!("time zone database {}", trackside_core::duty::zone::tzdb_version())),
+        "{starts:?}"
+    );
 }
 
 #[tokio::test]
