@@ -29,19 +29,19 @@ struct Format {
 }
 
 const FORMATS: &[Format] = &[
-    Format { members: &["local", "instant"], holds: |case| read(case).and_then(duty::local_time) },
-    Format { members: &["interval", "at"], holds: |case| read(case).and_then(duty::interval) },
-    Format { members: &["window", "at"], holds: |case| read(case).and_then(duty::maintenance) },
-    Format { members: &["rotation", "at"], holds: |case| read(case).and_then(duty::rotation) },
+    Format { members: &["local", "instant"], holds: |case| read(case).and_then(|case| duty::local_time(&case)) },
+    Format { members: &["interval", "at"], holds: |case| read(case).and_then(|case| duty::interval(&case)) },
+    Format { members: &["window", "at"], holds: |case| read(case).and_then(|case| duty::maintenance(&case)) },
+    Format { members: &["rotation", "at"], holds: |case| read(case).and_then(|case| duty::rotation(&case)) },
     Format { members: &["schedule", "at"], holds: |case| read(case).and_then(duty::schedule) },
     Format { members: &["policy", "events"], holds: |case| read(case).and_then(escalation::timeline) },
-    Format { members: &["rules", "runs"], holds: |case| read(case).and_then(tiers::tiers) },
+    Format { members: &["rules", "runs"], holds: |case| read(case).and_then(|case| tiers::tiers(&case)) },
     Format { members: &["config", "alerts"], holds: |case| read(case).and_then(grouping::grouping) },
     Format { members: &["events", "alerts"], holds: |case| read(case).and_then(pagerduty::dedup) },
     Format { members: &["headers", "secrets"], holds: |case| read(case).and_then(signatures::signature) },
-    Format { members: &["body", "expect"], holds: |case| read(case).and_then(pagerduty::event) },
-    Format { members: &["raw_body", "expect"], holds: |case| read(case).and_then(pagerduty::event) },
-    Format { members: &["input"], holds: |case| read(case).and_then(slack::text) },
+    Format { members: &["body", "expect"], holds: |case| read(case).and_then(|case| pagerduty::event(&case)) },
+    Format { members: &["raw_body", "expect"], holds: |case| read(case).and_then(|case| pagerduty::event(&case)) },
+    Format { members: &["input"], holds: |case| read(case).and_then(|case| slack::text(&case)) },
 ];
 
 /// Runs the cases of a file.

@@ -18,7 +18,7 @@ pub(super) struct LocalTime {
     instant: Timestamp,
 }
 
-pub(super) fn local_time(case: LocalTime) -> Result<(), String> {
+pub(super) fn local_time(case: &LocalTime) -> Result<(), String> {
     same("instant", &case.tz.instant(case.local), &case.instant)
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Interval {
     expect: bool,
 }
 
-pub(super) fn interval(case: Interval) -> Result<(), String> {
+pub(super) fn interval(case: &Interval) -> Result<(), String> {
     case.interval.check()?;
     same("inside", &case.interval.contains(case.at), &case.expect)
 }
@@ -44,7 +44,7 @@ pub(super) struct Maintenance {
     end: Option<Timestamp>,
 }
 
-pub(super) fn maintenance(case: Maintenance) -> Result<(), String> {
+pub(super) fn maintenance(case: &Maintenance) -> Result<(), String> {
     case.window.check()?;
     let found = case.window.active(case.at);
     same("active", &found.is_some(), &case.active)?;
@@ -65,7 +65,7 @@ pub(super) struct Turn {
     shift_end: Timestamp,
 }
 
-pub(super) fn rotation(case: Turn) -> Result<(), String> {
+pub(super) fn rotation(case: &Turn) -> Result<(), String> {
     case.rotation.check()?;
     let turn = case.rotation.shift(case.at);
     same("on call", &turn.map(|turn| turn.user), &case.on_call.as_deref())?;

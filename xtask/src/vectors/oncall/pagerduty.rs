@@ -38,7 +38,7 @@ struct Expect {
     dedup_key: Option<String>,
 }
 
-pub(super) fn event(case: Posted) -> Result<(), String> {
+pub(super) fn event(case: &Posted) -> Result<(), String> {
     let body = match (&case.body, &case.raw_body) {
         (Some(body), None) => match body.get("_generate").and_then(Value::as_str) {
             Some(recipe) => padded(recipe)?,

@@ -28,7 +28,7 @@ pub(super) struct Text {
     expect_no_partial_entity: bool,
 }
 
-pub(super) fn text(case: Text) -> Result<(), String> {
+pub(super) fn text(case: &Text) -> Result<(), String> {
     let message = message(&case.input)?;
     if case.mrkdwn.as_deref() == Some("non-empty") {
         let text = message["text"].as_str().unwrap_or_default();

@@ -77,8 +77,8 @@ struct Step {
 }
 
 /// Runs a case.
-pub(super) fn tiers(case: Case) -> Result<(), String> {
-    let mut stage = Stage::new(&ruleset(&case), Vec::new())?;
+pub(super) fn tiers(case: &Case) -> Result<(), String> {
+    let mut stage = Stage::new(&ruleset(case), Vec::new())?;
     let mut steps = Vec::new();
     for (place, run_of) in case.runs.iter().enumerate() {
         let report = match run_of.outcome {
