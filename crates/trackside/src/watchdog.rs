@@ -1,13 +1,21 @@
-//! Looks after the server itself: messages that do not get out, and what has been kept long enough.
+//! Looks after the server itself: messages that do not get out, pages that were due and not sent, and what has been kept
+//! long enough.
 //!
-//! Invariant: it only writes inputs and asks the store to purge; what a lag means is decided in the core.
+//! Invariants: what a lag means is decided in the core; the sign of life ([`pulse`]) follows from what was found here
+//! and from nothing else, so a watchdog that cannot look sends none.
+
+mod pulse;
 
 use crate::clock::{Clock, sleep_until};
-use crate::config::RetentionSettings;
+use crate::config::{HeartbeatOut, RetentionSettings};
+use crate::deliver::Connections;
 use crate::server::{OutboxMetrics, Rows, Waiting};
 use jiff::{SignedDuration, Timestamp};
+use pulse::Pulse;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tokio::sync::watch;
+use trackside_connect::sender::Sender;
 use trackside_core::ids::derive;
 use trackside_core::input::{Input, Lag};
 use trackside_store::Store;
@@ -18,8 +26,29 @@ use trackside_store::retention::Retention;
 pub const LAG: SignedDuration = SignedDuration::from_secs(60);
 /// How often the outbox is looked at.
 const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
+/// How often what was due is compared with what was sent.
+const AUDIT_EVERY: SignedDuration = SignedDuration::from_mins(1);
+/// How far back pages are looked at.
+const AUDIT_WINDOW: SignedDuration = SignedDuration::from_mins(15);
 /// How often old things are deleted.
 const PURGE_EVERY: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a server is looked after with.
+#[derive(Debug)]
+pub struct Charge {
+    /// Its database.
+    pub store: Store,
+    /// How long things are kept.
+    pub retention: RetentionSettings,
+    /// Figures of the outbox.
+    pub metrics: OutboxMetrics,
+    /// Where signs of life go.
+    pub heartbeat: Option<HeartbeatOut>,
+    /// Connections, for the alarm that goes past the log.
+    pub connections: Connections,
+    /// Address of the server as people reach it.
+    pub public_url: Option<String>,
+}
 
 /// The watchdog of one server.
 #[derive(Debug)]
@@ -29,20 +58,34 @@ pub struct Watchdog {
     retention: RetentionSettings,
     metrics: OutboxMetrics,
     purge_at: Timestamp,
+    audit_at: Timestamp,
+    /// What the last audit found.
+    late: Option<String>,
+    pulse: Pulse,
 }
 
 impl Watchdog {
     /// A watchdog that begins at `now`.
     #[must_use]
-    pub fn new(store: Store, retention: RetentionSettings, metrics: OutboxMetrics, now: Timestamp) -> Self {
-        Self { store, behind: BTreeSet::new(), retention, metrics, purge_at: now + PURGE_EVERY }
+    pub fn new(charge: Charge, now: Timestamp) -> Self {
+        let Charge { store, retention, metrics, heartbeat, connections, public_url } = charge;
+        Self {
+            store,
+            behind: BTreeSet::new(),
+            retention,
+            metrics,
+            purge_at: now + PURGE_EVERY,
+            audit_at: now,
+            late: None,
+            pulse: Pulse::new(heartbeat, connections, public_url, now),
+        }
     }
 
-    /// Looks once: writes what changed about lags, purges when it is time.
+    /// Looks once: writes what changed about lags and late pages, purges when it is time. What is wrong, in words.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn once(&mut self, now: Timestamp) -> trackside_store::Result<()> {
+    pub async fn once(&mut self, now: Timestamp) -> trackside_store::Result<Option<String>> {
         let waiting = self.store.waiting_since().await?;
         self.measure(&waiting, now).await?;
         let late: BTreeSet<String> = waiting
@@ -53,11 +96,15 @@ impl Watchdog {
         let mut entries = Vec::new();
         for (connection, since) in &waiting {
             if late.contains(connection) && !self.behind.contains(connection) {
-                entries.push(lag(connection, Lag::Behind { since: *since }, now)?);
+                entries.push(entry(connection, Lag::Behind { since: *since }, now)?);
             }
         }
         for connection in self.behind.difference(&late) {
-            entries.push(lag(connection, Lag::CaughtUp, now)?);
+            entries.push(entry(connection, Lag::CaughtUp, now)?);
+        }
+        if now >= self.audit_at {
+            entries.extend(self.audit(now).await?);
+            self.audit_at = now + AUDIT_EVERY;
         }
         if !entries.is_empty() {
             self.store.append(entries).await?;
@@ -67,7 +114,31 @@ impl Watchdog {
             self.purge(now).await?;
             self.purge_at = now + PURGE_EVERY;
         }
-        Ok(())
+        let behind = self.behind.iter().map(|name| format!("messages through {name} do not get out"));
+        let trouble: Vec<String> = self.late.clone().into_iter().chain(behind).collect();
+        Ok((!trouble.is_empty()).then(|| trouble.join("; ")))
+    }
+
+    /// Compares what was due with what was sent; an entry when late pages begin or end.
+    async fn audit(&mut self, now: Timestamp) -> trackside_store::Result<Option<NewEntry>> {
+        let found = self.store.overdue(now, LAG, AUDIT_WINDOW).await?;
+        let since = found.people().map(|timer| timer.due).min();
+        let was_late = self.late.is_some();
+        let (timers, pages) = (found.people().count(), found.pages.len());
+        self.late = match (timers, pages) {
+            (0, 0) => None,
+            (0, pages) => Some(format!("{pages} pages have reached nobody")),
+            (timers, 0) => Some(format!("{timers} steps of escalations are late")),
+            (timers, pages) => {
+                Some(format!("{timers} steps of escalations are late, {pages} pages have reached nobody"))
+            }
+        };
+        let lag = match (&self.late, was_late) {
+            (Some(what), false) => Lag::PagesLate { since: since.unwrap_or(now), what: what.clone() },
+            (None, true) => Lag::PagesInTime,
+            _ => return Ok(None),
+        };
+        entry("self-audit", lag, now).map(Some)
     }
 
     /// Refreshes the figures of the outbox. What is no longer there is no longer said.
@@ -101,10 +172,15 @@ impl Watchdog {
     }
 
     /// Runs until stopped.
-    pub async fn run(mut self, clock: Clock, mut stop: watch::Receiver<bool>) {
+    pub async fn run<S: Sender>(mut self, sender: Arc<S>, clock: Clock, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            if let Err(error) = self.once(clock.now()).await {
-                tracing::error!(%error, "the watchdog could not look");
+            match self.once(clock.now()).await {
+                Ok(trouble) => self.pulse.say(&*sender, trouble, &clock).await,
+                Err(error) => {
+                    tracing::error!(%error, "the watchdog could not look");
+                    let trouble = format!("the watchdog could not look: {error}");
+                    self.pulse.say(&*sender, Some(trouble), &clock).await;
+                }
             }
             tokio::select! {
                 _ = stop.changed() => {}
@@ -114,7 +190,7 @@ impl Watchdog {
     }
 }
 
-fn lag(connection: &str, lag: Lag, now: Timestamp) -> trackside_store::Result<NewEntry> {
+fn entry(connection: &str, lag: Lag, now: Timestamp) -> trackside_store::Result<NewEntry> {
     let id = derive("lag", &[connection, &now.to_string()]);
     NewEntry::input(now, &Input::Lag { connection: connection.to_owned(), lag }, id)
 }

@@ -35,8 +35,7 @@ struct Work {
 
 impl Deliverer {
     /// Runs until stopped. Requests in flight are finished and recorded before it returns.
-    pub async fn run<S: Sender + Send + Sync + 'static>(mut self, sender: S, clock: Clock, mut wakes: Wakes) {
-        let sender = Arc::new(sender);
+    pub async fn run<S: Sender + Send + Sync + 'static>(mut self, sender: Arc<S>, clock: Clock, mut wakes: Wakes) {
         let mut work = Work { sends: JoinSet::new(), claims: BTreeMap::new(), records: JoinSet::new() };
         self.recover_all(Timestamp::MAX, clock.now()).await;
         let mut recover_at = clock.now() + RECOVER_EVERY;
