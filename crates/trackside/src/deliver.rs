@@ -28,6 +28,7 @@ use trackside_core::delivery::{LaneRow, Progress, next_attempt, plan_lane};
 use trackside_core::event::Event;
 use trackside_core::ids::DeliveryId;
 use trackside_core::input::DeliveryResult;
+use trackside_identity::act_link::ActKey;
 use trackside_identity::seal::SealKey;
 use trackside_store::Store;
 use trackside_store::outbox::{AttemptRecord, AttemptVerdict, Delivery, DeliveryState, Next};
@@ -55,6 +56,7 @@ pub struct Claimed {
     pub far_ref: Option<String>,
     route: Route,
     public_url: Option<String>,
+    act_key: Option<Arc<ActKey>>,
     /// What an automation's texts are made of, when this is an action of one.
     material: Option<Arc<Material>>,
 }
@@ -92,7 +94,7 @@ impl Deliverer {
     /// A deliverer for these connections.
     #[must_use]
     pub fn new(store: Store, connections: Connections, public_url: Option<String>) -> Self {
-        let routes = Routes { store: store.clone(), connections, public_url, seal_key: None };
+        let routes = Routes { store: store.clone(), connections, public_url, seal_key: None, act_key: None };
         Self { store, routes, channels: BTreeMap::new() }
     }
 
@@ -100,6 +102,13 @@ impl Deliverer {
     #[must_use]
     pub fn with_seal_key(mut self, key: Arc<SealKey>) -> Self {
         self.routes.seal_key = Some(key);
+        self
+    }
+
+    /// The same, able to put links that act into mails.
+    #[must_use]
+    pub fn with_act_key(mut self, key: Arc<ActKey>) -> Self {
+        self.routes.act_key = Some(key);
         self
     }
 
@@ -216,8 +225,8 @@ impl Deliverer {
             Some(act) => Some(Arc::new(self.routes.material(act).await?)),
             None => None,
         };
-        let public_url = self.routes.public_url.clone();
-        Ok(Some(Claimed { delivery: head, far_ref: lane.far_ref, route, public_url, material }))
+        let (public_url, act_key) = (self.routes.public_url.clone(), self.routes.act_key.clone());
+        Ok(Some(Claimed { delivery: head, far_ref: lane.far_ref, route, public_url, act_key, material }))
     }
 
     /// Decides what follows an attempt: the end, or when to try again.

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::decide::{Decider, Step};
 use crate::deliver::{Deliverer, Wakes};
-use crate::watchdog::Watchdog;
+use crate::watchdog::{Charge, Watchdog};
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
@@ -19,12 +19,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use trackside_connect::sender::Sender;
+use trackside_core::caller::Caller;
+use trackside_core::duty::zone::tzdb_version;
 use trackside_core::ids::Seq;
+use trackside_identity::act_link::ActKey;
 use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::role::Role;
 use trackside_identity::seal::SealKey;
 use trackside_identity::session::SessionKey;
 use trackside_identity::token::{Token, TokenForm, TokenHash};
+use trackside_store::audit::NewAudit;
 use trackside_store::{Access, Options, Store, Threading};
 use trackside_web::{AppState, Configure, Configured, Listener, Metrics, Shell, Version};
 use url::Url;
@@ -41,6 +45,8 @@ pub const ADMIN_TOKEN_FILE: &str = "admin.token";
 const SESSION_KEY_FILE: &str = "session.key";
 /// File in the data folder with the key that secrets in block documents are sealed with.
 const SEAL_KEY_FILE: &str = "seal.key";
+/// File in the data folder with the key that links in mails are signed with.
+const ACT_KEY_FILE: &str = "act.key";
 /// File in the data folder with the database.
 const DATABASE_FILE: &str = "trackside.sqlite";
 /// Most batches that are decided before anything is served; more is left to the loop.
@@ -84,6 +90,7 @@ impl Server {
         let tcp = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let address = tcp.local_addr()?;
         let admin = local_admin(data, &clock)?;
+        store.record(&started(&clock)).await?;
 
         let mut decider = Decider::load(store.clone(), WORKSPACE).await?;
         let ruleset = derived::ruleset(&config, address);
@@ -92,28 +99,46 @@ impl Server {
         apply::start_automations(&store, &config, *decider.decided().borrow(), clock.now()).await?;
         let connections = watch::Sender::new((Arc::new(config.connections.clone()), ruleset.public_url.clone()));
         let seal_key = Arc::new(seal_key(data, &clock)?);
+        let act_key = Arc::new(ActKey::new(signing_key(&data.join(ACT_KEY_FILE), &clock)?));
         let deliverer = Deliverer::new(store.clone(), connections.borrow().0.clone(), ruleset.public_url.clone())
-            .with_seal_key(seal_key.clone());
+            .with_seal_key(seal_key.clone())
+            .with_act_key(act_key.clone());
 
         let (stop_serving, stop_loops) = (watch::Sender::new(false), watch::Sender::new(false));
         let (configuring, asked) = apply::handle();
         let configured = derived::configured(&config, &ruleset, admin.clone())?;
-        let session_key = session_key(data, &clock)?;
+        let session_key = SessionKey::new(signing_key(&data.join(SESSION_KEY_FILE), &clock)?);
         let mut registry = Registry::default();
         let outbox = metrics::register(&mut registry, &store);
         let configure = configuring.configure();
-        let parts =
-            WebParts { configured, configure, session_key, seal_key, registry, stopping: stop_serving.subscribe() };
+        let parts = WebParts {
+            configured,
+            configure,
+            session_key,
+            seal_key,
+            act_key,
+            registry,
+            stopping: stop_serving.subscribe(),
+        };
         let state = web_state(&store, &clock, &decider, parts).await?;
 
         let mut loops = JoinSet::new();
         let wakes =
             Wakes { effects: decider.effects(), connections: connections.subscribe(), stop: stop_loops.subscribe() };
-        loops.spawn(deliverer.run(sender, clock.clone(), wakes));
+        let sender = Arc::new(sender);
+        loops.spawn(deliverer.run(sender.clone(), clock.clone(), wakes));
         let decided = decider.decided();
         loops.spawn(decider.run(clock.clone(), stop_loops.subscribe()));
-        let watchdog = Watchdog::new(store.clone(), config.server.retention, outbox, clock.now());
-        loops.spawn(watchdog.run(clock.clone(), stop_loops.subscribe()));
+        let charge = Charge {
+            store: store.clone(),
+            retention: config.server.retention,
+            metrics: outbox,
+            heartbeat: config.heartbeat_out.clone(),
+            connections: connections.borrow().0.clone(),
+            public_url: ruleset.public_url.clone(),
+        };
+        let watchdog = Watchdog::new(charge, clock.now());
+        loops.spawn(watchdog.run(sender, clock.clone(), stop_loops.subscribe()));
 
         let public_url = ruleset.public_url.clone().unwrap_or_default();
         let (stop_configuring, mut configurator) = (watch::Sender::new(false), JoinSet::new());
@@ -203,6 +228,7 @@ struct WebParts {
     configure: Configure,
     session_key: SessionKey,
     seal_key: Arc<SealKey>,
+    act_key: Arc<ActKey>,
     registry: Registry,
     stopping: watch::Receiver<bool>,
 }
@@ -216,6 +242,7 @@ async fn web_state(store: &Store, clock: &Clock, decider: &Decider, mut parts: W
         random: Arc::new(move || dice.random()),
         session_key: parts.session_key,
         seal_key: parts.seal_key,
+        act_key: parts.act_key,
         wake_sender: Arc::new(move || waker.send_modify(|count| *count += 1)),
         configure: parts.configure,
         decided: decider.decided(),
@@ -229,6 +256,17 @@ async fn web_state(store: &Store, clock: &Clock, decider: &Decider, mut parts: W
         },
     };
     Ok(AppState::new(shell).await?)
+}
+
+/// What the audit trail says of a start: with which program and which rules of local time it decides from now on.
+fn started(clock: &Clock) -> NewAudit {
+    NewAudit {
+        at: clock.now(),
+        caller: Caller { subject: "trackside".to_owned(), via: "cli".to_owned() },
+        action: "server.started".to_owned(),
+        summary: format!("version {}, time zone database {}", env!("CARGO_PKG_VERSION"), tzdb_version()),
+        delivery: None,
+    }
 }
 
 /// Decides what was accepted before the last end, so that what is compared with the files is what is in force.
@@ -256,20 +294,22 @@ fn local_admin(data: &Path, clock: &Clock) -> Result<Grant> {
     })
 }
 
-fn session_key(data: &Path, clock: &Clock) -> Result<SessionKey> {
+/// A key that something is signed with: whoever deletes its file makes everything signed with it worthless.
+fn signing_key(path: &Path, clock: &Clock) -> Result<[u8; 32]> {
     use std::fmt::Write as _;
-    let path = data.join(SESSION_KEY_FILE);
     let mut fresh = String::new();
     for byte in clock.random() {
         let _ = write!(fresh, "{byte:02x}");
     }
-    let text = kept_secret(&path, &fresh)?;
+    let text = kept_secret(path, &fresh)?;
     let mut key = [0; 32];
     for (index, byte) in key.iter_mut().enumerate() {
         let pair = text.get(2 * index..2 * index + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        *byte = pair.with_context(|| format!("{} is damaged; delete it, people sign in again", path.display()))?;
+        *byte = pair.with_context(|| {
+            format!("{} is damaged; delete it: sessions, or links in mails, end with it", path.display())
+        })?;
     }
-    Ok(SessionKey::new(key))
+    Ok(key)
 }
 
 /// The key that secrets in block documents are sealed with. Without it they are lost, so it belongs into the backup.

@@ -6,15 +6,18 @@
 //! full. Nothing here decides or sends.
 
 pub(crate) mod alertmanager;
+pub(crate) mod back;
 pub(crate) mod body;
 pub(crate) mod native;
 pub(crate) mod openlineage;
 pub(crate) mod pagerduty;
+pub(crate) mod pagerduty_webhook;
 pub(crate) mod ping;
 pub(crate) mod prefect;
 pub(crate) mod prefect_socket;
 pub(crate) mod refusal;
 pub(crate) mod slack;
+pub(crate) mod slack_press;
 
 use crate::state::AppState;
 use axum::body::{Body, Bytes};
@@ -48,6 +51,8 @@ pub(crate) enum Door {
     PagerdutyChange,
     SlackWebhook,
     SlackApi,
+    PagerdutyWebhook,
+    SlackPress,
     Alertmanager,
     AlertmanagerWebhook,
     Ping,
@@ -55,7 +60,7 @@ pub(crate) enum Door {
 
 impl Door {
     /// Every door, in the order of its number.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Native,
         Self::CloudEvents,
         Self::OpenLineage,
@@ -66,6 +71,8 @@ impl Door {
         Self::PagerdutyChange,
         Self::SlackWebhook,
         Self::SlackApi,
+        Self::PagerdutyWebhook,
+        Self::SlackPress,
         Self::Alertmanager,
         Self::AlertmanagerWebhook,
         Self::Ping,
@@ -84,6 +91,8 @@ impl Door {
             Self::PagerdutyChange => "pagerduty_change",
             Self::SlackWebhook => "slack_webhook",
             Self::SlackApi => "slack_api",
+            Self::PagerdutyWebhook => "pagerduty_webhook",
+            Self::SlackPress => "slack_press",
             Self::Alertmanager => "alertmanager",
             Self::AlertmanagerWebhook => "alertmanager_webhook",
             Self::Ping => "ping",
@@ -180,6 +189,16 @@ impl<'a> Visit<'a> {
         body::read(headers, body, &self.state.budget).await
     }
 
+    /// Reads the body of a far end that signs it.
+    pub(crate) async fn read_signed(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        limit: usize,
+    ) -> Result<(Bytes, Reservation<'a>), Refusal> {
+        body::read_signed(headers, body, &self.state.budget, limit).await
+    }
+
     /// When the visit began, for the parsers.
     pub(crate) fn at(&self) -> Timestamp {
         self.at
@@ -228,7 +247,7 @@ fn finish(refusal: &Refusal, mut response: Response) -> Response {
     let headers = response.headers_mut();
     match refusal.status {
         StatusCode::UNAUTHORIZED => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"trackside\""));
+            headers.entry(WWW_AUTHENTICATE).or_insert(HeaderValue::from_static("Bearer realm=\"trackside\""));
         }
         StatusCode::SERVICE_UNAVAILABLE => {
             headers.insert(RETRY_AFTER, HeaderValue::from(refusal::RETRY_AFTER));
@@ -242,7 +261,7 @@ fn finish(refusal: &Refusal, mut response: Response) -> Response {
     response
 }
 
-fn refuse_store(error: StoreError) -> Refusal {
+pub(crate) fn refuse_store(error: StoreError) -> Refusal {
     match error {
         StoreError::Invalid { what, problem } => {
             Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{what}: {problem}"))

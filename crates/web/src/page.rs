@@ -3,6 +3,7 @@
 //! A page handler asks the store and hands values to a pure function that renders them. Invariant: a page shows
 //! nothing that its caller may not do; every write is a form that posts and redirects.
 
+pub(crate) mod act;
 pub(crate) mod audit;
 pub(crate) mod automation;
 pub(crate) mod automations;
@@ -17,13 +18,18 @@ pub(crate) mod explain;
 pub(crate) mod incident;
 pub(crate) mod incidents;
 pub(crate) mod layout;
+pub(crate) mod oncall;
 pub(crate) mod overview;
+pub(crate) mod people;
+pub(crate) mod reports;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod sign_in;
+pub(crate) mod silences;
 pub(crate) mod timeline;
 pub(crate) mod ui;
 pub(crate) mod words;
+pub(crate) mod zone;
 
 use crate::auth::Who;
 use crate::problem::Problem;
@@ -43,6 +49,8 @@ use trackside_store::outbox::DeliveryState;
 pub(crate) struct Visitor {
     /// Who.
     pub(crate) who: Who,
+    /// The zone that their browser says it is in.
+    pub(crate) zone: Option<String>,
     theme: Theme,
 }
 
@@ -50,7 +58,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     type Rejection = Failed;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failed> {
         let who = Who::from_request_parts(parts, state).await?;
-        Ok(Self { who, theme: theme(&parts.headers) })
+        Ok(Self { who, zone: cookie(&parts.headers, "zone").map(str::to_owned), theme: theme(&parts.headers) })
     }
 }
 
@@ -84,13 +92,18 @@ impl Visitor {
 
 /// The palette that the visitor chose.
 pub(crate) fn theme(headers: &HeaderMap) -> Theme {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let choice = cookies.flat_map(|cookie| cookie.split(';')).find_map(|pair| pair.trim().strip_prefix("theme="));
-    match choice {
+    match cookie(headers, "theme") {
         Some("light") => Theme::Light,
         Some("dark") => Theme::Dark,
         _ => Theme::System,
     }
+}
+
+/// The value of a cookie.
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = cookies.flat_map(|cookie| cookie.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// A page that could not be made; answers with a page that says why.

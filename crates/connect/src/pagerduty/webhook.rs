@@ -158,7 +158,7 @@ fn said(event_type: &str, data: &Value) -> Said {
             None => return Said::Nothing("it is not about an incident"),
         },
     };
-    Said::Noted(line)
+    Said::Noted(cut(&line, TEXT_BYTES).to_owned())
 }
 
 fn note(prefix: &str, content: &Value) -> Said {

@@ -62,6 +62,12 @@ fn knock(body: &[u8]) {
         let _ = prefect::socket::read_said(frame, &origin);
     }
     let _ = pagerduty::door::routing_key(body);
+    if let Err(reject) = pagerduty::webhook::parse(body) {
+        assert_eq!(reject.status, 400);
+    }
+    if let Err(reject) = slack::interact::parse(body) {
+        assert_eq!(reject.status, 400);
+    }
     let _ = inflate(Some("gzip"), body, 10_000);
 }
 

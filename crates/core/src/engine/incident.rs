@@ -221,7 +221,7 @@ impl Turn<'_> {
         incident.reopened += 1;
         incident.reopened_at = Some(self.at);
         (incident.acknowledged_by, incident.acknowledged, incident.snoozed_until) = (None, None, None);
-        (incident.course, incident.told_at) = (None, None);
+        (incident.course, incident.told_at, incident.parent) = (None, None, None);
         incident.told.clear();
         incident.affected.clear();
         let storm = incident.parent.and_then(|id| self.state.incident(id));
@@ -253,7 +253,7 @@ impl Turn<'_> {
         self.no_longer_inhibits(key);
     }
 
-    /// Ends an incident and tells whoever was told.
+    /// Ends an incident and tells whoever was told, except where it was said.
     pub(super) fn resolve(&mut self, mut incident: Incident, because: &str, context: &Context) {
         let left: Vec<AlertKey> = self.state.alerts_in(&incident).map(|alert| alert.key.clone()).collect();
         for key in &left {
@@ -270,7 +270,8 @@ impl Turn<'_> {
         self.follows(format!("incident #{} resolved", incident.number));
         self.concerns(incident.id);
         if let Some(rules) = self.rules() {
-            self.tell_all(&rules, &incident, crate::effect::Action::Resolve, because, context);
+            let origin = self.origin.clone();
+            self.tell_all_but(&rules, &incident, crate::effect::Action::Resolve, because, context, origin.as_ref());
         }
         for key in &left {
             self.no_longer_inhibits(key);

@@ -166,18 +166,6 @@ impl Turn<'_> {
         delivery
     }
 
-    /// Tells everybody who was told before.
-    pub(super) fn tell_all(
-        &mut self,
-        rules: &Rules,
-        incident: &Incident,
-        action: Action,
-        summary: &str,
-        context: &Context,
-    ) {
-        self.tell_all_but(rules, incident, action, summary, context, None);
-    }
-
     /// Tells everybody who was told before, except where it was said. A chat is told all the same: its message is
     /// edited in place, and that is how it shows who has it.
     pub(super) fn tell_all_but(

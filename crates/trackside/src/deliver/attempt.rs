@@ -63,6 +63,10 @@ async fn attempt<S: Sender>(sender: &S, claimed: &Claimed, now: Timestamp) -> Tr
                     return Tried::nothing(Verdict::Retry { not_before: None, why: error.to_string() }, in_doubt);
                 }
             };
+            let connection = match &claimed.act_key {
+                Some(key) => connection.with_links(key),
+                None => connection,
+            };
             match action {
                 Action::Act => act(sender, claimed, Way::Connection(&connection), config.delivery().timeout, now).await,
                 _ => message(sender, claimed, config, &connection, now).await,

@@ -14,6 +14,7 @@ use trackside_core::automation::act::{Act, BLOCK_PREFIX};
 use trackside_core::effect::Effect;
 use trackside_core::ids::Seq;
 use trackside_core::ruleset::ConnectionKind;
+use trackside_identity::act_link::ActKey;
 use trackside_identity::seal::SealKey;
 use trackside_store::Store;
 use url::Url;
@@ -27,6 +28,8 @@ pub(super) struct Routes {
     pub(super) public_url: Option<String>,
     /// Opens the secrets of blocks.
     pub(super) seal_key: Option<Arc<SealKey>>,
+    /// Signs the links in mails.
+    pub(super) act_key: Option<Arc<ActKey>>,
 }
 
 /// One way.

@@ -38,6 +38,9 @@ pub(crate) struct ConnectionOut {
     pub(crate) waiting: u64,
     /// Messages that were given up.
     pub(crate) dead: u64,
+    /// Address to enter at the far end, so that it tells what people do there; absent when nothing is taken from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) told_at: Option<String>,
 }
 
 /// Connections by name.
@@ -77,6 +80,7 @@ pub(crate) async fn all(state: &AppState) -> Result<Vec<ConnectionOut>, Problem>
         sends: info.sends == Sends::Messages,
         waiting: count(name, &[DeliveryState::Pending, DeliveryState::Sending]),
         dead: count(name, &[DeliveryState::Dead]),
+        told_at: info.back.path(name).map(|path| format!("{}{path}", configured.public_origin())),
     };
     Ok(configured.connections.iter().map(out).collect())
 }

@@ -1,6 +1,6 @@
 //! Reading a request body within bounds: size before and after inflation, time, and memory over all requests.
 //!
-//! Invariants: no body grows beyond [`BODY_BYTES`]; all bodies together hold at most [`Budget::BYTES`] of memory;
+//! Invariants: no body grows beyond [`BODY_BYTES`], or the smaller limit of its door; all bodies together hold at most [`Budget::BYTES`] of memory;
 //! a sender that stalls is cut off. A small body that arrives in one piece is never copied.
 
 use crate::door::refusal::Refusal;
@@ -79,12 +79,7 @@ pub(crate) async fn read<'a>(
     body: Body,
     budget: &'a Budget,
 ) -> Result<(Bytes, Reservation<'a>), Refusal> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > BODY_BYTES) {
-        return Err(too_large());
-    }
-    let mut reservation = budget.reserve(announced.unwrap_or(0))?;
-    let raw = collect(body, &mut reservation, BODY_TIME).await?;
+    let (raw, mut reservation) = read_within(headers, body, budget, BODY_BYTES).await?;
     let Some(coding) = coding(headers)? else { return Ok((raw, reservation)) };
     // Inflating does not wait for anything, so few requests hold this much at once; the surplus goes back below.
     reservation.cover(raw.len() + BODY_BYTES)?;
@@ -94,6 +89,35 @@ pub(crate) async fn read<'a>(
     };
     reservation.shrink_to(inflated.len());
     Ok((inflated, reservation))
+}
+
+/// Reads a body as it was sent, because it is signed as it was sent. A coded one is refused.
+pub(crate) async fn read_signed<'a>(
+    headers: &HeaderMap,
+    body: Body,
+    budget: &'a Budget,
+    limit: usize,
+) -> Result<(Bytes, Reservation<'a>), Refusal> {
+    if headers.contains_key(CONTENT_ENCODING) {
+        let problem = "a signed body is sent without Content-Encoding";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, problem).at("Content-Encoding"));
+    }
+    read_within(headers, body, budget, limit).await
+}
+
+async fn read_within<'a>(
+    headers: &HeaderMap,
+    body: Body,
+    budget: &'a Budget,
+    limit: usize,
+) -> Result<(Bytes, Reservation<'a>), Refusal> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > limit) {
+        return Err(too_large(limit));
+    }
+    let mut reservation = budget.reserve(announced.unwrap_or(0))?;
+    let raw = collect(body, &mut reservation, limit, BODY_TIME).await?;
+    Ok((raw, reservation))
 }
 
 /// The content coding, when there is one.
@@ -111,7 +135,12 @@ fn coding(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 /// Collects the frames; the first is kept as it is when it is the only one.
-async fn collect(mut body: Body, reservation: &mut Reservation<'_>, patience: Duration) -> Result<Bytes, Refusal> {
+async fn collect(
+    mut body: Body,
+    reservation: &mut Reservation<'_>,
+    limit: usize,
+    patience: Duration,
+) -> Result<Bytes, Refusal> {
     let deadline = Instant::now() + patience;
     let mut first = Bytes::new();
     let mut rest: Vec<u8> = Vec::new();
@@ -120,8 +149,8 @@ async fn collect(mut body: Body, reservation: &mut Reservation<'_>, patience: Du
         let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(|_| broken_off())?.into_data() else { continue };
         let so_far = rest.len().max(first.len());
-        if so_far + data.len() > BODY_BYTES {
-            return Err(too_large());
+        if so_far + data.len() > limit {
+            return Err(too_large(limit));
         }
         reservation.cover(so_far + data.len())?;
         if so_far == 0 {
@@ -136,10 +165,10 @@ async fn collect(mut body: Body, reservation: &mut Reservation<'_>, patience: Du
     Ok(if rest.is_empty() { first } else { Bytes::from(rest) })
 }
 
-fn too_large() -> Refusal {
+fn too_large(limit: usize) -> Refusal {
     Refusal::new(
         StatusCode::PAYLOAD_TOO_LARGE,
-        format!("the body is larger than {BODY_BYTES} bytes after decompression; send fewer events at once"),
+        format!("the body is larger than {limit} bytes after decompression; send fewer events at once"),
     )
 }
 
@@ -195,7 +224,7 @@ mod tests {
         let budget = Budget::new();
         let mut reservation = budget.reserve(0).expect("room");
         let stalled = futures_util::stream::pending::<Result<Bytes, std::convert::Infallible>>();
-        let got = collect(Body::from_stream(stalled), &mut reservation, Duration::ZERO).await;
+        let got = collect(Body::from_stream(stalled), &mut reservation, BODY_BYTES, Duration::ZERO).await;
         assert_eq!(got.map_err(|refusal| refusal.status), Err(StatusCode::REQUEST_TIMEOUT));
     }
 

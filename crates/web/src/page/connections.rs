@@ -58,7 +58,12 @@ fn rows(connections: &[ConnectionOut], may_test: bool) -> Markup {
                 tr data-key=(connection.name) {
                     td.title { a href={ "/deliveries?connection=" (segment(&connection.name)) } { (connection.name) } }
                     td.wide { (connection.kind) }
-                    td.wide.soft { (connection.address) }
+                    td.wide.soft {
+                        (connection.address)
+                        @if let Some(told_at) = &connection.told_at {
+                            br; span.small { "takes answers at " code { (told_at) } }
+                        }
+                    }
                     td { (standing(connection)) }
                     td.num.wide { (connection.waiting) }
                     td.num {

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
+use trackside_connect::connection::Back;
 use trackside_core::automation::definition::AutomationId;
 use trackside_core::caller::Caller;
 use trackside_core::engine::decide;
@@ -21,9 +22,11 @@ use trackside_core::ids::{Seq, derive};
 use trackside_core::input::Input;
 use trackside_core::ruleset::Ruleset;
 use trackside_core::state::State;
+use trackside_identity::act_link::ActKey;
 use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::role::Role;
 use trackside_identity::seal::SealKey;
+use trackside_identity::secret::SecretRef;
 use trackside_identity::session::SessionKey;
 use trackside_identity::token::TokenHash;
 use trackside_store::Store;
@@ -38,6 +41,9 @@ const WORKSPACE: &str = "default";
 
 /// A token whose name is a source that the store refuses: what is sent with it is admitted but cannot be committed.
 pub(crate) const UNSTORABLE: &str = "unstorable";
+
+/// The key that links in mails are signed with.
+pub(crate) const ACT_KEY: [u8; 32] = [9; 32];
 
 /// A server in memory.
 pub(crate) struct World {
@@ -101,6 +107,7 @@ impl World {
             random: Arc::new(move || random(count.fetch_add(1, Ordering::Relaxed))),
             session_key: SessionKey::new([7; 32]),
             seal_key: Arc::new(SealKey::new([8; 32])),
+            act_key: Arc::new(ActKey::new(ACT_KEY)),
             wake_sender: Arc::new(|| {}),
             configure: Arc::new(|request| Box::pin(std::future::ready(configure(&request)))),
             decided: decided.subscribe(),
@@ -307,12 +314,19 @@ fn configured(ruleset: &Ruleset) -> Configured {
     };
     let unstorable =
         Grant { name: "trackside.reserved".to_owned(), hash: TokenHash::of(UNSTORABLE), ..token(Role::Ingest) };
-    let connection =
-        |kind: &str, address: &str, sends| ConnectionInfo { kind: kind.to_owned(), address: address.to_owned(), sends };
+    let connection = |kind: &str, address: &str, sends, back| ConnectionInfo {
+        kind: kind.to_owned(),
+        address: address.to_owned(),
+        sends,
+        back,
+    };
+    let file = |name: &str| SecretRef::File(format!("{}/tests/it/secrets/{name}", env!("CARGO_MANIFEST_DIR")).into());
+    let webhooks = Back::PagerdutyWebhooks(vec![file("pagerduty-old"), file("pagerduty-new")]);
+    let presses = Back::SlackInteractivity(file("slack-signing"));
     let connections = [
-        ("pd-payments", connection("pagerduty", "https://events.pagerduty.com", Sends::Messages)),
-        ("slack-data", connection("slack", "#data-alerts", Sends::Messages)),
-        ("prefect", connection("prefect", "http://127.0.0.1:4200/api", Sends::Nothing)),
+        ("pd-payments", connection("pagerduty", "https://events.pagerduty.com", Sends::Messages, webhooks)),
+        ("slack-data", connection("slack", "#data-alerts", Sends::Messages, presses)),
+        ("prefect", connection("prefect", "http://127.0.0.1:4200/api", Sends::Nothing, Back::Nothing)),
     ];
     Configured {
         public_url: "http://127.0.0.1:4180".parse().expect("an address"),

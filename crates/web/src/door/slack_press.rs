@@ -1,0 +1,82 @@
+//! What people press in Slack: `POST /api/v1/slack/interactivity/{connection}`, the app's "Request URL".
+//!
+//! Slack wants its answer within three seconds, so a press is answered when it is durable; the message shows what came
+//! of it when it is decided. Who may press is whom Slack lets see the message.
+
+use crate::api::Segments;
+use crate::door::refusal::Refusal;
+use crate::door::{Door, Visit, back, refuse_store};
+use crate::problem::Problem;
+use crate::state::AppState;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use trackside_connect::connection::Back;
+use trackside_connect::slack::interact::{self, Interaction};
+use trackside_core::caller::Caller;
+use trackside_core::ids::derive;
+use trackside_core::input::Origin;
+use trackside_identity::secret::SecretRef;
+
+/// How they come in.
+const VIA: &str = "slack";
+
+/// Takes what people press below a message.
+#[utoipa::path(post, path = "/api/v1/slack/interactivity/{connection}", tag = "far ends", security(()),
+    params(("connection" = String, Path, description = "Name of a Slack connection with `signing_secret`"),
+        ("X-Slack-Request-Timestamp" = String, Header, description = "Unix seconds, at most 300 s from now"),
+        ("X-Slack-Signature" = String, Header, description = "`v0=` and the HMAC-SHA-256 of `v0:TIME:BODY` in hexadecimal digits")),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded", description = "`payload` with JSON, as Slack sends it"),
+    responses((status = 200, description = "Durable, or nothing to do"), (status = 401, body = Problem, description = "The signature does not fit"),
+        (status = 404, body = Problem), (status = 413, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn take(
+    State(state): State<AppState>,
+    path: Result<Segments<String>, Problem>,
+    request: Request,
+) -> Response {
+    let Segments(connection) = match path {
+        Ok(path) => path,
+        Err(problem) => return problem.into_response(),
+    };
+    let visit = Visit::new(&state, Door::SlackPress);
+    let (parts, body) = request.into_parts();
+    let taken = async {
+        let secrets = back::secrets(&state, &connection, secrets)?;
+        let (body, _memory) = visit.read_signed(&parts.headers, body, interact::BODY_BYTES).await?;
+        interact::verify(|name| back::header(&parts.headers, name), &body, &secrets, visit.at())
+            .map_err(back::unproved)?;
+        enter(&state, &connection, &interact::parse(&body)?).await?;
+        Ok(StatusCode::OK.into_response())
+    };
+    let taken = taken.await;
+    visit.end(taken, back::words)
+}
+
+fn secrets(back: &Back) -> &[SecretRef] {
+    match back {
+        Back::SlackInteractivity(secret) => std::slice::from_ref(secret),
+        Back::PagerdutyWebhooks(_) | Back::Nothing => &[],
+    }
+}
+
+async fn enter(state: &AppState, connection: &str, interaction: &Interaction) -> Result<(), Refusal> {
+    let mut entries = Vec::new();
+    for pressed in &interaction.pressed {
+        let id = derive("slack press", &[connection, &pressed.id]);
+        let origin = Origin { connection: connection.to_owned(), to: None, occurred: None, life: Some(pressed.life) };
+        let command = pressed.button.command(pressed.incident);
+        entries.push(back::entry(state, id, caller(state, interaction), command, origin)?);
+    }
+    if !entries.is_empty() {
+        state.store.append(entries).await.map_err(refuse_store)?;
+    }
+    Ok(())
+}
+
+/// Who pressed: the person with this user id among their aliases, else the user as Slack shows them.
+fn caller(state: &AppState, interaction: &Interaction) -> Caller {
+    let Interaction { user, name, .. } = interaction;
+    let known = back::person(&state.configured().ruleset, [user.as_str()]);
+    let shown = || name.as_ref().map_or_else(|| format!("Slack user {user}"), |name| format!("{name} (Slack {user})"));
+    Caller { subject: known.unwrap_or_else(shown), via: VIA.to_owned() }
+}
