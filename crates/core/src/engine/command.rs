@@ -48,7 +48,7 @@ impl Turn<'_> {
             }
             Command::Merge { incident, into } => {
                 self.means(format!("{who} merges it into another"));
-                self.with_open(*incident, "merge", |turn, incident| turn.merge(incident, &who, *into));
+                self.with_open(*incident, "merge", |turn, incident| turn.merge(&incident, &who, *into));
             }
             Command::Resolve { incident } => {
                 self.means(format!("{who} resolves"));
@@ -210,16 +210,16 @@ impl Turn<'_> {
     }
 
     /// Its alerts go on in another incident; it ends itself.
-    fn merge(&mut self, incident: Incident, who: &str, into: IncidentId) {
+    fn merge(&mut self, incident: &Incident, who: &str, into: IncidentId) {
         let mut target = match self.open(into) {
             Ok(target) if target.id != incident.id => target,
             Ok(_) => return self.refuse(incident.id, "merge", "it cannot be merged into itself"),
             Err(why) => return self.refuse(incident.id, "merge", &format!("the other one: {why}")),
         };
-        if super::storm::is_storm(&incident) {
+        if super::storm::is_storm(incident) {
             return self.refuse(incident.id, "merge", "it stands for other incidents; merge those");
         }
-        let alerts: Vec<Alert> = self.state.alerts_in(&incident).cloned().collect();
+        let alerts: Vec<Alert> = self.state.alerts_in(incident).cloned().collect();
         for mut alert in alerts {
             alert.incident = Some(into);
             self.state.put_alert(alert);
@@ -230,7 +230,7 @@ impl Turn<'_> {
         let because = format!("merged into #{} by {who}", target.number);
         self.audit("incident.merged", format!("#{} {because}", incident.number), Some(incident.id), None);
         self.audit("incident.merged", format!("#{} took over #{}", target.number, incident.number), Some(into), None);
-        self.state.put_incident(target.clone());
+        self.state.put_incident(target);
         self.resolve(incident.clone(), &because, &Context::default());
         if let Some(mut merged) = self.state.incident(incident.id).cloned() {
             merged.parent = Some(into);
@@ -247,7 +247,9 @@ impl Turn<'_> {
         }
         let origin = self.origin.as_ref();
         let earlier_life = origin.and_then(|origin| origin.life).is_some_and(|life| life != incident.reopened);
-        let before = origin.and_then(|origin| origin.occurred).is_some_and(|at| at < incident.since());
+        // Clocks differ, so a first life is never doubted: there is no earlier one that could have been meant.
+        let said = origin.and_then(|origin| origin.occurred).filter(|_| incident.reopened > 0);
+        let before = said.is_some_and(|at| at < incident.since());
         if earlier_life || before {
             return Err("it was said before the incident was opened (again)".to_owned());
         }
@@ -322,7 +324,7 @@ impl Turn<'_> {
         self.emit_action_outcome(outcome);
         self.canary_ended(outcome);
         if let (DeliveryResult::Dead { error }, Some(incident)) = (&outcome.result, outcome.incident)
-            && matches!(outcome.action, Action::Trigger | Action::Resolve)
+            && matches!(outcome.action, Action::Trigger | Action::Remind | Action::Resolve)
         {
             self.means(summary);
             self.concerns(incident);

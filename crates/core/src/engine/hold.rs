@@ -12,6 +12,7 @@ use crate::incident::labels::label;
 use crate::incident::{Alert, AlertKey, Incident, IncidentState, Suppression};
 use crate::pipeline::Pipeline;
 use crate::rules::Rules;
+use crate::ruleset::noise::Silence;
 use jiff::Timestamp;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,11 +41,9 @@ impl Turn<'_> {
         let maintenance = self
             .windows(rules, label)
             .map(|(window, until)| Suppression::Maintenance { window: window.to_owned(), until });
-        let silences = self.state.silences().filter_map(|(silence, matchers)| {
-            let active = silence.starts <= self.at && self.at < silence.ends;
-            (active && matchers.matches(label))
-                .then(|| Suppression::Silence { silence: silence.id, until: silence.ends })
-        });
+        let active = |silence: &Silence| silence.starts <= self.at && self.at < silence.ends;
+        let silences = self.state.silences().filter(|(silence, matchers)| active(silence) && matchers.matches(label));
+        let silences = silences.map(|(silence, _)| Suppression::Silence { silence: silence.id, until: silence.ends });
         let mut holds: Vec<Suppression> = maintenance.chain(silences).collect();
         for (place, inhibition) in rules.inhibitions().iter().enumerate() {
             if !inhibition.target.matches(label) || inhibition.source.matches(label) {

@@ -26,8 +26,11 @@ pub(super) struct Bonds {
     /// Resolved incidents in memory, oldest first.
     resolved: BTreeSet<(Timestamp, IncidentId)>,
     /// Firing alerts that inhibit, by inhibition and the values that must be equal; absent until looked for.
-    inhibitors: Option<BTreeMap<(usize, Vec<String>), BTreeSet<AlertKey>>>,
+    inhibitors: Option<BTreeMap<Inhibits, BTreeSet<AlertKey>>>,
 }
+
+/// The place of an inhibition, and the values that must be equal.
+type Inhibits = (usize, Vec<String>);
 
 impl Bonds {
     pub(super) fn forget_inhibitors(&mut self) {
@@ -59,6 +62,11 @@ impl State {
     /// Open members of a storm.
     pub(crate) fn members_of(&self, storm: IncidentId) -> impl Iterator<Item = &Incident> {
         self.bonds.members.get(&storm).into_iter().flatten().filter_map(|id| self.incident(*id))
+    }
+
+    /// How many open members a storm has.
+    pub(crate) fn count_members(&self, storm: IncidentId) -> usize {
+        self.bonds.members.get(&storm).map_or(0, BTreeSet::len)
     }
 
     /// How many incidents of an owner that are in memory were opened after `since`.

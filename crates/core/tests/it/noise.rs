@@ -7,6 +7,7 @@ use trackside_core::input::{Command, DutyEdit};
 use trackside_core::ruleset::noise::{PlannedWork, Silence};
 use uuid::Uuid;
 
+#[allow(clippy::needless_pass_by_value, reason = "stories read better with `json!` in place")]
 fn failed(more: Value) -> Story {
     let mut rules = json!({
         "rules": [{"name": "failed", "severity": "warning", "when": {"failed": {"on": "run"}}}],

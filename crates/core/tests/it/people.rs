@@ -10,6 +10,7 @@ use trackside_core::ruleset::people::Target;
 use uuid::Uuid;
 
 /// Two people take turns by the day, a channel hears first, the manager last.
+#[allow(clippy::needless_pass_by_value, reason = "stories read better with `json!` in place")]
 fn on_call(policy: Value) -> Story {
     Story::new(json!({
         "rules": [{"name": "failed", "when": {"failed": {"on": "run"}}}],
@@ -344,6 +345,7 @@ fn a_problem_that_comes_back_opens_its_incident_again() {
     assert_eq!(story.incident(2).reopened, 0);
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "stories read better with `json!` in place")]
 fn on_call_with(policy: Value, incidents: Value) -> Story {
     let mut story = on_call(policy);
     story.change_rules(|rules| rules["incidents"] = incidents.clone());

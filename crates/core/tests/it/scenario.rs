@@ -172,6 +172,7 @@ impl Story {
         };
         let ruleset = Box::new(serde_json::from_value(ruleset).unwrap());
         story.input(Input::Ruleset { caller: Caller::rules(), ruleset });
+        assert!(story.state.rules().is_some(), "{}", story.why());
         story.told.clear();
         story
     }
