@@ -16,9 +16,9 @@ pub enum Role {
     Ingest,
     /// Read everything.
     Viewer,
-    /// Viewer, and acknowledge, resolve and comment incidents.
+    /// Viewer, and act on incidents, make overrides, swaps and silences.
     Responder,
-    /// Responder, and retry deliveries and send tests.
+    /// Responder, and end silences of others, make maintenance windows, retry deliveries and send tests.
     Operator,
     /// Operator, and manage tokens and rules.
     Admin,

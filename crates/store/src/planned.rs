@@ -18,6 +18,9 @@ use trackside_core::ruleset::noise::{PlannedWork, Silence};
 use trackside_core::state::Loaded;
 use uuid::Uuid;
 
+/// Most overrides read at once: as many as may be in force or to come, so that who is on call is never told wrongly.
+pub const OVERRIDES_READ: usize = trackside_core::limits::PLANNED;
+
 /// Whether to list what may still matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -147,14 +150,14 @@ impl Store {
     }
 
     /// Overrides of one schedule, or of all, that were or will be in force some time from `from` until before `until`,
-    /// by their ends; the first [`PAGE_ITEMS`]. One that was taken back while it was in force ends when it was taken
+    /// by their ends; the first [`OVERRIDES_READ`]. One that was taken back while it was in force ends when it was taken
     /// back; one that was taken back before it began is left out.
     ///
     /// # Errors
     /// When one cannot be read back.
     pub async fn overrides(&self, schedule: Option<&str>, from: Timestamp, until: Timestamp) -> Result<Vec<Override>> {
         let filters = vec![given(schedule), given(Some(from)), given(Some(until))];
-        let rows = self.rows(OVERRIDES.query(filters, PAGE_ITEMS)).await?;
+        let rows = self.rows(OVERRIDES.query(filters, OVERRIDES_READ)).await?;
         let rows = rows.into_iter().map(planned::<Override>).collect::<Result<Vec<_>>>()?;
         let as_it_was = rows.into_iter().map(|Planned { item, ended, .. }| Override {
             end: ended.map_or(item.end, |ended| ended.min(item.end)),
