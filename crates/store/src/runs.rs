@@ -122,9 +122,14 @@ static EVENTS: Sql = Sql::read(
 );
 static PIPELINE: Sql =
     Sql::read("pipelines.get", "SELECT body FROM pipelines WHERE source = $1 AND name = $2", &[Kind::Text]);
+static OWNED: Sql = Sql::read(
+    "pipelines.owned",
+    "SELECT owner, count(*) FROM pipelines WHERE owner IS NOT NULL GROUP BY owner ORDER BY owner",
+    &[Kind::Text, Kind::Int],
+);
 
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] = &[&LAST, &GET, &AT, &EVENTS, &PIPELINE];
+pub(crate) static SQL: &[&Sql] = &[&LAST, &GET, &AT, &EVENTS, &PIPELINE, &OWNED];
 #[cfg(test)]
 pub(crate) static LISTINGS: &[&Listing] = &[&LIST, &PIPELINES];
 
@@ -206,6 +211,15 @@ impl Store {
     /// When it cannot be read back.
     pub async fn pipeline(&self, source: &str, name: &str) -> Result<Option<Pipeline>> {
         self.row(PIPELINE.bind(source).bind(name).query()).await?.map(|mut row| row.json()).transpose()
+    }
+
+    /// How many pipelines each team owns.
+    ///
+    /// # Errors
+    /// When a count cannot be read back.
+    pub async fn owned_pipelines(&self) -> Result<BTreeMap<String, u64>> {
+        let rows = self.rows(OWNED.bound().query()).await?;
+        rows.into_iter().map(|mut row| Ok((row.next()?, row.next()?))).collect()
     }
 
     async fn last_position(&self) -> Result<u64> {

@@ -54,6 +54,8 @@ async fn main() {
     past(&world, end).await;
     history(&world, end).await;
     trouble(&world, end).await;
+    planned(&world, end).await;
+    deliver(&world).await;
     let tcp = tokio::net::TcpListener::bind(&listen).await.expect("a free address");
     let mut link = world.state.sign_in_link("preview", Role::Admin);
     link.set_host(Some("127.0.0.1")).expect("a host");
@@ -66,10 +68,54 @@ async fn main() {
 fn rules() -> trackside_core::ruleset::Ruleset {
     let mut rules = world::ruleset();
     for team in ["ml-research", "finance-data"] {
-        let notify = json!({"notify": [{"via": "slack-data"}]});
+        let notify = json!({"notify": [{"via": "slack-data"}], "members": ["chen"], "escalation": "data-oncall"});
         rules.teams.insert(team.to_owned(), serde_json::from_value(notify).expect("a team"));
     }
+    let payments = rules.teams.get_mut("payments").expect("is there");
+    payments.members = vec!["ana".to_owned(), "bruno".to_owned()];
+    payments.escalation = Some("payments-oncall".to_owned());
+    let parse = |value: serde_json::Value| serde_json::from_value(value).expect("a ruleset");
+    let people: trackside_core::ruleset::Ruleset = parse(people());
+    rules.people = people.people;
+    rules.schedules = people.schedules;
+    rules.escalations = people.escalations;
+    rules.maintenance = people.maintenance;
+    rules.upstreams = people.upstreams;
     rules
+}
+
+/// People, who of them is on call when, and whom a problem goes to.
+fn people() -> serde_json::Value {
+    let working = |zone: &str, from: &str, to: &str| json!([{"weekdays": ["monday:friday"], "times": [{"start_time": from, "end_time": to}], "location": zone}]);
+    let night = json!({"during": [{"times": [{"start_time": "22:00", "end_time": "24:00"}, {"start_time": "00:00", "end_time": "07:00"}]}], "below": "error"});
+    let rotation = |zone: &str, unit: &str, who: &[&str]| json!({"tz": zone, "start": "2026-01-05T09:00", "unit": unit, "participants": who});
+    json!({
+        "people": {
+            "ana": {"name": "Ana Martin", "zone": "Europe/Paris", "aliases": ["preview", "responder", "ana@example.net"],
+                "contacts": [{"via": "slack-data", "to": "U024BE7LH"}, {"via": "pd-payments", "after": "5m"}], "quiet": night},
+            "bruno": {"name": "Bruno Keller", "zone": "Europe/Zurich", "contacts": [{"via": "slack-data", "to": "U0G9QF9C6"}, {"via": "pd-payments", "after": "5m", "min_severity": "error"}]},
+            "chen": {"name": "Chen Wei", "zone": "Asia/Singapore", "contacts": [{"via": "slack-data", "to": "U061F7AUR"}]},
+            "dana": {"name": "Dana Okafor", "zone": "America/New_York", "contacts": [{"via": "slack-data", "to": "U08DANA42"}]},
+        },
+        "schedules": {
+            "primary": {"layers": [{"name": "weekly", "rotation": rotation("Europe/Paris", "week", &["ana", "bruno", "dana"])}]},
+            "secondary": {"layers": [{"name": "daily", "rotation": rotation("Europe/Paris", "day", &["bruno", "chen", "dana", "ana"])}]},
+            "follow the sun": {"layers": [
+                {"name": "asia", "rotation": rotation("Asia/Singapore", "week", &["chen"]), "restrict": working("Asia/Singapore", "08:00", "16:00")},
+                {"name": "europe", "rotation": rotation("Europe/Paris", "week", &["ana", "bruno"]), "restrict": working("Europe/Paris", "09:00", "17:00")},
+                {"name": "americas", "rotation": rotation("America/New_York", "week", &["dana"]), "restrict": working("America/New_York", "11:00", "19:00")},
+            ]},
+        },
+        "escalations": {
+            "payments-oncall": {"steps": [{"targets": ["oncall:primary"]}, {"after": "15m", "targets": ["oncall:secondary"]},
+                {"after": "30m", "targets": ["person:chen", "channel:slack-data"]}, {"after": "1h", "targets": ["team:platform"]}],
+                "repeat": {"times": 2, "every": "30m"}, "ack_timeout": "4h"},
+            "data-oncall": {"steps": [{"targets": ["oncall:follow the sun"]}, {"after": "20m", "targets": ["oncall:secondary"]}]},
+        },
+        "maintenance": [{"name": "warehouse night", "matchers": ["pipeline=~\"warehouse_.*\""], "announce": ["slack-data"], "reason": "vacuum and statistics",
+            "when": {"tz": "Europe/Paris", "start": "2026-01-03T22:00:00", "end_time": "02:00", "rrule": {"freq": "weekly"}}}],
+        "upstreams": [{"match": {"pipeline": "ledger_export"}, "on": ["airflow-prod/orders_daily"]}],
+    })
 }
 
 /// Two weeks before: automations are made and edited, and a run fails now and then.
@@ -96,6 +142,11 @@ async fn past(world: &World, end: Timestamp) {
                 report(world, when, failed).await;
             }
             let when = at + SignedDuration::from_mins(100);
+            if dice(owner, at) % 3 > 0 {
+                world.set(world.now() + SignedDuration::from_mins((dice("taken", at) % 40) as i64)).await;
+                deliver(world).await;
+                take(world).await;
+            }
             let run = format!("manual__{}", when.strftime("%Y-%m-%dT%H:%M:00+00:00"));
             let done = RunUpdate { ended: Some(when), ..update(system, pipeline, &run, owner, RunReport::Succeeded) };
             report(world, when, done).await;
@@ -107,6 +158,54 @@ async fn past(world: &World, end: Timestamp) {
     let id = listed["items"][0]["id"].as_str().expect("is there").to_owned();
     let edited = AUTOMATIONS[0].replace("threshold: 4", "threshold: 3").replace("within: 1h", "within: 2h");
     automation(world, http::Method::PUT, &format!("/{id}"), &edited).await;
+}
+
+/// Somebody takes every incident that nobody has.
+async fn take(world: &World) {
+    let open = world.get("/api/v1/incidents?state=triggered", Role::Viewer).await.json();
+    for incident in open["items"].as_array().expect("a list") {
+        let path = format!("/api/v1/incidents/{}/acknowledge", incident["number"]);
+        world.send(http::Method::POST, &path, &[world::bearer(Role::Responder)], "").await;
+    }
+}
+
+/// What is planned: somebody stands in for another, something is silenced, work is announced.
+async fn planned(world: &World, end: Timestamp) {
+    let hours = |hours: i64| end + SignedDuration::from_hours(hours);
+    let work = hours(40).strftime("%Y-%m-%dT%H:00:00").to_string();
+    let posts = [
+        (
+            "/api/v1/schedules/primary/overrides",
+            json!({"user": "chen", "start": hours(30), "end": hours(42), "reason": "Ana is at a wedding"}),
+        ),
+        (
+            "/api/v1/schedules/secondary/overrides",
+            json!({"user": null, "start": hours(54), "end": hours(60), "reason": "moving house"}),
+        ),
+        (
+            "/api/v1/silences",
+            json!({"matchers": ["alertname=\"DiskFull\"", "severity!=\"critical\""], "for": "6h", "reason": "the disk is being replaced, ticket 4711"}),
+        ),
+        (
+            "/api/v1/silences",
+            json!({"matchers": ["team=\"ml-research\""], "starts": hours(20), "ends": hours(26), "reason": "training on the cluster"}),
+        ),
+        (
+            "/api/v1/maintenance",
+            json!({"name": "new version of Airflow", "matchers": ["source=\"airflow-prod\""], "announce": ["slack-data"], "reason": "3.1 to 3.2",
+            "when": {"tz": "Europe/Paris", "start": work, "duration_s": 7200}}),
+        ),
+    ];
+    for (path, body) in posts {
+        let answer = world.send(http::Method::POST, path, &[world::bearer(Role::Operator)], body.to_string()).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text());
+    }
+    let open = world.get("/api/v1/incidents?state=triggered&owner=finance-data", Role::Viewer).await.json();
+    if let Some(number) = open["items"][0]["number"].as_u64() {
+        let path = format!("/api/v1/incidents/{number}/snooze");
+        let body = json!({"for": "4h"}).to_string();
+        world.send(http::Method::POST, &path, &[world::bearer(Role::Responder)], body).await;
+    }
 }
 
 const AUTOMATIONS: [&str; 4] = [
@@ -217,6 +316,15 @@ async fn trouble(world: &World, end: Timestamp) {
         report(world, ago(minutes), over).await;
         deliver(world).await;
     }
+    let export = format!("scheduled__{}", ago(9).strftime("%Y-%m-%dT%H:%M:00+00:00"));
+    let failed = RunUpdate {
+        started: Some(ago(9)),
+        ended: Some(ago(5)),
+        error: Some("the table orders is empty".to_owned()),
+        ..update(System::Airflow, "ledger_export", &export, "finance-data", RunReport::Failed)
+    };
+    report(world, ago(5), failed).await;
+    deliver(world).await;
     for (minutes, system, name, owner) in [
         (3, System::Airflow, "warehouse_compact", "platform"),
         (1, System::Prefect, "ml_features_hourly", "ml-research"),

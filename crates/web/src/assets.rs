@@ -29,6 +29,9 @@ pub(crate) static STYLE: LazyLock<Asset> =
 pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("trackside.js", "text/javascript; charset=utf-8", include_bytes!("assets/trackside.js"))
 });
+/// The script of the on-call calendar; pages that show one ask for it.
+pub(crate) static CALENDAR: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("calendar.js", "text/javascript; charset=utf-8", include_bytes!("assets/calendar.js")));
 /// The icon.
 pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")));
@@ -60,6 +63,6 @@ impl Asset {
 
 /// `GET /assets/{name}`
 pub(crate) async fn serve(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let found = [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.name == name);
+    let found = [&*STYLE, &*SCRIPT, &*CALENDAR, &*ICON].into_iter().find(|asset| asset.name == name);
     found.map_or_else(|| StatusCode::NOT_FOUND.into_response(), |asset| asset.response(&headers))
 }

@@ -19,7 +19,7 @@ use trackside_core::ruleset::Ruleset;
 use utoipa::IntoParams;
 
 /// How far gaps are looked for.
-const GAPS_AHEAD: SignedDuration = SignedDuration::from_hours(14 * 24);
+pub(crate) const GAPS_AHEAD: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// How long shifts are listed when the caller does not say.
 const SHIFTS_AHEAD: SignedDuration = SignedDuration::from_hours(28 * 24);
 

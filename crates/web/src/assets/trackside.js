@@ -25,6 +25,7 @@ function showTimes(root = document) {
     if (isNaN(then)) continue;
     const as = node.dataset.as;
     node.title = `${full.format(then)} ${zone}`;
+    if (as === "local") continue;
     const text = as === "ago" ? relative(then) : as === "both" ? `${absolute(then)} · ${relative(then)}` : absolute(then);
     if (node.textContent !== text) node.textContent = text;
   }
@@ -218,6 +219,14 @@ if (editor) {
   });
 }
 
+// Parts that ask for a script of their own.
+for (const part of $$("[data-module]")) import(part.dataset.module);
+
+// The zone for pages that show local times; the server reads it with the next page.
+document.cookie = `zone=${zone}; Path=/; Max-Age=31536000; SameSite=Lax`;
+// On a phone the entry of this page may be out of sight.
+const here = $(".side nav [aria-current]");
+if (here) here.closest(".side").scrollLeft = here.offsetLeft - (innerWidth - here.offsetWidth) / 2;
 showTimes();
 enhance();
 setInterval(showTimes, 15000);

@@ -4,6 +4,7 @@
 //! from the style sheet. Every chart has a text alternative with the figures that matter.
 
 pub(crate) mod days;
+pub(crate) mod weeks;
 
 use crate::page::words;
 use jiff::Timestamp;

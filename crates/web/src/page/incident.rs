@@ -1,32 +1,48 @@
 //! One incident: its story with what comes next, why this team, and what can be done about it.
+//!
+//! - [`acts`]: what people do about it; [`bonds`]: what it goes with, and why nobody is told
+
+pub(crate) mod acts;
+pub(crate) mod bonds;
 
 use crate::api::Segments;
-use crate::api::incidents::{act, add_note, find};
+use crate::api::incidents::story::{self, Stands, Story};
 use crate::page::automation::concerned;
 use crate::page::explain;
 use crate::page::layout::{Section, card, head, lamp, nothing};
+use crate::page::people::team::target;
 use crate::page::run::{history, recent};
 use crate::page::ui::{
-    column, copyable, incident_state, number, outside, pill, segment, sentence, severity_tone, table,
+    Tone, address, column, copyable, incident_state, number, outside, pill, sentence, severity_tone, table,
 };
 use crate::page::words::{As, time};
-use crate::page::{Failed, Visitor, timeline};
+use crate::page::{Failed, Visitor, timeline, zone};
 use crate::state::AppState;
-use axum::Form;
 use axum::extract::State;
-use axum::response::Redirect;
+use jiff::Timestamp;
 use maud::{Markup, html};
-use serde::Deserialize;
-use trackside_core::incident::{Alert, IncidentState};
-use trackside_core::input::Command;
+use trackside_core::duty::zone::Zone;
+use trackside_core::incident::{Alert, Incident, IncidentState};
+use trackside_core::ruleset::Ruleset;
 use trackside_identity::role::Role;
-use trackside_store::incidents::IncidentDetail;
+use trackside_store::incidents::{IncidentDetail, IncidentFilter, IncidentStates};
 use trackside_store::runs::RunRow;
 
-/// A note as the form sends it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct NoteForm {
-    text: String,
+/// Open incidents that it can be merged into, at most.
+const OTHERS: usize = 50;
+
+/// Everything that the page shows.
+struct View<'a> {
+    story: &'a Story,
+    ruleset: &'a Ruleset,
+    timeline: Markup,
+    runs: Vec<RunRow>,
+    automations: Markup,
+    /// Other open incidents.
+    others: Vec<Incident>,
+    zone: Zone,
+    now: Timestamp,
+    may_act: bool,
 }
 
 /// `GET /incidents/{id}`
@@ -35,126 +51,129 @@ pub(crate) async fn show(
     visitor: Visitor,
     Segments(id): Segments<String>,
 ) -> Result<Markup, Failed> {
-    let detail = find(&state, &id).await?;
+    let story = story::read(&state, &id).await?;
+    let ruleset = state.configured().ruleset.clone();
+    let (detail, now) = (&story.detail, state.now());
     let pipeline = &detail.incident.pipeline;
-    let runs = recent(&state, &pipeline.source, &pipeline.name).await?;
-    let timers = state.store.timers(&timeline::timers(&detail)).await?;
-    let story = timeline::render(&detail, &timers, state.now());
-    let automations = concerned::opened_by(&concerned::of_incident(&state, &detail).await?);
-    let content = render(&detail, &story, &runs, &automations, visitor.may(Role::Responder));
-    visitor.page(&state, &detail.incident.title, Some(Section::Incidents), &content).await
+    let timers = state.store.timers(&timeline::timers(&story, &ruleset)).await?;
+    let open = IncidentFilter { states: Some(IncidentStates::Open), limit: OTHERS, ..IncidentFilter::default() };
+    let mut others = state.store.incidents(&open).await?.items;
+    others.retain(|other| other.id != detail.incident.id);
+    let view = View {
+        timeline: timeline::render(&story, &timers, &ruleset, now),
+        runs: recent(&state, &pipeline.source, &pipeline.name).await?,
+        automations: concerned::opened_by(&concerned::of_incident(&state, detail).await?),
+        zone: zone::asked(None, &visitor, &ruleset)?,
+        may_act: visitor.may(Role::Responder),
+        story: &story,
+        ruleset: &ruleset,
+        others,
+        now,
+    };
+    visitor.page(&state, &detail.incident.title, Some(Section::Incidents), &render(&view)).await
 }
 
-/// `POST /incidents/{id}/acknowledge`
-pub(crate) async fn acknowledge(
-    State(state): State<AppState>,
-    visitor: Visitor,
-    Segments(id): Segments<String>,
-) -> Result<Redirect, Failed> {
-    act(&state, &visitor.who.caller, &id, |incident| Command::Acknowledge { incident }).await?;
-    Ok(back(&id))
-}
-
-/// `POST /incidents/{id}/resolve`
-pub(crate) async fn resolve(
-    State(state): State<AppState>,
-    visitor: Visitor,
-    Segments(id): Segments<String>,
-) -> Result<Redirect, Failed> {
-    act(&state, &visitor.who.caller, &id, |incident| Command::Resolve { incident }).await?;
-    Ok(back(&id))
-}
-
-/// `POST /incidents/{id}/note`
-pub(crate) async fn note(
-    State(state): State<AppState>,
-    visitor: Visitor,
-    Segments(id): Segments<String>,
-    Form(note): Form<NoteForm>,
-) -> Result<Redirect, Failed> {
-    add_note(&state, &visitor.who.caller, &id, &note.text).await?;
-    Ok(back(&id))
-}
-
-fn back(id: &str) -> Redirect {
-    Redirect::to(&format!("/incidents/{}", segment(id)))
-}
-
-fn render(detail: &IncidentDetail, story: &Markup, runs: &[RunRow], automations: &Markup, may_act: bool) -> Markup {
+fn render(view: &View<'_>) -> Markup {
+    let detail = &view.story.detail;
     let incident = &detail.incident;
     let above = html! {
         a href="/incidents" { "Incident " (incident.number) } " · opened " (time(incident.opened, As::Both)) " · owner " (incident.owner)
     };
     html! {
         div id="incident" data-live {
-            (head(&incident.title, &above, &acts(detail, may_act)))
+            (head(&incident.title, &above, &doing(view)))
+            (bonds::held_back(view.story))
             div.two {
                 div.stack {
-                    (card("Timeline", &lamp(), story))
+                    (card("Timeline", &lamp(), &view.timeline))
                     @if !detail.alerts.is_empty() { (card("Alerts that fire", &nothing(), &alerts(&detail.alerts))) }
+                    (bonds::affected(incident))
+                    (bonds::members(view.story))
                 }
                 div.stack {
-                    (card("Why you", &nothing(), &why_you(detail, automations)))
-                    (history(runs))
+                    (card("Why you", &nothing(), &why_you(view)))
+                    (history(&view.runs))
+                    (bonds::related(view.story))
                     @if !detail.explanations.is_empty() { (card("Every reason", &nothing(), &reasons(detail))) }
+                    (card("Afterwards", &nothing(), &bonds::export(incident, &view.zone)))
                 }
             }
         }
-        @if may_act { (card("Add a note", &nothing(), &note_form(incident.number))) }
+        @if view.may_act { (card("Add a note", &nothing(), &acts::note_form(incident.number))) }
     }
 }
 
-fn acts(detail: &IncidentDetail, may_act: bool) -> Markup {
-    let incident = &detail.incident;
-    let tone = if incident.state == IncidentState::Resolved {
-        crate::page::ui::Tone::Good
-    } else {
-        severity_tone(incident.severity)
+/// Where it stands and what can be done.
+fn doing(view: &View<'_>) -> Markup {
+    let incident = &view.story.detail.incident;
+    let tone = match incident.state {
+        IncidentState::Resolved => Tone::Good,
+        _ if !incident.suppressed_by.is_empty() => Tone::Idle,
+        _ => severity_tone(incident.severity),
     };
-    let words = format!("{} · {}", incident.severity.as_str(), incident.state.as_str());
-    let address = format!("/incidents/{}", incident.number);
+    let held = if incident.is_open() && !incident.suppressed_by.is_empty() { " · nobody is told" } else { "" };
+    let words = format!("{} · {}{held}", incident.severity.as_str(), incident.state.as_str());
     html! {
         (pill(tone, &words))
-        @if may_act && incident.state == IncidentState::Triggered {
-            form method="post" action={ (address) "/acknowledge" } { button.main type="submit" { "Acknowledge" } }
-        }
-        @if may_act && incident.state != IncidentState::Resolved {
-            form method="post" action={ (address) "/resolve" } { button type="submit" { "Resolve" } }
-        }
-    }
-}
-
-fn note_form(number: u64) -> Markup {
-    html! {
-        form.plain method="post" action={ "/incidents/" (number) "/note" } {
-            label { "For the timeline, at most 4,000 bytes" textarea name="text" required maxlength="4000" {} }
-            button type="submit" { "Add" }
+        @if view.may_act && incident.is_open() {
+            (acts::forms(&acts::Possible {
+                incident,
+                alerts: &view.story.detail.alerts,
+                ruleset: view.ruleset,
+                others: &view.others,
+                zone: &view.zone,
+                now: view.now,
+                can_escalate: view.story.outlook.as_ref().is_some_and(|outlook| outlook.stands == Stands::Running),
+            }))
         }
     }
 }
 
-fn why_you(detail: &IncidentDetail, automations: &Markup) -> Markup {
+fn why_you(view: &View<'_>) -> Markup {
+    let detail = &view.story.detail;
     let incident = &detail.incident;
     let pipeline = &incident.pipeline;
-    let runs = format!("/runs?source={}&pipeline={}", segment(&pipeline.source), segment(&pipeline.name));
+    let runs = address("/runs", &[("source", &pipeline.source), ("pipeline", &pipeline.name)], None);
     let runbook =
         detail.deliveries.iter().rev().find_map(|row| row.effect.notice.pipeline.as_ref()?.runbook.as_deref());
     html! {
         dl.facts {
             dt { "Owner" } dd { (incident.owner) span.soft { " (" (sentence(&incident.owner_because)) ")" } }
-            dt { "State" } dd { (incident_state(incident.state)) }
+            dt { "State" } dd {
+                (incident_state(incident.state))
+                @if let Some(until) = incident.snoozed_until { span.soft { " until " (time(until, As::Both)) } }
+                @if incident.reopened > 0 { div.small.soft { "opened again " @if let Some(at) = incident.reopened_at { (time(at, As::Both)) } @if incident.reopened > 1 { ", " (incident.reopened) " times in all" } } }
+            }
+            @if let Some(outlook) = &view.story.outlook { dt { "Escalation" } dd { a href={ "/people#team-" (incident.owner) } { (outlook.policy) } span.soft { ", " (stands(outlook.stands)) } } }
+            @if let Some(to) = &incident.assigned { dt { "Given to" } dd { (target(view.ruleset, to)) } }
             dt { "Pipeline" } dd { a href=(runs) { (pipeline.name) } span.soft { " in " (pipeline.source) } }
             @if let Some(runbook) = runbook { dt { "Runbook" } dd { (outside(runbook, runbook)) } }
-            dt { "Told" } dd { @if incident.told.is_empty() { span.warn { "nobody yet" } } @else { (incident.told.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) } }
+            dt { "Told" } dd { @if incident.told.is_empty() { span.warn { "nobody yet" } } @else { (told(incident)) } }
             @if let Some(who) = &incident.acknowledged_by {
                 dt { "Taken by" } dd { (who) @if let Some(at) = incident.acknowledged { span.soft { ", " (time(at, As::Time)) } } }
             }
             @if let Some(at) = incident.resolved { dt { "Resolved" } dd { (time(at, As::Both)) } }
-            @if !automations.0.is_empty() { dt { "Automation" } dd { (automations) } }
+            @if !view.automations.0.is_empty() { dt { "Automation" } dd { (view.automations) } }
             dt { "Failures" } dd { (incident.occurrences) }
             dt { "Dedup key" } dd { (copyable(&incident.id.to_string())) }
             dt { "Opened by" } dd { "log entry " (incident.opened_by) }
         }
+    }
+}
+
+/// Who was told, each once.
+fn told(incident: &Incident) -> String {
+    incident.told.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn stands(stands: Stands) -> &'static str {
+    match stands {
+        Stands::Running => "running",
+        Stands::Acknowledged => "stopped: somebody has it",
+        Stands::Snoozed => "put off",
+        Stands::Suspended => "held back",
+        Stands::Finished => "no step is left",
+        Stands::Over => "over",
     }
 }
 
@@ -164,7 +183,7 @@ fn alerts(alerts: &[Alert]) -> Markup {
         &html! {
             @for alert in alerts {
                 tr {
-                    td.title { (alert.summary) @if !alert.key.subject.is_empty() { div.small.soft { (alert.key.subject) } } }
+                    td.title { (sentence(&alert.summary)) @if !alert.key.subject.is_empty() { div.small.soft { (alert.key.subject) } } }
                     td { (alert.key.rule) }
                     td.nowrap { (time(alert.since, As::Time)) }
                     td.num { (alert.streak) }

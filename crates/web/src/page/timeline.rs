@@ -1,19 +1,24 @@
 //! The story of an incident: what happened, who was told and how that went, and what will happen next.
 //!
-//! Pure. Made from the audit trail, the deliveries and the explanations of one incident; the same facts as the API.
+//! Pure. Made from the audit trail, the pages, the deliveries and the explanations of one incident; the same facts as
+//! the API. What comes next is in [`ahead`].
 
+mod ahead;
+
+use crate::api::incidents::story::Story;
 use crate::page::deliveries::action;
+use crate::page::oncall::title;
 use crate::page::ui::sentence;
-use crate::page::words::{As, figure, plural, time};
+use crate::page::words::{As, duration, figure, plural, time};
 use jiff::Timestamp;
 use maud::{Markup, html};
-use std::collections::BTreeMap;
-use trackside_core::decision::{Explanation, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+use trackside_core::decision::{Explanation, PageRecord, Verdict};
 use trackside_core::ids::{DeliveryId, EventId, Seq};
-use trackside_core::incident::IncidentState;
-use trackside_core::timer::{Timer, TimerKey};
+use trackside_core::limits;
+use trackside_core::ruleset::Ruleset;
+use trackside_core::timer::Timer;
 use trackside_store::audit::AuditRow;
-use trackside_store::incidents::IncidentDetail;
 use trackside_store::outbox::{Delivery, DeliveryState};
 
 /// One step of the story.
@@ -35,19 +40,16 @@ enum Place {
     Delivery(DeliveryId),
 }
 
-/// The timers that say what comes next for an incident.
-pub(crate) fn timers(detail: &IncidentDetail) -> Vec<TimerKey> {
-    detail.alerts.iter().map(|alert| TimerKey::ReportEnds { alert: alert.key.clone() }).collect()
-}
+pub(crate) use ahead::timers;
 
 /// The story as a list, oldest first; `timers` are those of [`timers`] that are set.
-pub(crate) fn render(detail: &IncidentDetail, timers: &[Timer], now: Timestamp) -> Markup {
-    let mut past = past(detail);
+pub(crate) fn render(story: &Story, timers: &[Timer], ruleset: &Ruleset, now: Timestamp) -> Markup {
+    let mut past = past(story, ruleset);
     past.sort_by_key(|step| step.at);
     html! {
         ol.timeline {
             @for step in &past { li class=(step.tone) { (one(step)) } }
-            @for step in &next(detail, timers, now) { li.future { (one(step)) } }
+            @for step in &ahead::steps(story, timers, ruleset, now) { li.future { (one(step)) } }
         }
     }
 }
@@ -64,7 +66,8 @@ fn one(step: &Step) -> Markup {
     }
 }
 
-fn past(detail: &IncidentDetail) -> Vec<Step> {
+fn past(story: &Story, ruleset: &Ruleset) -> Vec<Step> {
+    let detail = &story.detail;
     let reasons: BTreeMap<Seq, &Explanation> = detail.explanations.iter().map(|why| (why.seq, why)).collect();
     let chosen: BTreeMap<DeliveryId, &AuditRow> = detail
         .audit
@@ -75,12 +78,54 @@ fn past(detail: &IncidentDetail) -> Vec<Step> {
     let own_step = |row: &&AuditRow| match row.action.as_str() {
         // Told with the message itself.
         "notify.decided" => row.delivery.is_none(),
-        "delivery.delivered" | "delivery.dead" | "delivery.superseded" => false,
+        // Told with the page.
+        "page.decided" | "delivery.delivered" | "delivery.dead" | "delivery.superseded" => false,
         _ => true,
     };
     let mut steps: Vec<Step> = detail.audit.iter().filter(own_step).map(|row| happened(row, &reasons)).collect();
-    steps.extend(detail.deliveries.iter().map(|row| sent(row, chosen.get(&row.effect.id).copied())));
+    let carried: BTreeSet<DeliveryId> = story.pages.iter().flat_map(|page| page.deliveries.iter().copied()).collect();
+    let plain = detail.deliveries.iter().filter(|row| !carried.contains(&row.effect.id));
+    steps.extend(plain.map(|row| sent(row, chosen.get(&row.effect.id).copied())));
+    let rows: BTreeMap<DeliveryId, &Delivery> = detail.deliveries.iter().map(|row| (row.effect.id, row)).collect();
+    steps.extend(story.pages.iter().map(|page| paged(page, &rows, ruleset)));
     steps
+}
+
+/// A page as a step: whom, through what, and how that went.
+fn paged(page: &PageRecord, rows: &BTreeMap<DeliveryId, &Delivery>, ruleset: &Ruleset) -> Step {
+    let whom = match (&page.person, page.target.strip_prefix("oncall:")) {
+        (Some(person), Some(schedule)) => format!("{}, on call in {schedule}", title(ruleset, person)),
+        (Some(person), None) => title(ruleset, person),
+        (None, Some(schedule)) => format!("nobody: {schedule} has a gap"),
+        (None, None) => page.target.split_once(':').map_or(page.target.as_str(), |(_, name)| name).to_owned(),
+    };
+    let found: Vec<&Delivery> = page.deliveries.iter().filter_map(|id| rows.get(id).copied()).collect();
+    let went: Vec<(&str, String)> = found
+        .iter()
+        .map(|row| {
+            let (tone, told) = fate(row);
+            (tone, format!("through {}: {told}", row.effect.connection))
+        })
+        .collect();
+    let tone = match went.iter().map(|(tone, _)| *tone).collect::<Vec<_>>().as_slice() {
+        [] => "warn",
+        tones => ["good", "info", "warn", "bad", ""].into_iter().find(|tone| tones.contains(tone)).unwrap_or_default(),
+    };
+    let mut more: Vec<String> = went.into_iter().map(|(_, told)| told).collect();
+    more.extend(Some(page.note.clone()).filter(|note| !note.is_empty()));
+    let late = page.at.duration_since(page.due);
+    if late > limits::LATE_AFTER {
+        more.push(format!("{} late: nothing was running when it was due", duration(late.as_secs_f64())));
+    }
+    let again = if page.cycle > 0 { format!(", round {}", page.cycle + 1) } else { String::new() };
+    let verb = if page.deliveries.is_empty() { "Step" } else { "Paged" };
+    Step {
+        at: Some(page.at),
+        tone,
+        title: format!("{verb} {whom} (step {}{again})", page.step + 1),
+        more: more.join(" · "),
+        leads_to: page.deliveries.first().copied().map(Place::Delivery),
+    }
 }
 
 /// A row of the audit trail as a step; an alert says which rule raised it and why.
@@ -88,7 +133,8 @@ fn happened(row: &AuditRow, reasons: &BTreeMap<Seq, &Explanation>) -> Step {
     let tone = match row.action.as_str() {
         "incident.opened" | "alert.fired" => "bad",
         "alert.cleared" | "incident.resolved" => "good",
-        "incident.acknowledged" | "notify.decided" => "info",
+        "incident.acknowledged" | "incident.snoozed" | "notify.decided" => "info",
+        "incident.suppressed" | "incident.retriggered" | "incident.unacknowledged" | "command.refused" => "warn",
         _ => "",
     };
     let why = row.decided.and_then(|(seq, _)| reasons.get(&seq)).filter(|_| row.action == "alert.fired");
@@ -99,6 +145,7 @@ fn happened(row: &AuditRow, reasons: &BTreeMap<Seq, &Explanation>) -> Step {
     let because: Vec<String> = own.map(|rule| format!("rule {}: {}", rule.rule, rule.because)).collect();
     let (title, more) = match row.action.as_str() {
         "incident.noted" => (format!("{} noted", row.caller.subject), row.summary.clone()),
+        "escalation.begun" => (row.summary.replacen(" by policy ", " escalates by policy ", 1), String::new()),
         _ => (row.summary.clone(), because.join(" · ")),
     };
     Step { at: Some(row.at), tone, title, more, leads_to: row.event.map(Place::Event) }
@@ -106,16 +153,7 @@ fn happened(row: &AuditRow, reasons: &BTreeMap<Seq, &Explanation>) -> Step {
 
 /// A message as a step; `chosen` says why this connection was told.
 fn sent(row: &Delivery, chosen: Option<&AuditRow>) -> Step {
-    let error = row.last_error.as_deref().unwrap_or("no reason was recorded");
-    let tries = plural(u64::from(row.attempts), "attempt", "attempts");
-    let (tone, more) = match row.state {
-        DeliveryState::Delivered => ("good", format!("delivered in {}, {tries}", took(row))),
-        DeliveryState::Dead => ("bad", format!("given up after {tries}: {error}")),
-        DeliveryState::Superseded => ("", format!("not sent: {error}")),
-        DeliveryState::Sending => ("info", "being sent".to_owned()),
-        DeliveryState::Pending if row.attempts > 0 => ("warn", format!("not delivered yet, {tries}: {error}")),
-        DeliveryState::Pending => ("info", "waits for its turn".to_owned()),
-    };
+    let (tone, more) = fate(row);
     let title = format!("{} through {}", action(row.effect.action), row.effect.connection);
     let more = match chosen {
         // The summary begins with what and through which connection, which the title says.
@@ -125,52 +163,21 @@ fn sent(row: &Delivery, chosen: Option<&AuditRow>) -> Step {
     Step { at: Some(row.effect.at), tone, title, more, leads_to: Some(Place::Delivery(row.effect.id)) }
 }
 
+/// What became of a message.
+fn fate(row: &Delivery) -> (&'static str, String) {
+    let error = row.last_error.as_deref().unwrap_or("no reason was recorded");
+    let tries = plural(u64::from(row.attempts), "attempt", "attempts");
+    match row.state {
+        DeliveryState::Delivered => ("good", format!("delivered in {}, {tries}", took(row))),
+        DeliveryState::Dead => ("bad", format!("given up after {tries}: {error}")),
+        DeliveryState::Superseded => ("", format!("not sent: {error}")),
+        DeliveryState::Sending => ("info", "being sent".to_owned()),
+        DeliveryState::Pending if row.attempts > 0 => ("warn", format!("not delivered yet, {tries}: {error}")),
+        DeliveryState::Pending => ("info", "waits for its turn".to_owned()),
+    }
+}
+
 /// From the decision to the far end having it.
 fn took(row: &Delivery) -> String {
     row.done.map_or_else(String::new, |done| figure(done.duration_since(row.effect.at).as_secs_f64().max(0.0)))
-}
-
-/// What comes next.
-fn next(detail: &IncidentDetail, timers: &[Timer], now: Timestamp) -> Vec<Step> {
-    let again = |row: &Delivery| {
-        let due = row.due.filter(|due| row.state == DeliveryState::Pending && *due > now)?;
-        let title = format!("Then: {} through {} is tried again", action(row.effect.action), row.effect.connection);
-        Some(Step {
-            at: Some(due),
-            tone: "",
-            title,
-            more: String::new(),
-            leads_to: Some(Place::Delivery(row.effect.id)),
-        })
-    };
-    let mut steps: Vec<Step> = detail.deliveries.iter().filter_map(again).collect();
-    steps.extend(timers.iter().filter_map(|timer| ends(detail, timer)));
-    steps.sort_by_key(|step| step.at);
-    if detail.incident.state != IncidentState::Resolved {
-        let waiting = match detail.incident.state {
-            IncidentState::Triggered => "Nobody has acknowledged it yet.",
-            _ => "",
-        };
-        steps.push(Step { at: None, tone: "", title: ending(detail), more: waiting.to_owned(), leads_to: None });
-    }
-    steps
-}
-
-/// An alert that ends by itself unless its sender repeats it.
-fn ends(detail: &IncidentDetail, timer: &Timer) -> Option<Step> {
-    let TimerKey::ReportEnds { alert: key } = &timer.key else { return None };
-    let alert = detail.alerts.iter().find(|alert| alert.key == *key)?;
-    let title = "Then: an alert ends unless it is reported again".to_owned();
-    Some(Step { at: Some(timer.due), tone: "", title, more: alert.summary.to_string(), leads_to: None })
-}
-
-/// What ends the incident when nobody does.
-fn ending(detail: &IncidentDetail) -> String {
-    let pipeline = &detail.incident.pipeline.name;
-    let of_runs = !detail.alerts.is_empty() && detail.alerts.iter().all(|alert| alert.run.is_some());
-    if of_runs {
-        format!("Then: resolves by itself when {pipeline} succeeds again")
-    } else {
-        "Then: resolves by itself when its alerts are over".to_owned()
-    }
 }

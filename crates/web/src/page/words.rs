@@ -4,6 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
+use trackside_core::duty::zone::Zone;
 
 /// How a time is shown once the script is there. Without it every form shows the absolute time in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,21 @@ pub(crate) fn time(at: Timestamp, how: As) -> Markup {
         As::Both => "both",
     };
     html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")) data-as=(how) { (utc(at)) } }
+}
+
+/// A time on the clock of a zone, whoever looks: `Sat 21 Nov 09:00`.
+pub(crate) fn local(at: Timestamp, zone: &Zone) -> Markup {
+    let told = zone.local(at).strftime("%a %-d %b %H:%M");
+    html! { time datetime=(at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")) data-as="local" { (told) } }
+}
+
+/// A stretch of time on the clock of a zone: `Saturday 21 Nov 02:00–08:00`, `Monday 16 Nov 09:00 – Friday 20 Nov 09:00`.
+pub(crate) fn stretch(start: Timestamp, end: Timestamp, zone: &Zone) -> String {
+    let (start, end) = (zone.local(start), zone.local(end));
+    if start.date() == end.date() {
+        return format!("{}–{}", start.strftime("%A %-d %b %H:%M"), end.strftime("%H:%M"));
+    }
+    format!("{} – {}", start.strftime("%A %-d %b %H:%M"), end.strftime("%A %-d %b %H:%M"))
 }
 
 /// A time when there is one, else a dash.
@@ -146,6 +162,19 @@ mod tests {
         assert_eq!(percent(0.764), "76%");
         assert_eq!(percent(0.9999), "99.9%");
         assert_eq!(percent(1.0), "100%");
+    }
+
+    #[test]
+    fn stretches_are_told_on_the_clock_of_a_zone() {
+        let at = |text: &str| -> Timestamp { text.parse().expect("time") };
+        let paris = Zone::new("Europe/Paris").expect("zone");
+        let (one, two) = (at("2026-11-21T01:00:00Z"), at("2026-11-21T07:00:00Z"));
+        assert_eq!(stretch(one, two, &paris), "Saturday 21 Nov 02:00–08:00");
+        assert_eq!(
+            stretch(one, two, &Zone::new("America/New_York").expect("zone")),
+            "Friday 20 Nov 20:00 – Saturday 21 Nov 02:00"
+        );
+        assert!(local(one, &paris).into_string().ends_with(">Sat 21 Nov 02:00</time>"));
     }
 
     #[test]
