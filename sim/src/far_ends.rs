@@ -17,10 +17,14 @@ use std::sync::Arc;
 
 /// The bot token that the fake Slack accepts.
 pub const SLACK_TOKEN: &str = "xoxb-sim";
+/// The signing secret of the fake Slack's app.
+pub const SLACK_SIGNING_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 /// The path of an incoming webhook at the fake Slack.
 pub const SLACK_WEBHOOK_PATH: &str = "/services/T000/B000/sim";
 /// A routing key as PagerDuty makes them, 32 characters.
 pub const PAGERDUTY_ROUTING_KEY: &str = "51515151515151515151515151515151";
+/// The secret that the fake PagerDuty signs its webhooks with.
+pub const PAGERDUTY_WEBHOOK_SECRET: &str = "sim-pagerduty-webhook-secret";
 /// The secret that the webhook receiver checks signatures with.
 pub const WEBHOOK_SECRET: &str = "whsec_c2ltc2ltc2ltc2ltc2ltc2ltc2ltc2lt";
 

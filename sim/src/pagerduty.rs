@@ -5,8 +5,10 @@
 //! `docs/events-API-v2/` (deduplication in "Trigger Events"). PagerDuty states no status for a body that is too large;
 //! this one answers 413.
 
+use crate::far_ends::PAGERDUTY_WEBHOOK_SECRET;
 use crate::http::{App, Asked, Reply};
 use crate::journal::{Entry, Journal};
+use crate::signed::{Signed, hex_mac};
 use hyper::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -63,6 +65,27 @@ impl Pagerduty {
     #[must_use]
     pub fn alerts(&self) -> Vec<Alert> {
         self.lock().clone()
+    }
+
+    /// What PagerDuty sends to a webhook when a user does something about the latest alert of a key; `None` when there is
+    /// no such alert.
+    #[must_use]
+    pub fn webhook(&self, event_id: &str, event_type: &str, dedup_key: &str, user: &str) -> Option<Signed> {
+        let alert = self.alerts().into_iter().rev().find(|alert| alert.dedup_key == dedup_key)?;
+        let incident = derive("incident", &[dedup_key]).simple().to_string()[..6].to_uppercase();
+        let body = json!({ "event": {
+            "id": event_id, "event_type": event_type, "resource_type": "incident", "occurred_at": self.journal.now(),
+            "agent": { "id": user, "type": "user_reference", "summary": user }, "client": { "name": "PagerDuty" },
+            "data": { "id": format!("P{incident}"), "type": "incident", "title": alert.summary,
+                "incident_key": dedup_key, "html_url": format!("https://sim.pagerduty.com/incidents/P{incident}") },
+        } })
+        .to_string();
+        let headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("x-webhook-id", derive("webhook", &[event_id]).to_string()),
+            ("x-pagerduty-signature", format!("v1={}", hex_mac(PAGERDUTY_WEBHOOK_SECRET, &[&body]))),
+        ];
+        Some(Signed { headers, body })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Alert>> {

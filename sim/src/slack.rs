@@ -3,8 +3,10 @@
 //! Sources: api.slack.com/messaging/webhooks, `slack-api-specs` `web-api/slack_web_openapi_v2.json`, slack_sdk
 //! `models/blocks` for the limits ([`limits`]). Failures of the Web API are `{"ok": false, "error": …}` with status 200.
 
+use crate::far_ends::SLACK_SIGNING_SECRET;
 use crate::http::{App, Asked, Reply};
 use crate::journal::{Entry, Journal};
+use crate::signed::{Signed, hex_mac};
 use hyper::Method;
 use hyper::header::AUTHORIZATION;
 use serde::Serialize;
@@ -65,6 +67,39 @@ impl Slack {
     /// Deletes a message, as a person can; it cannot be edited any more.
     pub fn delete(&self, ts: &str) {
         self.lock().retain(|message| message.ts != ts);
+    }
+
+    /// What Slack sends when somebody presses a button of a message; `None` when the message has no such button.
+    #[must_use]
+    pub fn press(&self, ts: &str, action_id: &str, user: &str) -> Option<Signed> {
+        let message = self.lock().iter().find(|message| message.ts == ts).cloned()?;
+        let blocks = message.blocks.as_array()?;
+        let buttons = blocks.iter().filter(|block| block["type"] == "actions").filter_map(|block| {
+            let elements = block["elements"].as_array()?;
+            elements.iter().find(|element| element["action_id"] == action_id)
+        });
+        let button = buttons.last()?;
+        let now = self.journal.now();
+        let action = json!({ "type": "button", "action_id": action_id, "value": button["value"],
+            "text": button["text"], "action_ts": format!("{}.{:06}", now.as_second(), now.subsec_microsecond()) });
+        let payload = json!({
+            "type": "block_actions",
+            "user": { "id": user, "username": user.to_lowercase(), "team_id": "T000" },
+            "trigger_id": derive("trigger", &[user, action_id, &now.to_string()]).simple().to_string(),
+            "container": { "type": "message", "message_ts": ts, "channel_id": message.channel },
+            "message": shown(&message),
+            "actions": [action],
+        });
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        let body = form.append_pair("payload", &payload.to_string()).finish();
+        let time = now.as_second().to_string();
+        let signature = format!("v0={}", hex_mac(SLACK_SIGNING_SECRET, &["v0:", &time, ":", &body]));
+        let headers = vec![
+            ("content-type", "application/x-www-form-urlencoded".to_owned()),
+            ("x-slack-request-timestamp", time),
+            ("x-slack-signature", signature),
+        ];
+        Some(Signed { headers, body })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Message>> {
@@ -247,12 +282,18 @@ fn shown(message: &Message) -> Value {
 fn channel_id(channel: &str) -> Option<String> {
     match channel.strip_prefix('#').unwrap_or(channel) {
         "" => None,
-        id if id.len() >= 9 && id.starts_with(['C', 'G', 'D']) => Some(id.to_owned()),
+        id if is_id(id, &['C', 'G', 'D']) => Some(id.to_owned()),
+        // A message to a user is a message in the bot's conversation with them.
+        id if is_id(id, &['U', 'W']) => Some(format!("D{}", &id[1..])),
         name => {
             let digest = derive("channel", &[name]).simple().to_string();
             Some(format!("C{}", digest[..10].to_uppercase()))
         }
     }
+}
+
+fn is_id(text: &str, kinds: &[char]) -> bool {
+    text.len() >= 9 && text.starts_with(kinds) && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
 /// A parameter of a query whose values need no decoding here: ids, numbers and words.

@@ -10,6 +10,9 @@ const SECTION: usize = 3_000;
 const FIELDS: usize = 10;
 const FIELD: usize = 2_000;
 const CONTEXT: usize = 10;
+const ACTIONS: usize = 25;
+const BUTTON: usize = 75;
+const VALUE: usize = 2_000;
 const ID: usize = 255;
 
 /// The error name for the first thing that is wrong.
@@ -52,10 +55,20 @@ fn fits(block: &Value) -> bool {
             (1..=CONTEXT).contains(&elements.len())
                 && elements.iter().all(|e| e["type"] == "image" || text_fits(e, &["mrkdwn", "plain_text"], SECTION))
         }),
-        Some("divider" | "actions" | "image" | "rich_text" | "input" | "video" | "file") => true,
+        Some("actions") => block["elements"]
+            .as_array()
+            .is_some_and(|elements| (1..=ACTIONS).contains(&elements.len()) && elements.iter().all(button_fits)),
+        Some("divider" | "image" | "rich_text" | "input" | "video" | "file") => true,
         _ => false,
     };
     id_fits && shape_fits
+}
+
+/// A button; other elements are not looked at.
+fn button_fits(element: &Value) -> bool {
+    let within = |name: &str, limit| element[name].as_str().is_none_or(|text| length(text) <= limit);
+    element["type"] != "button"
+        || (text_fits(&element["text"], &["plain_text"], BUTTON) && within("value", VALUE) && within("action_id", ID))
 }
 
 fn text_fits(object: &Value, types: &[&str], limit: usize) -> bool {

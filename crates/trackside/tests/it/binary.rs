@@ -14,7 +14,10 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use trackside_sim::far_ends::{PAGERDUTY_ROUTING_KEY, SLACK_TOKEN, WEBHOOK_SECRET};
+use trackside_sim::far_ends::{
+    PAGERDUTY_ROUTING_KEY, PAGERDUTY_WEBHOOK_SECRET, SLACK_SIGNING_SECRET, SLACK_TOKEN, WEBHOOK_SECRET,
+};
+use trackside_sim::signed::Signed;
 
 /// Longest wait for the program to start, to end, or to answer; long, so that a busy machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,7 +50,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// A home with this configuration. It may refer to `secrets/{pagerduty,slack,webhook,ingest}`; address and data
+    /// A home with this configuration. It may refer to `secrets/{pagerduty,pagerduty-webhook,slack,slack-signing,webhook,ingest}`; address and data
     /// folder are set.
     pub(crate) fn new(configuration: &str) -> Self {
         let home = Self { folder: tempfile::tempdir().unwrap() };
@@ -56,7 +59,9 @@ impl Home {
         }
         let secrets = [
             ("pagerduty", PAGERDUTY_ROUTING_KEY),
+            ("pagerduty-webhook", PAGERDUTY_WEBHOOK_SECRET),
             ("slack", SLACK_TOKEN),
+            ("slack-signing", SLACK_SIGNING_SECRET),
             ("webhook", WEBHOOK_SECRET),
             ("ingest", INGEST),
         ];
@@ -223,6 +228,21 @@ impl Running {
         let (status, body) = (answer.status(), answer.text().await.unwrap());
         assert_eq!(status, StatusCode::ACCEPTED, "{body}");
         serde_json::from_str(&body).unwrap()
+    }
+
+    /// Passes on what a far end sends, without any token.
+    pub(crate) async fn tell(&self, path: &str, signed: Signed) -> StatusCode {
+        let mut request = self.http.post(format!("{}{path}", self.url)).body(signed.body);
+        for (name, value) in signed.headers {
+            request = request.header(name, value);
+        }
+        request.send().await.unwrap().status()
+    }
+
+    /// Opens or uses a link, as a browser that is not signed in.
+    pub(crate) async fn browse(&self, method: reqwest::Method, url: &str) -> (StatusCode, String) {
+        let answer = self.http.request(method, url).header("accept", "text/html").send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
     }
 
     /// Waits until everything that was decided was sent, or given up.
