@@ -45,7 +45,7 @@ class Mailbox:
 
     def about(self, text: str) -> list[EmailMessage]:
         """Mails whose subject or body has a text."""
-        return [mail for mail in self.mails if text in str(mail["subject"]) or text in _body(mail)]
+        return [mail for mail in self.mails if text in str(mail["subject"]) or text in body_of(mail)]
 
     def __enter__(self) -> Self:
         self._controller.start()
@@ -98,13 +98,14 @@ def mails(world: World, mailbox: Mailbox) -> None:
     checks.check("every mail has its own id", len({mail["message-id"] for mail in thread}) == len(thread))
     roots = {str(mail.get("references", "")).split(" ")[0] for mail in thread[1:]}
     checks.check("later mails refer to one root", len(roots) == 1 and "" not in roots, roots)
-    checks.check("no secret by mail", all("abc-48151623" not in _body(mail) for mail in thread))
+    checks.check("no secret by mail", all("abc-48151623" not in body_of(mail) for mail in thread))
 
 
 def _hooks(world: World) -> list:
     return [message for message in world.ends.all() if message.path == HOOK_PATH]
 
 
-def _body(mail: EmailMessage) -> str:
+def body_of(mail: EmailMessage) -> str:
+    """The text of a mail."""
     part = mail.get_body(("plain", "html"))
     return part.get_content() if part else ""

@@ -43,6 +43,7 @@ class World:
 def run(checks: Checks) -> None:
     import trustme
 
+    import answers
     import outgoing
     import pagerduty_door
     import plain_doors
@@ -60,12 +61,13 @@ def run(checks: Checks) -> None:
         settings = Settings(
             far_end=ends.url,
             server=f'  tls: {{cert: "{bench.folder}/cert.pem", key: "{bench.folder}/key.pem"}}',
-            owners="  default: platform",
+            owners=f"  default: platform\n{answers.OWNERS}",
             rules=RULES,
             connections=outgoing.connections(ends.url, mailbox.port),
             notify={"platform": ("hook", "mail")},
+            sections=answers.sections(ends.url),
             tokens="  - {name: payments-service, role: ingest, team: payments, secret: {env: PAYMENTS_TOKEN}}",
-            env={"PAYMENTS_TOKEN": payments_token, "HOOK_SECRET": outgoing.HOOK_SECRET},
+            env={"PAYMENTS_TOKEN": payments_token, "HOOK_SECRET": outgoing.HOOK_SECRET} | answers.ENV,
         )
         trackside = Trackside(bench, settings, scheme="https", ca=ca)
         trackside.start()
@@ -74,9 +76,11 @@ def run(checks: Checks) -> None:
         pagerduty_door.run(world)
         slack_door.run(world)
         plain_doors.run(world)
+        answers.run(world, mailbox)
         outgoing.run(world, mailbox)
         checks.equal("trackside ends cleanly", trackside.stop(), 0)
-        for token in (payments_token, trackside.ingest_token, trackside.viewer_token, outgoing.HOOK_SECRET):
+        secret = (payments_token, trackside.ingest_token, trackside.viewer_token, outgoing.HOOK_SECRET, *answers.ENV.values())
+        for token in secret:
             checks.check("no secret in the log", token not in trackside.log())
         if checks.failed:
             bench.show_logs()

@@ -45,6 +45,7 @@ class Settings:
     connections: str = ""
     server: str = ""
     tokens: str = ""
+    sections: str = ""
     notify: dict[str, tuple[str, ...]] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
 
@@ -68,6 +69,8 @@ class Trackside:
         (self.folder / "config").mkdir(parents=True)
         self._env = self._environment(settings)
         (self.folder / "config" / "trackside.yaml").write_text(self._yaml(settings))
+        if settings.sections:
+            (self.folder / "config" / "more.yaml").write_text(settings.sections)
 
     def start(self) -> None:
         """Starts the server and waits until it says that it is ready."""
