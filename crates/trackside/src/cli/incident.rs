@@ -110,6 +110,8 @@ pub(super) enum IncidentAction {
         /// How it is written
         #[arg(long, value_enum, default_value = "markdown")]
         format: TimelineFormat,
+        #[command(flatten)]
+        zone: ZoneArgs,
     },
 }
 
@@ -127,7 +129,7 @@ pub(super) async fn run(action: IncidentAction) -> Result<()> {
         }
         IncidentAction::Note { one, text } => act(&one, "note", Some(json!({"text": text}))).await,
         IncidentAction::Resolve(one) => act(&one, "resolve", None).await,
-        IncidentAction::Timeline { one, format } => timeline(&one, format).await,
+        IncidentAction::Timeline { one, format, zone } => timeline(&one, format, &zone.zone()?).await,
     }
 }
 
@@ -156,13 +158,14 @@ async fn act(one: &One, what: &str, body: Option<Value>) -> Result<()> {
     Ok(())
 }
 
-async fn timeline(one: &One, format: TimelineFormat) -> Result<()> {
+async fn timeline(one: &One, format: TimelineFormat, zone: &Zone) -> Result<()> {
     let client = Client::new(&one.server)?;
     let path = format!("incidents/{}/timeline", one.name());
+    let query = |format: &str| [("format", format.to_owned()), ("zone", zone.name().to_owned())];
     if one.server.json || format == TimelineFormat::Json {
-        show::json(&client.get(&path, &[("format", "json".to_owned())]).await?);
+        show::json(&client.get(&path, &query("json")).await?);
     } else {
-        show::line(client.text(&path, &[("format", "markdown".to_owned())]).await?.trim_end());
+        show::line(client.text(&path, &query("markdown")).await?.trim_end());
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use trackside_core::duty::maintenance::When;
 use trackside_core::duty::zone::Zone;
 use trackside_core::ruleset::Span;
 
@@ -151,8 +152,8 @@ pub(super) async fn silence(action: SilenceAction) -> Result<()> {
 pub(super) async fn maintenance(action: MaintenanceAction) -> Result<()> {
     match action {
         MaintenanceAction::List { zone, server } => {
-            let zone = zone.zone()?;
-            list(&server, "maintenance", |one| window_row(one, &zone), &WINDOWS).await
+            let (zone, now) = (zone.zone()?, Clock::system().now());
+            list(&server, "maintenance", |one| window_row(one, &zone, now), &WINDOWS).await
         }
         MaintenanceAction::Add { name, matchers, from, length, until, reason, announce, zone, server } => {
             let (zone, now) = (zone.zone()?, Clock::system().now());
@@ -203,12 +204,14 @@ fn silence_row(one: &Value, zone: &Zone) -> Value {
     })
 }
 
-fn window_row(one: &Value, zone: &Zone) -> Value {
-    let (state, when) =
-        if one["active"].is_object() { ("active", &one["active"]) } else { ("planned", &one["next"][0]) };
+fn window_row(one: &Value, zone: &Zone, now: Timestamp) -> Value {
+    let when = serde_json::from_value::<When>(one["when"].clone()).unwrap_or_default();
+    let active = when.active(now);
+    let next = active.or_else(|| when.active(when.next_start(now)?));
+    let (from, until) = next.map(|(start, end)| (at(start, zone), at(end, zone))).unzip();
     json!({
-        "state": state, "name": one["name"], "matchers": covers(one), "from": local(&when["start"], zone),
-        "until": local(&when["end"], zone), "by": one["by"].as_str().unwrap_or("configuration"), "id": one["id"],
+        "state": if active.is_some() { "active" } else { "planned" }, "name": one["name"], "matchers": covers(one),
+        "from": from, "until": until, "by": one["by"].as_str().unwrap_or("configuration"), "id": one["id"],
     })
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod actions;
+mod answers;
 mod apply;
 mod architecture;
 mod automations;
@@ -19,5 +20,8 @@ mod docs;
 mod examples;
 mod kill;
 mod outage;
+mod people_commands;
+mod people_example;
 mod serve;
 mod simulation;
+mod watchdog;

@@ -100,19 +100,19 @@ fn names_that_lead_nowhere_have_a_place_and_a_suggestion() {
     instead(
         "'oncall:primary'",
         "'oncall:primry'",
-        "b.yaml:11:19: escalations.main.steps[0].targets[0]: there is no schedule `primry`; declared are primary (did you \
+        "b.yaml:11:20: escalations.main.steps[0].targets[0]: there is no schedule `primry`; declared are primary (did you \
          mean `primary`?)",
     );
     instead(
         "'person:ben'",
         "'ben'",
-        "b.yaml:12:31: escalations.main.steps[1].targets[0]: `ben` is not a target; write person:NAME, oncall:SCHEDULE, \
+        "b.yaml:12:32: escalations.main.steps[1].targets[0]: `ben` is not a target; write person:NAME, oncall:SCHEDULE, \
          team:NAME or channel:CONNECTION",
     );
     instead(
         "{via: pager, after: 5m}",
         "{via: pagr, after: 5m}",
-        "b.yaml:3:91: people.ben.contacts[1].via: there is no connection `pagr`; declared are hook, mail, pager (did you \
+        "b.yaml:3:84: people.ben.contacts[1].via: there is no connection `pagr`; declared are hook, mail, pager (did you \
          mean `pager`?)",
     );
     instead(
@@ -123,13 +123,13 @@ fn names_that_lead_nowhere_have_a_place_and_a_suggestion() {
     );
     check(
         &[("a.yaml", &BASE.replace("main", "mian")), ("b.yaml", PEOPLE)],
-        "a.yaml:1:27: teams.data.escalation: there is no escalation policy `mian`; declared are main (did you mean \
+        "a.yaml:1:28: teams.data.escalation: there is no escalation policy `mian`; declared are main (did you mean \
          `main`?)",
     );
     instead(
         "after: 15m, targets",
         "aftre: 15m, targets",
-        "b.yaml:12:10: escalations.main.steps[1].aftre: unknown field `aftre`, expected `after` or `targets` (did you \
+        "b.yaml:12:17: escalations.main.steps[1].aftre: unknown field `aftre`, expected `after` or `targets` (did you \
          mean `after`?)",
     );
 }
@@ -154,7 +154,7 @@ fn windows_and_matchers_that_cannot_be_used_are_refused() {
         "c.yaml:1:24: calendars.holidays[0]: failed to parse two digit integer as month: parameter 'month' is not in the \
          required range of 1..=12",
     );
-    with("upstreams: [{on: [orders]}]\n", "c.yaml:1:14: upstreams: missing field `match`");
+    with("upstreams: [{on: [orders]}]\n", "c.yaml:1:13: upstreams[0]: missing field `match`");
     with(
         "upstreams: [{match: {pipeline: x}, on: [orders]}]\n",
         "c.yaml:1:36: upstreams[0].on: `orders` is not a pipeline; write source/pipeline",
@@ -224,7 +224,7 @@ fn what_is_probably_not_meant_is_warned_about() {
     instead(
         "{via: pager, after: 5m}",
         "{via: pager, to: ben, after: 5m}",
-        "b.yaml:3:104: people.ben.contacts[1].to: `pager` pages the one service of its routing key; `to` changes nothing \
+        "b.yaml:3:95: people.ben.contacts[1].to: `pager` pages the one service of its routing key; `to` changes nothing \
          (leave it out, or name a connection of the person's own)",
     );
     instead(
