@@ -7,12 +7,12 @@
 mod automations;
 mod bonds;
 mod canaries;
-mod checks;
 mod lineage;
 mod needed;
 mod planned;
 mod scopes;
 mod shared;
+mod timers;
 
 use bonds::Bonds;
 pub use canaries::CanaryTest;
@@ -442,77 +442,8 @@ impl State {
     }
 }
 
-/// Timers and the delta.
+/// The delta.
 impl State {
-    /// When the next decision is due by the clock.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Timestamp> {
-        let timer = self.due.first().map(|(due, _)| *due);
-        timer.into_iter().chain(self.automations.next_due()).min()
-    }
-
-    /// When a timer is due.
-    #[must_use]
-    pub fn timer(&self, key: &TimerKey) -> Option<Timestamp> {
-        self.timers.get(key).copied()
-    }
-
-    /// All timers.
-    pub fn timers(&self) -> impl Iterator<Item = (&TimerKey, Timestamp)> {
-        self.timers.iter().map(|(key, due)| (key, *due))
-    }
-
-    pub(crate) fn set_timer(&mut self, key: TimerKey, due: Timestamp) {
-        if self.timers.get(&key) == Some(&due) {
-            return;
-        }
-        if let Some(old) = self.timers.insert(key.clone(), due) {
-            self.due.remove(&(old, key.clone()));
-        }
-        self.due.insert((due, key.clone()));
-        self.dirty.insert(Dirty::Timer(key));
-    }
-
-    pub(crate) fn clear_timer(&mut self, key: &TimerKey) {
-        if let Some(due) = self.timers.remove(key) {
-            self.due.remove(&(due, key.clone()));
-            self.dirty.insert(Dirty::Timer(key.clone()));
-        }
-    }
-
-    /// Timers of further contacts of people who were paged about an incident.
-    pub(crate) fn contact_timers(&self, incident: IncidentId) -> Vec<TimerKey> {
-        let first = TimerKey::Contact { incident, person: String::new(), contact: 0 };
-        let of_it = |key: &&TimerKey| matches!(key, TimerKey::Contact { incident: other, .. } if *other == incident);
-        self.timers.range(first..).map(|(key, _)| key).take_while(of_it).cloned().collect()
-    }
-
-    /// Takes what ends a wait at `now`, earliest first: it comes before an event of the same instant.
-    pub(crate) fn take_waits(&mut self, now: Timestamp) -> Vec<Timer> {
-        let due = self.due.iter().take_while(|(due, _)| *due <= now);
-        let waits: Vec<Timer> = due
-            .filter(|(_, key)| matches!(key, TimerKey::Timeout { .. } | TimerKey::Duty))
-            .map(|(due, key)| Timer { key: key.clone(), due: *due })
-            .collect();
-        for wait in &waits {
-            self.clear_timer(&wait.key);
-        }
-        waits
-    }
-
-    /// Takes the timers due at `now`, earliest first.
-    pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<Timer> {
-        let mut taken = Vec::new();
-        while let Some((due, key)) = self.due.first().cloned() {
-            if due > now {
-                break;
-            }
-            self.clear_timer(&key);
-            taken.push(Timer { key, due });
-        }
-        taken
-    }
-
     /// What changed since the last call, one entry per entity with its value now.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         let dirty = std::mem::take(&mut self.dirty);

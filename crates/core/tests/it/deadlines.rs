@@ -206,7 +206,7 @@ fn maintenance_that_ends_early_ends_the_wait() {
 }
 
 #[track_caller]
-fn refuse(rules: serde_json::Value, expect: &str) {
+fn refuse(rules: &serde_json::Value, expect: &str) {
     let ruleset = json!({"teams": {"a": {}}, "owners": {"default": "a"}, "calendars": {"free": []}, "rules": [rules]});
     let problem = match serde_json::from_value::<Ruleset>(ruleset) {
         Err(error) => error.to_string(),
@@ -219,30 +219,33 @@ fn refuse(rules: serde_json::Value, expect: &str) {
 fn mistakes_in_rules_are_named() {
     let fresh = |except: &str, time: &str, zone: &str| json!({"name": "r", "when": {"not_fresh_by": {"time": time, "zone": zone, "except": [except]}}});
     refuse(
-        fresh("holidays", "07:00", "UTC"),
+        &fresh("holidays", "07:00", "UTC"),
         "rules[0].when.not_fresh_by.except[0]: there is no calendar `holidays`; declared are free",
     );
-    refuse(fresh("free", "7 o'clock", "UTC"), "`7 o'clock` is not a time of day; write HH:MM");
-    refuse(fresh("free", "07:00", "Mars/Base"), "`Mars/Base` is not an IANA time zone");
-    let expected = |matches: serde_json::Value, after: serde_json::Value, within: &str| json!({"name": "r", "match": matches, "when": {"expected_after": {"after": after, "within": within}}});
+    refuse(&fresh("free", "7 o'clock", "UTC"), "`7 o'clock` is not a time of day; write HH:MM");
+    refuse(&fresh("free", "07:00", "Mars/Base"), "`Mars/Base` is not an IANA time zone");
+    let expected = |matches: &serde_json::Value, after: &serde_json::Value, within: &str| json!({"name": "r", "match": matches, "when": {"expected_after": {"after": after, "within": within}}});
     let dag = json!({"source": "airflow", "pipeline": "dag"});
     refuse(
-        expected(json!({"pipeline": "dag"}), json!({"pipeline": "b"}), "1m"),
+        &expected(&json!({"pipeline": "dag"}), &json!({"pipeline": "b"}), "1m"),
         "rules[0].match: the expected pipeline",
     );
-    refuse(expected(dag.clone(), json!({}), "1m"), "rules[0].when.expected_after.after: says after nothing");
-    refuse(expected(dag, json!({"pipeline": "b"}), "0s"), "rules[0].when.expected_after.within: must be at least 1s");
+    refuse(&expected(&dag, &json!({}), "1m"), "rules[0].when.expected_after.after: says after nothing");
     refuse(
-        json!({"name": "airflow-deadline", "when": "reported"}),
+        &expected(&dag, &json!({"pipeline": "b"}), "0s"),
+        "rules[0].when.expected_after.within: must be at least 1s",
+    );
+    refuse(
+        &json!({"name": "airflow-deadline", "when": "reported"}),
         "rules[0].name: `airflow-deadline` is the built-in",
     );
     refuse(
-        json!({"name": "r", "match": {"pipeline": "x"}, "when": {"late_events": {"over": "1m"}}}),
+        &json!({"name": "r", "match": {"pipeline": "x"}, "when": {"late_events": {"over": "1m"}}}),
         "rules[0].match: lateness is judged by source",
     );
     refuse(
-        json!({"name": "r", "when": {"rows_unusual": {"factor": 0.5}}}),
+        &json!({"name": "r", "when": {"rows_unusual": {"factor": 0.5}}}),
         "rules[0].when.rows_unusual.factor: 0.5 is not",
     );
-    refuse(json!({"name": "r", "when": {"rows_unusual": {"min_history": 2}}}), "write 3 to 112");
+    refuse(&json!({"name": "r", "when": {"rows_unusual": {"min_history": 2}}}), "write 3 to 112");
 }
