@@ -171,17 +171,19 @@ impl Watchdog {
         Ok(())
     }
 
+    /// Looks once, and says how things are to whoever listens for a sign of life.
+    pub async fn look<S: Sender>(&mut self, sender: &S, now: Timestamp) {
+        let trouble = self.once(now).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the watchdog could not look");
+            Some(format!("the watchdog could not look: {error}"))
+        });
+        self.pulse.say(sender, trouble, now).await;
+    }
+
     /// Runs until stopped.
     pub async fn run<S: Sender>(mut self, sender: Arc<S>, clock: Clock, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            match self.once(clock.now()).await {
-                Ok(trouble) => self.pulse.say(&*sender, trouble, &clock).await,
-                Err(error) => {
-                    tracing::error!(%error, "the watchdog could not look");
-                    let trouble = format!("the watchdog could not look: {error}");
-                    self.pulse.say(&*sender, Some(trouble), &clock).await;
-                }
-            }
+            self.look(&*sender, clock.now()).await;
             tokio::select! {
                 _ = stop.changed() => {}
                 () = sleep_until(&clock, clock.now() + LOOK_EVERY) => {}

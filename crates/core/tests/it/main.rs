@@ -9,6 +9,7 @@ mod automation_prefect;
 mod automation_requests;
 mod automation_stories;
 mod automation_templates;
+mod canary;
 mod deadlines;
 mod lineage;
 mod noise;

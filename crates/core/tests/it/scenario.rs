@@ -17,7 +17,7 @@ use trackside_core::pipeline::Pipeline;
 use trackside_core::ruleset::Ruleset;
 use trackside_core::ruleset::noise::{PlannedWork, Silence};
 use trackside_core::run::{Attempt, AttemptKey, AttemptRef, PipelineKey, Run, RunKey, RunReport, RunUpdate, System};
-use trackside_core::state::{Loaded, Needed, State};
+use trackside_core::state::{CanaryTest, Loaded, Needed, State};
 use trackside_core::timer::{Timer, TimerKey};
 use uuid::Uuid;
 
@@ -45,6 +45,7 @@ struct Archive {
     overrides: BTreeMap<Uuid, Override>,
     silences: BTreeMap<Uuid, Silence>,
     works: BTreeMap<Uuid, PlannedWork>,
+    canaries: BTreeMap<String, CanaryTest>,
     ruleset: Option<Ruleset>,
     counters: Counters,
     sender_clock: Option<SenderClock>,
@@ -69,6 +70,8 @@ impl Archive {
                 Change::Silence(silence) => drop(self.silences.insert(silence.id, silence.clone())),
                 Change::Maintenance(work) => drop(self.works.insert(work.id, (**work).clone())),
                 Change::MaintenanceGone { id, .. } => drop(self.works.remove(id)),
+                Change::Canary(test) => drop(self.canaries.insert(test.connection.clone(), test.clone())),
+                Change::CanaryGone(connection) => drop(self.canaries.remove(connection)),
                 Change::Ruleset(ruleset) => self.ruleset = Some((**ruleset).clone()),
                 Change::Counters(counters) => self.counters = *counters,
                 _ => {}
@@ -98,6 +101,7 @@ impl Archive {
             overrides: self.overrides.values().filter(|over| over.end > now).cloned().collect(),
             silences: self.silences.values().filter(|silence| silence.ends > now).cloned().collect(),
             planned_work: self.works.values().cloned().collect(),
+            canaries: self.canaries.values().cloned().collect(),
             automations: set::Loaded { sender_clock: self.sender_clock, ..set::Loaded::default() },
             ..Loaded::default()
         }
@@ -365,6 +369,15 @@ impl Story {
 
     /// The latest message through a connection is given up.
     pub(crate) fn dead(&mut self, connection: &str) -> &mut Self {
+        self.ended(connection, DeliveryResult::Dead { error: "403 Forbidden".into() }, 403)
+    }
+
+    /// The latest message through a connection arrived.
+    pub(crate) fn delivered(&mut self, connection: &str) -> &mut Self {
+        self.ended(connection, DeliveryResult::Delivered, 200)
+    }
+
+    fn ended(&mut self, connection: &str, result: DeliveryResult, status: u16) -> &mut Self {
         let mut effects = self.decisions.iter().flat_map(|decision| &decision.effects);
         let effect = effects.rfind(|effect| effect.connection == connection).unwrap().clone();
         self.input(Input::Outcome(Box::new(Outcome {
@@ -373,9 +386,9 @@ impl Story {
             to: effect.to,
             incident: effect.incident,
             action: effect.action,
-            result: DeliveryResult::Dead { error: "403 Forbidden".into() },
+            result,
             attempts: 1,
-            status: Some(403),
+            status: Some(status),
             far_ref: None,
             act: None,
         })))

@@ -5,7 +5,6 @@
 //! the silence that follows says the rest; the alarm goes straight to its connection, because what is wrong may be the
 //! log or the decider itself, and it is one alert at the far end however often it is said.
 
-use crate::clock::Clock;
 use crate::config::HeartbeatOut;
 use crate::deliver::Connections;
 use jiff::{SignedDuration, Timestamp};
@@ -45,11 +44,10 @@ impl Pulse {
     }
 
     /// Says how things are: nothing when a sign of life is not due yet and nothing has changed.
-    pub(super) async fn say<S: Sender>(&mut self, sender: &S, trouble: Option<String>, clock: &Clock) {
+    pub(super) async fn say<S: Sender>(&mut self, sender: &S, trouble: Option<String>, now: Timestamp) {
         let Some(settings) = self.settings.clone() else {
             return;
         };
-        let now = clock.now();
         let changed = trouble.is_some() != self.trouble.is_some();
         self.trouble.clone_from(&trouble);
         if changed && let Some(connection) = &settings.alarm {

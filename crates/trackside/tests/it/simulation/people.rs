@@ -250,7 +250,10 @@ impl People {
     }
 
     async fn stored(&self) -> Vec<PageRecord> {
-        self.store.pages_between(Timestamp::MIN, Timestamp::MAX, 100_000).await.unwrap()
+        let mut pages = self.store.pages_between(Timestamp::MIN, Timestamp::MAX, 10_000).await.unwrap();
+        // The store gives them by time, which may have gone back.
+        pages.sort_by_key(|page| (page.seq, page.ordinal));
+        pages
     }
 }
 
