@@ -128,6 +128,55 @@ async fn a_plan_shows_what_would_change_and_changes_nothing() {
     assert_eq!(world.running.get("connections").await.as_array().unwrap().len(), 1);
 }
 
+const PEOPLE: &str = "\
+people:
+  ana: {name: Ana, zone: Europe/Paris, contacts: [{via: pager}]}
+  ben: {contacts: [{via: pager}]}
+schedules:
+  primary:
+    layers:
+      - name: week
+        rotation: {tz: Europe/Paris, start: '2026-01-05T09:00:00', unit: week, participants: [ana, ben]}
+        restrict: [{weekdays: ['monday:friday'], location: Europe/Paris}]
+escalations:
+  main: {steps: [{targets: ['oncall:primary']}, {after: 15m, targets: ['person:ben']}]}
+rules: [{name: urgent, match: {tier: 1}, when: {failed: {}}, escalation: main}]
+maintenance:
+  - {name: patches, matchers: ['source=\"lab\"'], when: {start: '2026-01-31T22:00:00', duration_s: 7200, rrule: {freq: monthly, by_month_day: -1}}}
+inhibitions: [{source_matchers: ['pipeline=\"a\"'], target_matchers: ['pipeline=\"b\"']}]
+calendars: {holidays: [2026-12-25]}
+incidents: {flap_window: 10m, storm: null}
+upstreams: [{match: {pipeline: b}, on: [lab/a]}]
+canary: {connections: [pager], every: 6h}
+heartbeat_out: {url: 'https://hc.example.net/ping', every: 2m}
+";
+
+#[tokio::test]
+async fn a_plan_names_people_and_all_that_goes_with_them() {
+    let world = World::start().await;
+    world.home.write("mine/people.yaml", PEOPLE);
+    let plan = world.run(&["plan", "mine"]).await;
+    assert_eq!(plan.code, 2);
+    // The gap depends on the day of the test.
+    let gap = regex::Regex::new("nobody on call in primary: .* Europe/Paris").unwrap();
+    assert_snapshot!("plan_people", gap.replace(&plan.out, "nobody on call in primary: [times] Europe/Paris"));
+    world.run(&["apply", "mine", "--yes"]).await.good();
+    let edited = PEOPLE
+        .replace("after: 15m", "after: 20m")
+        .replace("participants: [ana, ben]", "participants: [ben, ana]")
+        .replace("zone: Europe/Paris, contacts", "zone: Asia/Kolkata, contacts")
+        .replace("storm: null", "storm: {incidents: 5, within: 1m}")
+        .replace("[2026-12-25]", "[2026-12-24, 2026-12-25]")
+        .replace("duration_s: 7200", "duration_s: 3600")
+        .replace("every: 2m", "every: 3m")
+        .replace("canary:", "#");
+    world.home.write("mine/people.yaml", &edited);
+    let plan = world.run(&["plan", "mine"]).await;
+    assert_eq!(plan.code, 2);
+    let changes = plan.out.lines().skip_while(|line| line.starts_with("warning: ")).collect::<Vec<_>>().join("\n");
+    assert_snapshot!("plan_people_edited", changes);
+}
+
 #[tokio::test]
 async fn what_is_applied_is_in_force_and_on_disk() {
     let world = World::start().await;
