@@ -118,9 +118,6 @@ impl Turn<'_> {
             return;
         }
         self.retrigger(&mut incident);
-        if let Some(rules) = self.rules().filter(|_| incident.suppressed_by.is_empty()) {
-            self.begin_course_of(&rules, &mut incident);
-        }
         self.state.put_incident(incident.clone());
         let summary = format!("#{} given back by {who}", incident.number);
         self.audit("incident.unacknowledged", summary, Some(incident.id), None);
@@ -178,7 +175,8 @@ impl Turn<'_> {
             };
             incident.owner = team.into();
             incident.owner_because = format!("given to it by {who}").as_str().into();
-            incident.course = None;
+            (incident.course, incident.state) = (None, IncidentState::Triggered);
+            self.begin_course(&rules, &mut incident, None);
         } else {
             let known = incident.course.take();
             let (name, mut policy) = match &known {
@@ -204,7 +202,6 @@ impl Turn<'_> {
             let notice = self.notice(&rules, &incident, format!("{who} gave it to {to}"), self.at, Context::default());
             let list = super::tell::whom(&rules, &incident, None);
             self.tell_list(&rules, &mut incident, list, &notice, true);
-            self.begin_course(&rules, &mut incident, None);
         }
         self.state.put_incident(incident);
     }

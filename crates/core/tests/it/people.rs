@@ -285,6 +285,15 @@ fn an_incident_given_to_another_starts_there() {
 }
 
 #[test]
+fn a_team_that_is_given_an_incident_pages_by_its_own_policy() {
+    let mut story = on_call(usual());
+    story.change_rules(|rules| rules["rules"][0]["escalation"] = "page".into());
+    story.at(100).run("etl/r1 failed").at(200).ask(1, |incident| Command::Acknowledge { incident });
+    story.ask(1, |incident| Command::Reassign { incident, to: Target::Team("platform".into()) }).at(201);
+    assert_eq!(story.pages().last().unwrap(), "200 0.0 person:ben ben");
+}
+
+#[test]
 fn two_incidents_become_one() {
     let mut story = on_call(usual());
     story.at(100).run("etl/r1 failed").at(101).run("other/r1 failed").at(102);
