@@ -218,9 +218,12 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who.
     pub caller: Caller,
-    /// What: `incident.opened`, `alert.fired`, `alert.cleared`, `incident.affects`, `incident.acknowledged`, `incident.resolved`,
-    /// `incident.noted`, `notify.decided`, `delivery.delivered`, `delivery.dead`, `delivery.superseded`,
-    /// `rules.changed`, `command.refused`, `test.sent`.
+    /// What: `incident.opened`, `incident.reopened`, `incident.affects`, `incident.suppressed`, `incident.released`,
+    /// `incident.acknowledged`, `incident.unacknowledged`, `incident.snoozed`, `incident.retriggered`,
+    /// `incident.escalated`, `incident.reassigned`, `incident.merged`, `incident.noted`, `incident.resolved`,
+    /// `alert.fired`, `alert.suppressed`, `alert.cleared`, `escalation.begun`, `page.decided`, `notify.decided`,
+    /// `delivery.delivered`, `delivery.dead`, `delivery.superseded`, `storm.digest`, `rules.changed`,
+    /// `command.refused`, `test.sent`, and those of what is planned (`silence.put`, `maintenance.began`, …).
     pub action: String,
     /// One line for people.
     pub summary: String,
