@@ -74,11 +74,11 @@ impl Slack {
     pub fn press(&self, ts: &str, action_id: &str, user: &str) -> Option<Signed> {
         let message = self.lock().iter().find(|message| message.ts == ts).cloned()?;
         let blocks = message.blocks.as_array()?;
-        let buttons = blocks.iter().filter(|block| block["type"] == "actions").filter_map(|block| {
+        let mut buttons = blocks.iter().filter(|block| block["type"] == "actions").filter_map(|block| {
             let elements = block["elements"].as_array()?;
             elements.iter().find(|element| element["action_id"] == action_id)
         });
-        let button = buttons.last()?;
+        let button = buttons.next()?;
         let now = self.journal.now();
         let action = json!({ "type": "button", "action_id": action_id, "value": button["value"],
             "text": button["text"], "action_ts": format!("{}.{:06}", now.as_second(), now.subsec_microsecond()) });
