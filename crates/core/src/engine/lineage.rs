@@ -192,7 +192,8 @@ fn reason(steps: &[Step], last: usize) -> String {
 /// What is still wrong, for a title.
 fn still(rules: &Rules, key: &AlertKey) -> &'static str {
     match rules.rule(&key.rule).map(|rule| &rule.when) {
-        Some(Condition::Failed { .. } | Condition::ZeroRows | Condition::Reported) => "still fails",
+        Some(Condition::Failed(_) | Condition::Reported) => "still fails",
+        Some(Condition::ZeroRows | Condition::RowsUnusual(_)) => "is still unusual",
         _ => "is still late",
     }
 }

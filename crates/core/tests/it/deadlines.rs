@@ -2,6 +2,7 @@
 
 use crate::scenario::{Story, start};
 use jiff::SignedDuration;
+use proptest::prelude::*;
 use serde_json::json;
 use trackside_core::caller::Caller;
 use trackside_core::duty::maintenance::When;
@@ -101,6 +102,34 @@ fn a_start_can_be_what_is_followed() {
         "match": {"source": "airflow", "pipeline": "b"},
         "when": {"expected_after": {"after": {"pipeline": "a"}, "outcome": "start", "within": "1m"}}}]}));
     story.at(0).run("a/r1 started").at(59).expect("").at(61).expect("60 hook trigger: b did not start after a");
+}
+
+proptest! {
+    /// Builds and starts happen when they happen, and news of them comes later in any order: in the end the alert is
+    /// there exactly when some build was followed by no start.
+    #[test]
+    fn the_order_of_news_does_not_matter(
+        builds in prop::collection::vec((1000_i64..5000, 0_i64..900), 1..6),
+        starts in prop::collection::vec((1000_i64..5000, 0_i64..900), 0..6),
+    ) {
+        let mut news: Vec<(i64, String)> = Vec::new();
+        for (n, (ended, delay)) in builds.iter().enumerate() {
+            news.push((ended + delay, format!("build_app/b{n} succeeded ended={ended}")));
+        }
+        for (n, (started, delay)) in starts.iter().enumerate() {
+            news.push((started + delay, format!("deploy_dag/d{n} started started={started}")));
+        }
+        news.sort();
+        let mut story = story_of_builds("10m");
+        for (second, update) in news {
+            story.at(second).run(&update);
+        }
+        story.at(10_000);
+        let last_start = starts.iter().map(|(started, _)| *started).max();
+        let awaited = builds.iter().any(|(ended, _)| last_start.is_none_or(|started| started < *ended));
+        prop_assert_eq!(story.state.open_incidents().count(), usize::from(awaited));
+        prop_assert_eq!(story.state.timers().count(), 0, "nothing is left behind");
+    }
 }
 
 fn declared(story: &mut Story, run: &str, report: RunReport, due: &[(&str, i64)], clear_number: u32) {
