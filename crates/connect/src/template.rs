@@ -8,12 +8,12 @@
 
 use crate::connection::Connection;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use trackside_core::duty::zone::Zone;
 use trackside_core::effect::{Action, Effect};
 use trackside_core::event::Link;
 use trackside_core::notice::{Notice, PageView};
@@ -208,8 +208,8 @@ impl MessageTemplates {
     pub fn check(&self, kind: ConnectionKind) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         let zone = self.zone.as_deref().unwrap_or("UTC");
-        if TimeZone::get(zone).is_err() {
-            problems.push(("zone", format!("`{zone}` is not an IANA time zone; write for example Europe/Paris")));
+        if let Err(problem) = Zone::new(zone) {
+            problems.push(("zone", problem));
             return problems;
         }
         let markup = match kind {

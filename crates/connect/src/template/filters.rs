@@ -8,10 +8,10 @@
 use super::Markup;
 use super::text::{slack_escape, truncate_bytes};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind};
 use std::fmt::Write as _;
+use trackside_core::duty::zone::Zone;
 
 /// Makes filters, functions and escaping known.
 pub(super) fn install(environment: &mut Environment<'_>, markup: Markup) {
@@ -62,9 +62,8 @@ fn local(value: &Value, zone: &str) -> Result<String, Error> {
     if absent(value) {
         return Ok(String::new());
     }
-    let zone = TimeZone::get(zone)
-        .map_err(|_| Error::new(ErrorKind::InvalidOperation, format!("`{zone}` is not an IANA time zone")))?;
-    Ok(time(value)?.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S %Z").to_string())
+    let zone = Zone::new(zone).map_err(|problem| Error::new(ErrorKind::InvalidOperation, problem))?;
+    Ok(time(value)?.to_zoned(zone.time_zone().clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string())
 }
 
 /// `3 min 20 s`, from seconds.

@@ -8,6 +8,7 @@ use axum::extract::State;
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
+use trackside_core::duty::zone::Zone;
 use trackside_core::pipeline::Pipeline;
 use trackside_store::stats::{Hour, Latency, Outcomes, Overview};
 use utoipa::{IntoParams, ToSchema};
@@ -142,7 +143,7 @@ pub(crate) async fn overview(
 pub(crate) async fn read(state: &AppState, zone: Option<&str>) -> Result<Overview, Problem> {
     let zone = match zone.filter(|zone| !zone.is_empty()) {
         None => TimeZone::UTC,
-        Some(name) => TimeZone::get(name).map_err(|error| Problem::bad("zone", error.to_string()))?,
+        Some(name) => Zone::new(name).map_err(|problem| Problem::bad("zone", problem))?.time_zone().clone(),
     };
     let now = state.now();
     let bad = |error: jiff::Error| Problem::bad("zone", error.to_string());

@@ -3,6 +3,7 @@
 //! Invariant: microseconds at most, as in Python; what Python leaves to the system's locale is English.
 
 use super::error::raise;
+use crate::duty::zone::Zone;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
@@ -82,8 +83,8 @@ impl Moment {
     }
 
     fn shifted(&self, zone: &str) -> Result<Value, Error> {
-        let zone = TimeZone::get(zone).map_err(|_| raise("InvalidTimezone", format!("Invalid timezone: {zone}")))?;
-        Ok(Value::from_object(Self(self.0.with_time_zone(zone))))
+        let zone = Zone::new(zone).map_err(|_| raise("InvalidTimezone", format!("Invalid timezone: {zone}")))?;
+        Ok(Value::from_object(Self(self.0.with_time_zone(zone.time_zone().clone()))))
     }
 
     /// Python's `strftime`; what it does not know stays as written.
