@@ -25,8 +25,9 @@ pub fn request(url: &SecretString, sign: &Sign) -> Request {
         Sign::Trouble(text) => (Method::POST, failing(address), text.clone()),
     };
     let headers = vec![("content-type".into(), "text/plain; charset=utf-8".to_owned())];
+    let secrets = vec![url.clone(), SecretString::from(url_text.as_str())];
     let http = HttpRequest { method, url: url_text, headers, body, guard: Guard::default() };
-    Request::new(Wire::Http(http), Repeat::Harmless, vec![url.clone()])
+    Request::new(Wire::Http(http), Repeat::Harmless, secrets)
 }
 
 /// `/fail` belongs to the path, before a query.

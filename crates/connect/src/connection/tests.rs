@@ -94,7 +94,7 @@ fn fields_that_need_each_other_and_templates_are_checked() {
     ]
     "#);
     let zone = problems(with("message", json!({ "zone": "Paris" })));
-    assert_eq!(zone, ["message.zone: `Paris` is not an IANA time zone; write for example Europe/Paris"]);
+    assert_eq!(zone, ["message.zone: `Paris` is not an IANA time zone; write for example Europe/Paris or UTC"]);
 }
 
 #[test]
