@@ -105,7 +105,6 @@ impl Turn<'_> {
         self.audit("incident.retriggered", format!("#{} {what}", incident.number), Some(id), None);
         self.retrigger(&mut incident);
         if let Some(rules) = self.rules().filter(|_| incident.suppressed_by.is_empty()) {
-            self.begin_course_of(&rules, &mut incident);
             self.tell_again(&rules, &mut incident, what);
         }
         self.state.put_incident(incident);
@@ -129,11 +128,17 @@ impl Turn<'_> {
         incident.state = IncidentState::Triggered;
         (incident.acknowledged_by, incident.acknowledged, incident.snoozed_until) = (None, None, None);
         incident.updated = self.at;
-        if let Some(course) = &mut incident.course {
-            course.restart(self.at);
-            if !incident.suppressed_by.is_empty() {
-                course.suspend();
+        let held_back = !incident.suppressed_by.is_empty();
+        match (&mut incident.course, self.rules()) {
+            (Some(course), _) => {
+                course.restart(self.at);
+                if held_back {
+                    course.suspend();
+                }
             }
+            // It became severe enough while somebody had it.
+            (None, Some(rules)) if !held_back => self.begin_course_of(&rules, incident),
+            (None, _) => {}
         }
         self.set_course_timers(incident);
     }

@@ -89,7 +89,8 @@ impl Turn<'_> {
         }
         self.state.forget_planned(self.at);
         self.review_all();
-        self.set_duty_timer(self.at);
+        // From the due time, not from now: what was announced to begin is announced to end, even after downtime.
+        self.set_duty_timer(due);
     }
 
     /// Sets the timer for the next begin or end of anything planned.

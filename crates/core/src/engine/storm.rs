@@ -37,7 +37,7 @@ impl Turn<'_> {
             return None;
         }
         self.state.set_timer(TimerKey::StormEnds { owner: incident.owner.to_string() }, self.at + limit.within.0);
-        let members = open.map_or(0, |storm| self.state.members_of(storm).count());
+        let members = open.map_or(0, |storm| self.state.count_members(storm));
         let summary = format!("{} and {members} more of team {}", incident.title, incident.owner);
         let title = format!(
             "Storm: more than {} new incidents of team {} in {}",
