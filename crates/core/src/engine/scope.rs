@@ -53,7 +53,8 @@ impl Turn<'_> {
         };
         if ended(RunState::Failed) {
             for (_, rule, at_least) in rules.scopes() {
-                if self.state.in_scope(&rule.name, pipeline) && self.state.scope_is_down(&rule.name, at_least) {
+                let down = self.state.in_scope(&rule.name, pipeline) && self.state.scope_is_down(&rule.name, at_least);
+                if down && !self.state.scope_members(&rule.name).any(|member| self.last_failure_is_quiet(member)) {
                     self.scope_down(rules, rule);
                 }
             }
@@ -100,9 +101,8 @@ impl Turn<'_> {
         let Some(pipeline) = self.state.pipeline(key).cloned() else {
             return;
         };
-        let down = failed_last(&pipeline) && !self.last_failure_is_quiet(&pipeline);
         for (matcher, rule, _) in rules.scopes() {
-            let place = match (belongs(rules, matcher, &pipeline), down) {
+            let place = match (belongs(rules, matcher, &pipeline), failed_last(&pipeline)) {
                 (false, _) => Place::Outside,
                 (true, false) => Place::Up,
                 (true, true) => Place::Down,
@@ -112,8 +112,8 @@ impl Turn<'_> {
     }
 
     /// True when all that failed of a pipeline was kept quiet, because it may pass by itself.
-    fn last_failure_is_quiet(&self, pipeline: &Pipeline) -> bool {
-        let mut alerts = self.state.alerts_of(&pipeline.key).peekable();
+    fn last_failure_is_quiet(&self, pipeline: &PipelineKey) -> bool {
+        let mut alerts = self.state.alerts_of(pipeline).peekable();
         alerts.peek().is_some() && alerts.all(|alert| alert.transient.is_some())
     }
 

@@ -231,6 +231,20 @@ fn a_scope_that_is_down_is_one_urgent_incident() {
 }
 
 #[test]
+fn a_failure_that_was_kept_quiet_keeps_a_scope_up_until_it_counts() {
+    let mut story = failed(json!({"rules": [
+        {"name": "failed", "severity": "warning", "when": {"failed": {"on": "run", "transient": ["503"]}}},
+        {"name": "all", "when": {"all_failed": {"at_least": 2}}}]}));
+    story.at(100).run("a/r1 failed error=503").at(200).run("b/r1 failed").expect("200 slack trigger: b failed");
+    story.at(300).run("b/r2 failed").at(400).run("a/r2 failed error=503");
+    story.expect(
+        "400 slack trigger: a failed 2 times
+         400 slack trigger: P1: all 2 pipelines of all are down
+         400 pd trigger: P1: all 2 pipelines of all are down",
+    );
+}
+
+#[test]
 fn failures_in_a_row_become_critical_and_successes_in_a_row_end_it() {
     let mut story = failed(json!({"rules": [{"name": "failed", "severity": "warning",
         "when": {"failed": {"warn_after": 2, "critical_after": 4, "resolve_after": 2, "on": "run"}}}]}));
