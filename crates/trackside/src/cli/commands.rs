@@ -42,6 +42,15 @@ pub(super) fn check(folder: &Path, json: bool) -> Result<ExitCode> {
     Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Prints an answer: as JSON, or as a line about it.
+pub(super) fn say(server: &ServerArgs, answer: &Value, line: impl FnOnce(&Value) -> String) {
+    if server.json {
+        show::json(answer);
+    } else {
+        show::line(&line(answer));
+    }
+}
+
 /// `runs`, `incidents`, `deliveries`.
 pub(super) async fn list(
     args: &ListArgs,

@@ -2,6 +2,7 @@
 
 use super::ServerArgs;
 use super::client::Client;
+use super::commands::say;
 use super::show::{self, array, text};
 use super::viewer::{ZoneArgs, end, local, moment};
 use crate::clock::Clock;
@@ -139,11 +140,6 @@ pub(super) async fn run(action: OncallAction) -> Result<()> {
             swap(&server, &schedule, times, &reason, &zone).await
         }
     }
-}
-
-/// The answer as JSON, or a line about it.
-fn say(server: &ServerArgs, answer: &Value, line: impl Fn(&Value) -> String) {
-    if server.json { show::json(answer) } else { show::line(&line(answer)) }
 }
 
 async fn now(server: &ServerArgs, schedule: Option<&str>, zone: &Zone) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use super::ServerArgs;
 use super::client::Client;
+use super::commands::say;
 use super::show::{self, array, text};
 use super::viewer::{ZoneArgs, at, end, local, moment};
 use crate::clock::Clock;
@@ -136,11 +137,7 @@ pub(super) async fn silence(action: SilenceAction) -> Result<()> {
             let body = json!({"matchers": matchers, "ends": ends, "reason": reason});
             let made = Client::new(&server)?.post("silences", Some(&body)).await?;
             let line = format!("silence {} until {} {}", text(&made["id"]), local(&made["ends"], &zone), zone.name());
-            if server.json {
-                show::json(&made)
-            } else {
-                show::line(&line)
-            }
+            say(&server, &made, |_| line);
             Ok(())
         }
         SilenceAction::Expire { id, server } => {
@@ -166,11 +163,7 @@ pub(super) async fn maintenance(action: MaintenanceAction) -> Result<()> {
             let made = Client::new(&server)?.post("maintenance", Some(&body)).await?;
             let (from, until) = (at(start, &zone), at(end, &zone));
             let line = format!("maintenance {name} from {from} until {until} {} ({})", zone.name(), text(&made["id"]));
-            if server.json {
-                show::json(&made)
-            } else {
-                show::line(&line)
-            }
+            say(&server, &made, |_| line);
             Ok(())
         }
         MaintenanceAction::End { id, server } => {
@@ -238,10 +231,6 @@ async fn preview(server: &ServerArgs, matchers: &[String]) -> Result<()> {
 
 async fn ended(server: &ServerArgs, path: &str, line: &str) -> Result<()> {
     let answer = Client::new(server)?.delete(path).await?;
-    if server.json {
-        show::json(&answer)
-    } else {
-        show::line(line)
-    }
+    say(server, &answer, |_| line.to_owned());
     Ok(())
 }

@@ -173,5 +173,5 @@ fn owner_of(rules: &Rules, entry: &PipelineEntry) -> Option<String> {
     let (source, pipeline) = (entry.matches.source.as_deref(), entry.matches.pipeline.as_deref()?);
     let subject = Subject { source: source.unwrap_or_default(), pipeline, ..Subject::default() };
     let named = !pipeline.contains(['*', '?', '[', '{']);
-    named.then(|| owner::resolve(rules, &subject).team.to_string())
+    named.then(|| owner::resolve(rules, &subject).team)
 }
