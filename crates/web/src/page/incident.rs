@@ -13,7 +13,7 @@ use crate::page::layout::{Section, card, head, lamp, nothing};
 use crate::page::people::team::target;
 use crate::page::run::{history, recent};
 use crate::page::ui::{
-    Tone, address, column, copyable, incident_state, number, outside, pill, sentence, severity_tone, table,
+    Tone, address, column, copyable, incident_state, outside, pill, sentence, severity_tone, table, wide, wide_number,
 };
 use crate::page::words::{As, time};
 use crate::page::{Failed, Visitor, timeline, zone};
@@ -179,14 +179,14 @@ fn stands(stands: Stands) -> &'static str {
 
 fn alerts(alerts: &[Alert]) -> Markup {
     table(
-        &[column("Alert"), column("Rule"), column("Since"), number("Streak")],
+        &[column("Alert"), wide("Rule"), column("Since"), wide_number("Streak")],
         &html! {
             @for alert in alerts {
                 tr {
                     td.title { (sentence(&alert.summary)) @if !alert.key.subject.is_empty() { div.small.soft { (alert.key.subject) } } }
-                    td { (alert.key.rule) }
+                    td.wide { (alert.key.rule) }
                     td.nowrap { (time(alert.since, As::Time)) }
-                    td.num { (alert.streak) }
+                    td.num.wide { (alert.streak) }
                 }
             }
         },
@@ -197,10 +197,8 @@ fn reasons(detail: &IncidentDetail) -> Markup {
     html! {
         @for why in &detail.explanations {
             details {
-                summary {
-                    (sentence(&why.meaning))
-                    @if let Some(event) = why.event { " · " a href={ "/events/" (event) } { "event" } }
-                }
+                summary { (sentence(&why.meaning)) }
+                @if let Some(event) = why.event { p { a href={ "/events/" (event) } { "The event" } } }
                 (explain::one(why))
             }
         }

@@ -111,7 +111,7 @@ pub(crate) fn table(columns: &[Column], rows: &Markup) -> Markup {
     html! {
         div.scroll {
             table {
-                thead { tr { @for column in columns { th scope="col" class=[column.class] { (column.title) } } } }
+                thead { tr { @for column in columns { th scope="col" class=[column.class] { @if column.title.is_empty() { span.visually-hidden { "Action" } } @else { (column.title) } } } } }
                 tbody { (rows) }
             }
         }
@@ -125,7 +125,7 @@ pub(crate) struct Column {
     class: Option<&'static str>,
 }
 
-/// A column.
+/// A column; one without a title is for buttons and links.
 pub(crate) const fn column(title: &'static str) -> Column {
     Column { title, class: None }
 }

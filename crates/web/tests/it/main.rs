@@ -14,6 +14,7 @@ mod incidents;
 mod oncall;
 mod pages;
 mod people;
+mod people_pages;
 mod planned;
 mod prefect_api;
 mod prefect_socket;

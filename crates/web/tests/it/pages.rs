@@ -18,8 +18,20 @@ const FIRST_LOAD_BYTES: usize = 20 * 1024;
 const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
 /// Pages that the side bar leads to.
-const PAGES: [&str; 8] =
-    ["/", "/runs", "/incidents", "/automations", "/deliveries", "/events", "/connections", "/audit"];
+const PAGES: [&str; 12] = [
+    "/",
+    "/runs",
+    "/incidents",
+    "/oncall",
+    "/silences",
+    "/automations",
+    "/deliveries",
+    "/events",
+    "/reports",
+    "/people",
+    "/connections",
+    "/audit",
+];
 
 /// Values of an attribute, with the escapes that occur in addresses undone.
 fn attributes<'a>(html: &'a str, name: &str) -> Vec<String> {
@@ -89,7 +101,7 @@ async fn every_link_leads_somewhere_and_nothing_becomes_markup() {
 }
 
 /// What helps people who do not see the page: language, one title, one heading, unique ids, named fields and buttons.
-fn check_structure(path: &str, html: &str) {
+pub(crate) fn check_structure(path: &str, html: &str) {
     assert!(html.contains("<html lang=\"en\""), "{path}");
     assert_eq!(html.matches("<title>").count(), 1 + html.matches("<g class=\"bar\"><title>").count(), "{path}");
     assert_eq!(html.matches("<h1>").count(), 1, "{path} has one heading");
@@ -103,7 +115,7 @@ fn check_structure(path: &str, html: &str) {
     for field in html.split("<input ").skip(1).chain(html.split("<select ").skip(1)) {
         let tag = field.split('>').next().unwrap_or_default();
         let before = &html[..html.find(field).unwrap_or_default()];
-        let labelled = before.rfind("<label>") > before.rfind("</label>");
+        let labelled = before.rfind("<label") > before.rfind("</label>");
         assert!(labelled || tag.contains("type=\"hidden\""), "{path}: {tag} has a label");
     }
 }
@@ -118,6 +130,11 @@ async fn empty_pages_say_the_next_step() {
         ("/incidents", "rules:"),
         ("/incidents?state=open", "All quiet"),
         ("/automations", "prefect automation create"),
+        ("/oncall", "schedules:"),
+        ("/silences", "Nothing is silenced"),
+        ("/silences", "maintenance:"),
+        ("/reports", "No incident was opened"),
+        ("/people", "contacts:"),
         ("/deliveries", "Send a test message"),
         ("/deliveries?state=dead", "Nothing was given up"),
         ("/runs?q=nonsense", "Loosen the filter"),
@@ -134,6 +151,10 @@ async fn forms_are_shown_only_to_those_who_may_use_them() {
     for (path, form, role) in [
         ("/incidents/1", "Acknowledge", Role::Responder),
         ("/incidents/1", "Add a note", Role::Responder),
+        ("/incidents/1", "for 1 hour", Role::Responder),
+        ("/incidents/1", "Silence this", Role::Responder),
+        ("/silences", "New silence", Role::Responder),
+        ("/silences", "New maintenance window", Role::Operator),
         ("/connections", ">Test</button>", Role::Operator),
     ] {
         assert!(world.page(path, role).await.contains(form), "{path} as {role}");

@@ -130,18 +130,17 @@ fn one(range: &Range, bar: &Bar, y: f64) -> Markup {
     };
     let by = if matches!(bar.kind, Kind::Override(_)) { " (override)" } else { "" };
     let told = format!("{}{by}: {}", bar.label, stretch(bar.start, bar.end, &range.zone));
-    let drawn = html! {
-        rect class=(class) x=(pct(x)) width=(pct(width)) y=(px(y)) height=(px(BAR)) rx="5" {}
-        svg x=(pct(x)) width=(pct(width)) y=(px(y)) height=(px(BAR)) {
-            text x="7" y="20" class=[(bar.kind == Kind::Gap).then_some("none")] { (fitting(&bar.label, width)) }
-        }
-    };
+    // The text lies above the link and not in it: cut to what fits, it would not be part of the link's name.
     html! {
         g.bar {
             title { (told) }
+            @let drawn = html! { rect class=(class) x=(pct(x)) width=(pct(width)) y=(px(y)) height=(px(BAR)) rx="5" {} };
             @match &bar.href {
                 Some(href) => { a href=(href) aria-label=(told) { (drawn) } },
                 None => { (drawn) },
+            }
+            svg x=(pct(x)) width=(pct(width)) y=(px(y)) height=(px(BAR)) aria-hidden="true" {
+                text x="7" y="20" class=[(bar.kind == Kind::Gap).then_some("none")] { (fitting(&bar.label, width)) }
             }
         }
     }

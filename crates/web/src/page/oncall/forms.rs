@@ -196,7 +196,7 @@ fn one(view: &View<'_>, made: &Override) -> Markup {
             td.wide { (made.schedule) }
             td.wide.soft { (made.by) }
             @if view.may_edit {
-                td { form method="post" action={ "/oncall/overrides/" (made.id) "/remove" } { button type="submit" aria-label={ "Take the override for " (who) " back" } { "Take back" } } }
+                td { form method="post" action={ "/oncall/overrides/" (made.id) "/remove" } { button type="submit" aria-label={ "Take back the override for " (who) } { "Take back" } } }
             }
         }
     }

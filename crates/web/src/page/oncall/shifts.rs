@@ -40,7 +40,7 @@ fn row(view: &View<'_>, name: &str, shift: &Shift) -> Markup {
             td.wide { (name) }
             td.wide.soft { (because(shift.on_call.source.as_deref()).unwrap_or_else(|| "no layer applies".to_owned())) }
             @if view.may_edit {
-                td.nowrap { a href=(view.take_over(name, shift)) aria-label={ "Put somebody else on call from " (view.range.zone.local(shift.start).strftime("%a %-d %b %H:%M")) " in " (name) } { "change" } }
+                td.nowrap { a href=(view.take_over(name, shift)) { "change" span.visually-hidden { " who is on call from " (view.range.zone.local(shift.start).strftime("%a %-d %b %H:%M")) " in " (name) } } }
             }
         }
     }
