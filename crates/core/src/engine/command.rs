@@ -6,7 +6,7 @@ use crate::effect::Action;
 use crate::event::Severity;
 use crate::ids::IncidentId;
 use crate::incident::course::Course;
-use crate::incident::{Alert, Incident, IncidentState};
+use crate::incident::{Alert, AlertKey, Incident, IncidentState};
 use crate::input::{Command, DeliveryResult, Outcome};
 use crate::limits;
 use crate::notice::{Notice, OwnerView};
@@ -197,13 +197,23 @@ impl Turn<'_> {
             None,
         );
         self.follows(format!("incident #{} is with {to} now", incident.number));
+        // Another owner is another label: for what holds it back, and for what it holds back.
+        incident.suppressed_by = self.holds(&rules, &incident);
         self.retrigger(&mut incident);
         if incident.suppressed_by.is_empty() {
             let notice = self.notice(&rules, &incident, format!("{who} gave it to {to}"), self.at, Context::default());
             let list = super::tell::whom(&rules, &incident, None);
             self.tell_list(&rules, &mut incident, list, &notice, true);
         }
-        self.state.put_incident(incident);
+        let alerts: Vec<AlertKey> = self.state.alerts_in(&incident).map(|alert| alert.key.clone()).collect();
+        if incident.suppressed_by.is_empty() {
+            self.state.put_incident(incident);
+        } else {
+            self.hold_back(incident);
+        }
+        for alert in &alerts {
+            self.inhibits(&rules, alert);
+        }
     }
 
     /// Its alerts go on in another incident; it ends itself.

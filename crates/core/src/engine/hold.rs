@@ -183,21 +183,18 @@ impl Turn<'_> {
         }
     }
 
-    /// True when the alert is a source of some inhibition.
+    /// Notes what an alert inhibits as it is now; true when that is not what it did before.
     fn note_inhibitor(&mut self, rules: &Rules, alert: &Alert) -> bool {
         let Some(incident) = alert.incident.and_then(|id| self.state.incident(id)) else {
             return false;
         };
-        let owner = incident.owner.clone();
-        let mut noted = false;
-        for (place, inhibition) in rules.inhibitions().iter().enumerate() {
-            let label = |name: &str| self.label(rules, &owner, alert, name);
-            if inhibition.source.matches(label) {
-                let equal = inhibition.equal.iter().map(|name| label(name).into_owned()).collect();
-                noted |= self.state.put_inhibitor(place, equal, &alert.key);
-            }
-        }
-        noted
+        let label = |name: &str| self.label(rules, &incident.owner, alert, name);
+        let inhibits =
+            rules.inhibitions().iter().enumerate().filter(|(_, inhibition)| inhibition.source.matches(label));
+        let inhibits = inhibits
+            .map(|(place, inhibition)| (place, inhibition.equal.iter().map(|name| label(name).into_owned()).collect()))
+            .collect();
+        self.state.put_inhibitor(&alert.key, inhibits)
     }
 
     /// Fills the index of inhibiting alerts after a start or a change of rules.

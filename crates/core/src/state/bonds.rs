@@ -25,12 +25,19 @@ pub(super) struct Bonds {
     ended: BTreeMap<Subject, IncidentId>,
     /// Resolved incidents in memory, oldest first.
     resolved: BTreeSet<(Timestamp, IncidentId)>,
-    /// Firing alerts that inhibit, by inhibition and the values that must be equal; absent until looked for.
-    inhibitors: Option<BTreeMap<Inhibits, BTreeSet<AlertKey>>>,
+    /// Firing alerts that inhibit; absent until looked for.
+    inhibitors: Option<Inhibitors>,
 }
 
 /// The place of an inhibition, and the values that must be equal.
 type Inhibits = (usize, Vec<String>);
+
+/// Firing alerts that inhibit, both ways.
+#[derive(Clone, Debug, Default)]
+struct Inhibitors {
+    alerts: BTreeMap<Inhibits, BTreeSet<AlertKey>>,
+    of_alert: BTreeMap<AlertKey, Vec<Inhibits>>,
+}
 
 impl Bonds {
     pub(super) fn forget_inhibitors(&mut self) {
@@ -86,31 +93,39 @@ impl State {
     }
 
     pub(crate) fn begin_inhibitors(&mut self) {
-        self.bonds.inhibitors = Some(BTreeMap::new());
+        self.bonds.inhibitors = Some(Inhibitors::default());
     }
 
-    /// True when the alert was not there.
-    pub(crate) fn put_inhibitor(&mut self, place: usize, equal: Vec<String>, key: &AlertKey) -> bool {
+    /// Notes what an alert inhibits, instead of what it did before. True when that changed.
+    pub(crate) fn put_inhibitor(&mut self, key: &AlertKey, inhibits: Vec<Inhibits>) -> bool {
         let all = self.bonds.inhibitors.get_or_insert_default();
-        all.entry((place, equal)).or_default().insert(key.clone())
+        let before = all.of_alert.remove(key).unwrap_or_default();
+        for known in &before {
+            if let Some(alerts) = all.alerts.get_mut(known) {
+                alerts.remove(key);
+                if alerts.is_empty() {
+                    all.alerts.remove(known);
+                }
+            }
+        }
+        let changed = before != inhibits;
+        for now in &inhibits {
+            all.alerts.entry(now.clone()).or_default().insert(key.clone());
+        }
+        if !inhibits.is_empty() {
+            all.of_alert.insert(key.clone(), inhibits);
+        }
+        changed
     }
 
     /// The first alert that inhibits by an inhibition with these equal values.
     pub(crate) fn inhibitor(&self, place: usize, equal: &[String]) -> Option<&AlertKey> {
-        self.bonds.inhibitors.as_ref()?.get(&(place, equal.to_vec()))?.first()
+        self.bonds.inhibitors.as_ref()?.alerts.get(&(place, equal.to_vec()))?.first()
     }
 
     /// True when the alert inhibited something.
     pub(crate) fn drop_inhibitor(&mut self, key: &AlertKey) -> bool {
-        let Some(all) = &mut self.bonds.inhibitors else {
-            return false;
-        };
-        let mut dropped = false;
-        all.retain(|_, keys| {
-            dropped |= keys.remove(key);
-            !keys.is_empty()
-        });
-        dropped
+        self.bonds.inhibitors.is_some() && self.put_inhibitor(key, Vec::new())
     }
 
     pub(super) fn bind_alert(&mut self, alert: &Alert) {

@@ -141,6 +141,16 @@ fn one_problem_makes_messages_about_others_needless() {
 }
 
 #[test]
+fn what_is_given_to_a_team_in_maintenance_is_held_back() {
+    let mut story = failed(json!({"maintenance": [{"name": "move", "matchers": ["team=platform"],
+        "when": {"tz": "UTC", "start": "2026-11-20T00:00:00", "duration_s": 600}}]}));
+    story.at(100).run("etl/r1 failed").at(200);
+    story.ask(1, |incident| Command::Reassign { incident, to: "team:platform".parse().unwrap() });
+    story.expect("100 slack trigger: etl failed");
+    assert_eq!(story.incident(1).suppressed_by.len(), 1);
+}
+
+#[test]
 fn a_storm_is_one_incident_with_a_digest() {
     let mut story = failed(json!({"incidents": {"storm": {"incidents": 3, "within": "1m"}}}));
     for number in 0..10 {
