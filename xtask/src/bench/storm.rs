@@ -46,49 +46,58 @@ enum Kind<'a> {
 }
 
 enum Peer {
-    Trackside(Box<Server>),
+    /// The secret is read when something is sent.
+    Trackside {
+        server: Box<Server>,
+        _secret: tempfile::NamedTempFile,
+    },
     Alertmanager(Alertmanager),
 }
 
 impl Peer {
     fn start(kind: Kind<'_>, hook: &str) -> Result<Self> {
         Ok(match kind {
-            Kind::Trackside => Self::Trackside(Box::new(Server::start(&configuration(hook))?)),
+            Kind::Trackside => {
+                let secret = tempfile::NamedTempFile::new()?;
+                std::fs::write(secret.path(), "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")?;
+                let server = Box::new(Server::start(&configuration(hook, secret.path()))?);
+                Self::Trackside { server, _secret: secret }
+            }
             Kind::Alertmanager(program) => Self::Alertmanager(Alertmanager::start(program, hook)?),
         })
     }
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Trackside(_) => "trackside",
+            Self::Trackside { .. } => "trackside",
             Self::Alertmanager(_) => "alertmanager",
         }
     }
 
     fn base(&self) -> String {
         match self {
-            Self::Trackside(server) => format!("http://{}", server.address),
+            Self::Trackside { server, .. } => format!("http://{}", server.address),
             Self::Alertmanager(peer) => format!("http://127.0.0.1:{}", peer.port),
         }
     }
 
     fn token(&self) -> &str {
         match self {
-            Self::Trackside(_) => server::TOKEN,
+            Self::Trackside { .. } => server::TOKEN,
             Self::Alertmanager(_) => "",
         }
     }
 
     fn resident(&self) -> Result<u64> {
         match self {
-            Self::Trackside(server) => server.resident(),
+            Self::Trackside { server, .. } => server.resident(),
             Self::Alertmanager(peer) => server::resident(peer.child.id()),
         }
     }
 
     fn restart(&mut self) -> Result<()> {
         match self {
-            Self::Trackside(server) => server.restart(),
+            Self::Trackside { server, .. } => server.restart(),
             Self::Alertmanager(peer) => peer.restart(),
         }
     }
@@ -96,7 +105,7 @@ impl Peer {
     /// Waits until it answers.
     async fn ready(&self, client: &Client) -> Result<()> {
         let path = match self {
-            Self::Trackside(_) => "/readyz",
+            Self::Trackside { .. } => "/readyz",
             Self::Alertmanager(_) => "/-/ready",
         };
         let start = Instant::now();
@@ -124,7 +133,7 @@ impl Peer {
 
     async fn count(&self, client: &Client) -> Result<usize> {
         match self {
-            Self::Trackside(server) => {
+            Self::Trackside { server, .. } => {
                 // Incidents are numbered without gaps, the storms' among them.
                 let url = format!("{}/api/v1/incidents?limit=1", self.base());
                 let list: Value = client.get(url).bearer_auth(server.admin()).send().await?.json().await?;
@@ -241,11 +250,13 @@ fn owner_of(body: &[u8]) -> Option<usize> {
     text.get(at..at + 3)?.parse().ok()
 }
 
-fn configuration(hook: &str) -> String {
+fn configuration(hook: &str, secret: &Path) -> String {
     let teams: String = (0..OWNERS).map(|owner| format!("  owner-{owner:03}: {{notify: [{{via: hook}}]}}\n")).collect();
     format!(
         "teams:\n{teams}owners: {{default: owner-000}}\nrules: [{{name: reported, when: reported}}]\n\
-         connections: {{hook: {{kind: webhook, url: '{hook}'}}}}\n"
+         connections: {{hook: {{kind: webhook, url: '{hook}', secret: {{file: '{}'}}, \
+         delivery: {{rate_per_second: 1000, burst: 1000}}}}}}\n",
+        secret.display()
     )
 }
 
