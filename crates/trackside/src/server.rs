@@ -22,31 +22,25 @@ use trackside_connect::sender::Sender;
 use trackside_core::caller::Caller;
 use trackside_core::duty::zone::tzdb_version;
 use trackside_core::ids::Seq;
-use trackside_identity::act_link::ActKey;
+use trackside_core::ruleset::Ruleset;
 use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::role::Role;
-use trackside_identity::seal::SealKey;
-use trackside_identity::session::SessionKey;
 use trackside_identity::token::{Token, TokenForm, TokenHash};
 use trackside_store::audit::NewAudit;
 use trackside_store::{Access, Options, Store, Threading};
 use trackside_web::{AppState, Configure, Configured, Listener, Metrics, Shell, Version};
 use url::Url;
 
+mod keys;
 mod metrics;
 
+use keys::{Keys, kept_secret};
 pub use metrics::{OutboxMetrics, Rows, Waiting};
 
 /// The workspace of a server; one by default.
 pub const WORKSPACE: &str = "default";
 /// File in the data folder with the token of the local administrator.
 pub const ADMIN_TOKEN_FILE: &str = "admin.token";
-/// File in the data folder with the key that browser sessions are signed with.
-const SESSION_KEY_FILE: &str = "session.key";
-/// File in the data folder with the key that secrets in block documents are sealed with.
-const SEAL_KEY_FILE: &str = "seal.key";
-/// File in the data folder with the key that links in mails are signed with.
-const ACT_KEY_FILE: &str = "act.key";
 /// File in the data folder with the database.
 const DATABASE_FILE: &str = "trackside.sqlite";
 /// Most batches that are decided before anything is served; more is left to the loop.
@@ -84,11 +78,8 @@ impl Server {
         private_folder(data)?;
         let options = Options { access: Access::Serve, threading: Threading::Threads };
         let store = Store::open(&data.join(DATABASE_FILE), options)?;
-        let tls =
-            config.server.tls.as_ref().map(|tls| trackside_web::tls_from_files(&tls.cert, &tls.key)).transpose()?;
-        let listen = &config.server.listen;
-        let tcp = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-        let address = tcp.local_addr()?;
+        let listener = listen(&config).await?;
+        let address = listener.tcp.local_addr()?;
         let admin = local_admin(data, &clock)?;
         store.record(&started(&clock)).await?;
 
@@ -98,28 +89,18 @@ impl Server {
         catch_up(&mut decider, &clock).await?;
         apply::start_automations(&store, &config, *decider.decided().borrow(), clock.now()).await?;
         let connections = watch::Sender::new((Arc::new(config.connections.clone()), ruleset.public_url.clone()));
-        let seal_key = Arc::new(seal_key(data, &clock)?);
-        let act_key = Arc::new(ActKey::new(signing_key(&data.join(ACT_KEY_FILE), &clock)?));
+        let keys = Keys::kept(data, &clock)?;
         let deliverer = Deliverer::new(store.clone(), connections.borrow().0.clone(), ruleset.public_url.clone())
-            .with_seal_key(seal_key.clone())
-            .with_act_key(act_key.clone());
+            .with_seal_key(keys.seal.clone())
+            .with_act_key(keys.act.clone());
 
         let (stop_serving, stop_loops) = (watch::Sender::new(false), watch::Sender::new(false));
         let (configuring, asked) = apply::handle();
         let configured = derived::configured(&config, &ruleset, admin.clone())?;
-        let session_key = SessionKey::new(signing_key(&data.join(SESSION_KEY_FILE), &clock)?);
         let mut registry = Registry::default();
         let outbox = metrics::register(&mut registry, &store);
         let configure = configuring.configure();
-        let parts = WebParts {
-            configured,
-            configure,
-            session_key,
-            seal_key,
-            act_key,
-            registry,
-            stopping: stop_serving.subscribe(),
-        };
+        let parts = WebParts { configured, configure, keys, registry, stopping: stop_serving.subscribe() };
         let state = web_state(&store, &clock, &decider, parts).await?;
 
         let mut loops = JoinSet::new();
@@ -129,14 +110,7 @@ impl Server {
         loops.spawn(deliverer.run(sender.clone(), clock.clone(), wakes));
         let decided = decider.decided();
         loops.spawn(decider.run(clock.clone(), stop_loops.subscribe()));
-        let charge = Charge {
-            store: store.clone(),
-            retention: config.server.retention,
-            metrics: outbox,
-            heartbeat: config.heartbeat_out.clone(),
-            connections: connections.borrow().0.clone(),
-            public_url: ruleset.public_url.clone(),
-        };
+        let charge = charge(&config, &ruleset, &store, outbox);
         let watchdog = Watchdog::new(charge, clock.now());
         loops.spawn(watchdog.run(sender, clock.clone(), stop_loops.subscribe()));
 
@@ -155,7 +129,7 @@ impl Server {
         configurator.spawn(task.run(stop_configuring.subscribe()));
         let mut serving = JoinSet::new();
         let router = trackside_web::router(state.clone());
-        serving.spawn(trackside_web::serve(vec![Listener { tcp, tls }], router, stop_serving.subscribe()));
+        serving.spawn(trackside_web::serve(vec![listener], router, stop_serving.subscribe()));
         Ok(Self {
             address,
             state,
@@ -222,13 +196,31 @@ impl Server {
     }
 }
 
+/// The socket to accept on, with its certificate.
+async fn listen(config: &Config) -> Result<Listener> {
+    let tls = config.server.tls.as_ref().map(|tls| trackside_web::tls_from_files(&tls.cert, &tls.key)).transpose()?;
+    let listen = &config.server.listen;
+    let tcp = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    Ok(Listener { tcp, tls })
+}
+
+/// What the watchdog looks after.
+fn charge(config: &Config, ruleset: &Ruleset, store: &Store, metrics: OutboxMetrics) -> Charge {
+    Charge {
+        store: store.clone(),
+        retention: config.server.retention,
+        metrics,
+        heartbeat: config.heartbeat_out.clone(),
+        connections: Arc::new(config.connections.clone()),
+        public_url: ruleset.public_url.clone(),
+    }
+}
+
 /// What the web needs beside the store, the clock and the decider.
 struct WebParts {
     configured: Configured,
     configure: Configure,
-    session_key: SessionKey,
-    seal_key: Arc<SealKey>,
-    act_key: Arc<ActKey>,
+    keys: Keys,
     registry: Registry,
     stopping: watch::Receiver<bool>,
 }
@@ -240,9 +232,9 @@ async fn web_state(store: &Store, clock: &Clock, decider: &Decider, mut parts: W
         store: store.clone(),
         clock: Arc::new(move || time.now()),
         random: Arc::new(move || dice.random()),
-        session_key: parts.session_key,
-        seal_key: parts.seal_key,
-        act_key: parts.act_key,
+        session_key: parts.keys.session,
+        seal_key: parts.keys.seal,
+        act_key: parts.keys.act,
         wake_sender: Arc::new(move || waker.send_modify(|count| *count += 1)),
         configure: parts.configure,
         decided: decider.decided(),
@@ -294,32 +286,6 @@ fn local_admin(data: &Path, clock: &Clock) -> Result<Grant> {
     })
 }
 
-/// A key that something is signed with: whoever deletes its file makes everything signed with it worthless.
-fn signing_key(path: &Path, clock: &Clock) -> Result<[u8; 32]> {
-    use std::fmt::Write as _;
-    let mut fresh = String::new();
-    for byte in clock.random() {
-        let _ = write!(fresh, "{byte:02x}");
-    }
-    let text = kept_secret(path, &fresh)?;
-    let mut key = [0; 32];
-    for (index, byte) in key.iter_mut().enumerate() {
-        let pair = text.get(2 * index..2 * index + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        *byte = pair.with_context(|| {
-            format!("{} is damaged; delete it: sessions, or links in mails, end with it", path.display())
-        })?;
-    }
-    Ok(key)
-}
-
-/// The key that secrets in block documents are sealed with. Without it they are lost, so it belongs into the backup.
-fn seal_key(data: &Path, clock: &Clock) -> Result<SealKey> {
-    let path = data.join(SEAL_KEY_FILE);
-    let fresh = SealKey::new(clock.random());
-    let text = kept_secret(&path, secrecy::ExposeSecret::expose_secret(&fresh.text()))?;
-    SealKey::parse(&text).with_context(|| format!("{} is damaged", path.display()))
-}
-
 /// Makes the data folder for its owner only; one that is there keeps its permissions.
 fn private_folder(path: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
@@ -327,21 +293,4 @@ fn private_folder(path: &Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).with_context(|| format!("cannot create the data folder {}", path.display()))
-}
-
-/// Reads a secret file that only its owner may read, or makes it.
-fn kept_secret(path: &Path, fresh: &str) -> Result<String> {
-    use std::io::Write as _;
-    if let Ok(text) = std::fs::read_to_string(path) {
-        return Ok(text);
-    }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
-    file.write_all(fresh.as_bytes())
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(fresh.to_owned())
 }
