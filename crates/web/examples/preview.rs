@@ -142,7 +142,7 @@ async fn past(world: &World, end: Timestamp) {
                 report(world, when, failed).await;
             }
             let when = at + SignedDuration::from_mins(100);
-            if dice(owner, at) % 3 > 0 {
+            if !dice(owner, at).is_multiple_of(3) {
                 world.set(world.now() + SignedDuration::from_mins((dice("taken", at) % 40) as i64)).await;
                 deliver(world).await;
                 take(world).await;
@@ -316,15 +316,7 @@ async fn trouble(world: &World, end: Timestamp) {
         report(world, ago(minutes), over).await;
         deliver(world).await;
     }
-    let export = format!("scheduled__{}", ago(9).strftime("%Y-%m-%dT%H:%M:00+00:00"));
-    let failed = RunUpdate {
-        started: Some(ago(9)),
-        ended: Some(ago(5)),
-        error: Some("the table orders is empty".to_owned()),
-        ..update(System::Airflow, "ledger_export", &export, "finance-data", RunReport::Failed)
-    };
-    report(world, ago(5), failed).await;
-    deliver(world).await;
+    downstream(world, end).await;
     for (minutes, system, name, owner) in [
         (3, System::Airflow, "warehouse_compact", "platform"),
         (1, System::Prefect, "ml_features_hourly", "ml-research"),
@@ -355,6 +347,20 @@ async fn trouble(world: &World, end: Timestamp) {
     world.send(http::Method::POST, "/api/v2/alerts", &by, alert.to_string()).await;
     deliver(world).await;
     world.set(end).await;
+}
+
+/// A pipeline that fails because what it reads from failed.
+async fn downstream(world: &World, end: Timestamp) {
+    let ago = |minutes: i64| end - SignedDuration::from_mins(minutes);
+    let export = format!("scheduled__{}", ago(9).strftime("%Y-%m-%dT%H:%M:00+00:00"));
+    let failed = RunUpdate {
+        started: Some(ago(9)),
+        ended: Some(ago(5)),
+        error: Some("the table orders is empty".to_owned()),
+        ..update(System::Airflow, "ledger_export", &export, "finance-data", RunReport::Failed)
+    };
+    report(world, ago(5), failed).await;
+    deliver(world).await;
 }
 
 fn update(system: System, pipeline: &str, run: &str, owner: &str, report: RunReport) -> RunUpdate {
