@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every page in a real Chromium, light and dark, on a desk and on a phone, judged by axe-core.
 
-Needs Node.js 20 or newer with npm, and Chromium (`CHROMIUM` names another program). axe-core and puppeteer-core come
+Needs Node.js 18 or newer with npm, and Chromium (`CHROMIUM` names another program). axe-core and puppeteer-core come
 from npm, in the versions of `package.json`, into `.suites/node` of the clone.
 """
 
