@@ -221,7 +221,7 @@ impl Turn<'_> {
         incident.reopened += 1;
         incident.reopened_at = Some(self.at);
         (incident.acknowledged_by, incident.acknowledged, incident.snoozed_until) = (None, None, None);
-        (incident.course, incident.told_at, incident.parent) = (None, None, None);
+        (incident.course, incident.told_at) = (None, None);
         incident.told.clear();
         incident.affected.clear();
         let storm = incident.parent.and_then(|id| self.state.incident(id));
