@@ -78,7 +78,7 @@ impl World {
             },
         }))
         .unwrap();
-        let mut decider = Decider::load(store.clone(), "default").await.unwrap();
+        let decider = Decider::load(store.clone(), "default").await.unwrap();
         decider.apply(ruleset, Caller::rules(), now).await.unwrap();
         let charge = Charge {
             store: store.clone(),
