@@ -17,7 +17,7 @@ pub(super) async fn run(time: Duration) -> Result<()> {
     let secret = tempfile::NamedTempFile::new()?;
     std::fs::write(secret.path(), "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")?;
     let server = Server::start(&format!(
-        "teams: {{platform: {{notify: [{{via: hook}}]}}}}\nowners: {{default: platform}}\n\
+        "incidents: {{storm: null}}\nteams: {{platform: {{notify: [{{via: hook}}]}}}}\nowners: {{default: platform}}\n\
          connections: {{hook: {{kind: webhook, url: '{}', secret: {{file: '{}'}}, delivery: {{rate_per_second: 1000, burst: 1000}}}}}}\n",
         receiver.url(),
         secret.path().display()

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use std::time::Duration;
 
 /// Nobody is told, so that the outbox plays no part.
-const CONFIGURATION: &str = "teams: {platform: {}}\nowners: {default: platform}\n";
+const CONFIGURATION: &str = "incidents: {storm: null}\nteams: {platform: {}}\nowners: {default: platform}\n";
 /// Runs per request.
 const BATCH: usize = 500;
 /// How long decisions may take after the last request.

@@ -42,6 +42,7 @@ fn home(ends: &FarEnds) -> Home {
     let fast = "delivery: {rate_per_second: 1000, burst: 10000, timeout: 5s}";
     Home::new(&format!(
         "
+incidents: {{storm: null}}
 teams: {{data: {{notify: [{{via: pager}}, {{via: chat}}, {{via: hook}}]}}}}
 owners: {{default: data}}
 rules: [{{name: failed, when: {{failed: {{}}}}}}]

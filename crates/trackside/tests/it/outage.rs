@@ -61,6 +61,7 @@ impl Ends {
         };
         Home::new(&format!(
             "
+incidents: {{storm: null}}
 teams: {{data: {{notify: [{{via: refusing}}, {{via: hanging}}, {{via: unavailable}}, {{via: limited}}, {{via: well-hook}}, {{via: well-pager}}]}}}}
 owners: {{default: data}}
 rules: [{{name: failed, when: {{failed: {{}}}}}}]
