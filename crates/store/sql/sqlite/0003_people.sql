@@ -113,3 +113,6 @@ CREATE INDEX incidents_within    ON incidents (parent, number) WHERE parent IS N
 
 -- For what is overdue.
 CREATE INDEX timers_by_due ON timers (due);
+
+-- How many pipelines a team owns.
+CREATE INDEX pipelines_of_owner ON pipelines (owner) WHERE owner IS NOT NULL;
