@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trackside_core::duty::schedule::Override;
 use trackside_core::ruleset::noise::{PlannedWork, Silence};
-use trackside_core::state::Loaded;
+use trackside_core::state::{CanaryTest, Loaded};
 use uuid::Uuid;
 
 /// Most overrides read at once: as many as may be in force or to come, so that who is on call is never told wrongly.
@@ -117,6 +117,15 @@ pub(crate) static SQL: &[&Sql] =
 pub(crate) static LISTINGS: &[&Listing] = &[&SILENCES, &MAINTENANCE, &OVERRIDES];
 
 impl Store {
+    /// The last test alert of every connection that is tested, by connection.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corrupt`] when one cannot be read back.
+    pub async fn canaries(&self) -> Result<Vec<CanaryTest>> {
+        let rows = self.rows(CANARIES.bound().query()).await?;
+        rows.into_iter().map(|mut row| row.json()).collect()
+    }
+
     /// Silences, newest first.
     ///
     /// # Errors

@@ -8,12 +8,14 @@ use crate::state::{AppState, ConnectionInfo, Sends, stopped};
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::Instant;
 use trackside_core::caller::Caller;
 use trackside_core::ids::Seq;
 use trackside_core::input::Command;
+use trackside_core::state::CanaryTest;
 use trackside_store::outbox::{DeliveryDetail, DeliveryFilter, DeliveryState};
 use utoipa::ToSchema;
 
@@ -41,6 +43,34 @@ pub(crate) struct ConnectionOut {
     /// Address to enter at the far end, so that it tells what people do there; absent when nothing is taken from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) told_at: Option<String>,
+    /// The last test alert (`canary`), when the connection is tested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) canary: Option<CanaryOut>,
+}
+
+/// A test alert.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Canary)]
+pub(crate) struct CanaryOut {
+    /// When it was decided.
+    pub(crate) sent: Timestamp,
+    /// When the far end had it; absent while it is on its way or lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) arrived: Option<Timestamp>,
+    /// From one to the other, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) took_ms: Option<i64>,
+}
+
+impl From<&CanaryTest> for CanaryOut {
+    fn from(test: &CanaryTest) -> Self {
+        let took = test.arrived.map(|arrived| arrived.duration_since(test.sent).as_millis());
+        Self {
+            sent: test.sent,
+            arrived: test.arrived,
+            took_ms: took.map(|took| i64::try_from(took).unwrap_or(i64::MAX)),
+        }
+    }
 }
 
 /// Connections by name.
@@ -72,6 +102,7 @@ pub(crate) async fn all(state: &AppState) -> Result<Vec<ConnectionOut>, Problem>
         let of = counts.iter().filter(|count| count.connection == name && states.contains(&count.state));
         of.map(|count| count.count).sum()
     };
+    let canaries = state.store.canaries().await?;
     let configured = state.configured();
     let out = |(name, info): (&String, &ConnectionInfo)| ConnectionOut {
         name: name.clone(),
@@ -81,6 +112,7 @@ pub(crate) async fn all(state: &AppState) -> Result<Vec<ConnectionOut>, Problem>
         waiting: count(name, &[DeliveryState::Pending, DeliveryState::Sending]),
         dead: count(name, &[DeliveryState::Dead]),
         told_at: info.back.path(name).map(|path| format!("{}{path}", configured.public_origin())),
+        canary: canaries.iter().find(|test| test.connection == *name).map(CanaryOut::from),
     };
     Ok(configured.connections.iter().map(out).collect())
 }

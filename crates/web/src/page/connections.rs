@@ -4,6 +4,7 @@ use crate::api::Segments;
 use crate::api::connections::{ConnectionOut, all, send_test};
 use crate::page::layout::{Section, card, head, lamp, nothing};
 use crate::page::ui::{Tone, column, empty, segment, state as tone_word, table, wide, wide_number};
+use crate::page::words::{As, time};
 use crate::page::{Failed, Visitor};
 use crate::state::AppState;
 use axum::extract::State;
@@ -88,5 +89,15 @@ fn standing(connection: &ConnectionOut) -> Markup {
         } @else if !connection.sends { (tone_word(Tone::Info, "Reads events")) }
         @else if connection.waiting > 0 { (tone_word(Tone::Warn, "Waiting")) }
         @else { (tone_word(Tone::Good, "Nothing waits")) }
+        @if let Some(canary) = &connection.canary {
+            br;
+            span.small.soft {
+                "test alert, " (time(canary.sent, As::Ago)) ": "
+                @match canary.took_ms {
+                    Some(took) => { "arrived after " (took) " ms" }
+                    None => { "has not arrived" }
+                }
+            }
+        }
     }
 }
