@@ -302,6 +302,7 @@ impl Turn<'_> {
             Ok(new) => {
                 let old = self.rules();
                 self.state.set_rules(new.clone());
+                self.index_inhibitors(&new);
                 self.watch_everything(old.as_deref(), &new);
                 self.plan_everything(&new);
                 self.scopes_after_rules(old.as_deref(), &new);

@@ -174,7 +174,6 @@ impl Turn<'_> {
 
     /// Notes an alert that makes messages about others needless, and holds those back.
     pub(super) fn inhibits(&mut self, rules: &Rules, key: &AlertKey) {
-        self.index_inhibitors(rules);
         let Some(alert) = self.state.alert(key).filter(|_| !rules.inhibitions().is_empty()).cloned() else {
             return;
         };
@@ -197,7 +196,8 @@ impl Turn<'_> {
         self.state.put_inhibitor(&alert.key, inhibits)
     }
 
-    /// Fills the index of inhibiting alerts after a start or a change of rules.
+    /// Fills the index of inhibiting alerts after a start or a change of rules, so that it is there whenever something
+    /// asks what holds an incident back.
     pub(super) fn index_inhibitors(&mut self, rules: &Rules) {
         if rules.inhibitions().is_empty() || self.state.inhibitors_known() {
             return;

@@ -141,6 +141,23 @@ fn one_problem_makes_messages_about_others_needless() {
 }
 
 #[test]
+fn what_is_inhibited_stays_so_when_the_rules_are_read_again() {
+    let mut story = failed(json!({"rules": [
+        {"name": "warehouse", "match": {"pipeline": "warehouse"}, "severity": "critical", "when": {"failed": {}}},
+        {"name": "failed", "match": {"pipeline": "etl*"}, "severity": "warning", "when": {"failed": {}}}],
+        "inhibitions": [{"name": "warehouse down", "source_matchers": ["rule=warehouse"],
+            "target_matchers": ["rule=failed"], "equal": ["team"]}]}));
+    story.at(100).run("warehouse/r1 failed");
+    story.expect("100 slack trigger: warehouse failed\n100 pd trigger: warehouse failed");
+    story.at(200).run("etl/r1 failed").expect("");
+    story.at(300).change_rules(|_| {}).expect("");
+    assert_eq!(story.incident(2).suppressed_by.len(), 1);
+    // Without the inhibition it is told at once.
+    story.at(400).change_rules(|rules| drop(rules.as_object_mut().unwrap().remove("inhibitions")));
+    story.expect("400 slack trigger: etl failed");
+}
+
+#[test]
 fn what_is_given_to_a_team_in_maintenance_is_held_back() {
     let mut story = failed(json!({"maintenance": [{"name": "move", "matchers": ["team=platform"],
         "when": {"tz": "UTC", "start": "2026-11-20T00:00:00", "duration_s": 600}}]}));
