@@ -64,13 +64,9 @@ impl Turn<'_> {
 
     fn send_canary(&mut self, canary: &Canary, connection: &str) {
         self.means(format!("a test through {connection} is due"));
-        let owner = OwnerView { team: "trackside".to_owned(), because: "it tests its own channels".to_owned() };
-        let notice = Notice::plain(
-            "Trackside test alert: nothing is wrong".to_owned(),
+        let notice = self.test_notice(
+            "Trackside test alert: nothing is wrong",
             format!("This test goes through {connection} every {} and shows that alerts arrive.", canary.every),
-            Severity::Info,
-            self.at,
-            owner,
         );
         let delivery = self.effect(connection, Action::Test, None, notice);
         self.audit("canary.sent", format!("test through {connection}"), None, Some(delivery));
@@ -78,6 +74,11 @@ impl Turn<'_> {
         let timeout = canary.timeout.0.min(canary.every.0);
         self.state.put_canary(CanaryTest { connection: connection.to_owned(), sent: self.at, delivery, arrived: None });
         self.state.set_timer(TimerKey::Canary { connection: connection.to_owned() }, self.at + timeout);
+    }
+
+    fn test_notice(&self, title: &str, summary: String) -> Notice {
+        let owner = OwnerView { team: "trackside".to_owned(), because: "it tests its own channels".to_owned() };
+        Notice::plain(title.to_owned(), summary, Severity::Info, self.at, owner)
     }
 
     fn canary_lost(&mut self, rules: &Rules, canary: &Canary, test: &CanaryTest) {
@@ -106,9 +107,7 @@ impl Turn<'_> {
             self.state.set_timer(TimerKey::Canary { connection: test.connection.clone() }, next);
         }
         if rules.connection(&test.connection).is_some_and(|info| info.kind == ConnectionKind::Pagerduty) {
-            let owner = OwnerView { team: "trackside".to_owned(), because: "it tests its own channels".to_owned() };
-            let text = "Test arrived".to_owned();
-            let notice = Notice::plain(text.clone(), text, Severity::Info, self.at, owner);
+            let notice = self.test_notice("Test arrived", "Test arrived".to_owned());
             self.effect_with_key(&test.connection, &test.delivery.to_string(), Action::Resolve, notice);
         }
         let connection = test.connection.clone();

@@ -101,15 +101,7 @@ impl Turn<'_> {
         self.state.put_incident(incident.clone());
         self.audit("incident.acknowledged", format!("#{} acknowledged by {who}", incident.number), Some(id), None);
         self.follows(format!("incident #{} acknowledged", incident.number));
-        self.tell_stand(&incident, Action::Acknowledge, &format!("{who} has it"));
-    }
-
-    /// Tells everybody who was told, except where it was said.
-    fn tell_stand(&mut self, incident: &Incident, action: Action, summary: &str) {
-        if let Some(rules) = self.rules() {
-            let origin = self.origin.clone();
-            self.tell_all_but(&rules, incident, action, summary, &Context::default(), origin.as_ref());
-        }
+        self.tell_told(&incident, Action::Acknowledge, &format!("{who} has it"), &Context::default());
     }
 
     fn unacknowledge(&mut self, mut incident: Incident, who: &str) {
@@ -122,7 +114,7 @@ impl Turn<'_> {
         let summary = format!("#{} given back by {who}", incident.number);
         self.audit("incident.unacknowledged", summary, Some(incident.id), None);
         self.follows(format!("incident #{} is open again, its escalation starts anew", incident.number));
-        self.tell_stand(&incident, Action::Update, &format!("{who} gave it back"));
+        self.tell_told(&incident, Action::Update, &format!("{who} gave it back"), &Context::default());
     }
 
     fn snooze(&mut self, mut incident: Incident, who: &str, length: Span) {
@@ -138,7 +130,7 @@ impl Turn<'_> {
         let summary = format!("#{} put off until {until} by {who}", incident.number);
         self.audit("incident.snoozed", summary, Some(incident.id), None);
         self.follows(format!("incident #{} sleeps until {until}", incident.number));
-        self.tell_stand(&incident, Action::Update, &format!("{who} put it off until {until}"));
+        self.tell_told(&incident, Action::Update, &format!("{who} put it off until {until}"), &Context::default());
     }
 
     /// Brings the next step to now; refused while somebody has it, it is put off or held back.
@@ -150,13 +142,10 @@ impl Turn<'_> {
             }
             None => false,
         };
-        let summary = format!("#{} escalated by {who}", incident.number);
         if !left {
-            let why = "no step is left, or its escalation is not running";
-            self.audit("command.refused", format!("escalate: {why}"), Some(incident.id), None);
-            self.follows(format!("refused: {why}"));
-            return;
+            return self.refuse(incident.id, "escalate", "no step is left, or its escalation is not running");
         }
+        let summary = format!("#{} escalated by {who}", incident.number);
         self.audit("incident.escalated", summary, Some(incident.id), None);
         self.follows("the next step goes now");
         self.set_course_timers(&incident);

@@ -295,9 +295,7 @@ impl Turn<'_> {
     }
 
     fn page_notice(&self, rules: &Rules, incident: &Incident, page: &Page<'_>) -> Notice {
-        let last = self.state.alerts_in(incident).max_by_key(|alert| alert.last);
-        let summary = last.map_or_else(|| incident.title.to_string(), |alert| alert.summary.to_string());
-        let at = last.map_or(incident.since(), |alert| alert.last);
+        let (summary, at) = self.latest(incident);
         let mut notice = self.notice(rules, incident, summary, at, Context::default());
         notice.page = Some(page.view.clone());
         notice

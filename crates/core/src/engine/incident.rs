@@ -6,6 +6,7 @@
 
 use super::turn::Turn;
 use crate::decision::{OwnerTrail, Verdict};
+use crate::effect::Action;
 use crate::event::{Link, Severity};
 use crate::ids::{IncidentId, derive};
 use crate::incident::problem::{AfterFailure, Kind, Problem, Thresholds};
@@ -269,10 +270,7 @@ impl Turn<'_> {
         self.audit("incident.resolved", format!("#{} {because}", incident.number), Some(incident.id), None);
         self.follows(format!("incident #{} resolved", incident.number));
         self.concerns(incident.id);
-        if let Some(rules) = self.rules() {
-            let origin = self.origin.clone();
-            self.tell_all_but(&rules, &incident, crate::effect::Action::Resolve, because, context, origin.as_ref());
-        }
+        self.tell_told(&incident, Action::Resolve, because, context);
         for key in &left {
             self.no_longer_inhibits(key);
         }

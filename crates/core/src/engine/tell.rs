@@ -10,7 +10,6 @@ use crate::effect::Action;
 use crate::event::Link;
 use crate::ids::{DeliveryId, IncidentId};
 use crate::incident::{Alert, Incident, IncidentState, Told};
-use crate::input::Origin;
 use crate::limits;
 use crate::notice::{AlertView, IncidentView, Notice, OwnerView, PipelineView};
 use crate::rules::Rules;
@@ -119,8 +118,7 @@ impl Turn<'_> {
         }
         self.means(format!("incident #{} changed since it was told", incident.number));
         self.concerns(id);
-        let last = self.state.alerts_in(&incident).max_by_key(|alert| alert.last);
-        let summary = last.map_or_else(|| incident.title.to_string(), |alert| alert.summary.to_string());
+        let (summary, _) = self.latest(&incident);
         let notice = self.notice(&rules, &incident, summary, self.at, Context::default());
         let every =
             |(via, _): &(String, String)| rules.connection(via).is_some_and(|info| info.updates == Updates::Every);
@@ -168,26 +166,31 @@ impl Turn<'_> {
 
     /// Tells everybody who was told before, except where it was said. A chat is told all the same: its message is
     /// edited in place, and that is how it shows who has it.
-    pub(super) fn tell_all_but(
-        &mut self,
-        rules: &Rules,
-        incident: &Incident,
-        action: Action,
-        summary: &str,
-        context: &Context,
-        origin: Option<&Origin>,
-    ) {
-        let notice = self.notice(rules, incident, summary.to_owned(), self.at, context.clone());
+    pub(super) fn tell_told(&mut self, incident: &Incident, action: Action, summary: &str, context: &Context) {
+        let Some(rules) = self.rules() else {
+            return;
+        };
+        let notice = self.notice(&rules, incident, summary.to_owned(), self.at, context.clone());
         for told in &incident.told {
             let Some(info) = rules.connection(&told.via) else {
                 continue;
             };
-            let said_there = origin
+            let said_there = self
+                .origin
+                .as_ref()
                 .is_some_and(|origin| *origin.connection == *told.via && origin.to.as_deref() == told.to.as_deref());
             if said_there && info.kind != ConnectionKind::Slack {
                 continue;
             }
             self.send(incident, &told.via, told.to.as_deref(), action, "it was told of the problem", notice.clone());
+        }
+    }
+
+    /// What happened last in an incident, and when.
+    pub(super) fn latest(&self, incident: &Incident) -> (String, Timestamp) {
+        match self.state.alerts_in(incident).max_by_key(|alert| alert.last) {
+            Some(alert) => (alert.summary.to_string(), alert.last),
+            None => (incident.title.to_string(), incident.since()),
         }
     }
 
