@@ -182,7 +182,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Notes what an alert inhibits as it is now; true when that is not what it did before.
+    /// Notes what an alert inhibits as it is now; true when something else may be held back than before.
     fn note_inhibitor(&mut self, rules: &Rules, alert: &Alert) -> bool {
         let Some(incident) = alert.incident.and_then(|id| self.state.incident(id)) else {
             return false;

@@ -96,21 +96,25 @@ impl State {
         self.bonds.inhibitors = Some(Inhibitors::default());
     }
 
-    /// Notes what an alert inhibits, instead of what it did before. True when that changed.
+    /// Notes what an alert inhibits, instead of what it did before. True when what [`State::inhibitor`] answers changed:
+    /// the hundredth alert that inhibits the same changes nothing, so a storm of them is not looked at anew each time.
     pub(crate) fn put_inhibitor(&mut self, key: &AlertKey, inhibits: Vec<Inhibits>) -> bool {
         let all = self.bonds.inhibitors.get_or_insert_default();
         let before = all.of_alert.remove(key).unwrap_or_default();
-        for known in &before {
+        let mut changed = false;
+        for known in before.iter().filter(|known| !inhibits.contains(known)) {
             if let Some(alerts) = all.alerts.get_mut(known) {
+                changed |= alerts.first() == Some(key);
                 alerts.remove(key);
                 if alerts.is_empty() {
                     all.alerts.remove(known);
                 }
             }
         }
-        let changed = before != inhibits;
-        for now in &inhibits {
-            all.alerts.entry(now.clone()).or_default().insert(key.clone());
+        for now in inhibits.iter().filter(|now| !before.contains(now)) {
+            let alerts = all.alerts.entry(now.clone()).or_default();
+            alerts.insert(key.clone());
+            changed |= alerts.first() == Some(key);
         }
         if !inhibits.is_empty() {
             all.of_alert.insert(key.clone(), inhibits);
@@ -123,7 +127,7 @@ impl State {
         self.bonds.inhibitors.as_ref()?.alerts.get(&(place, equal.to_vec()))?.first()
     }
 
-    /// True when the alert inhibited something.
+    /// The alert inhibits nothing any more. True as for [`State::put_inhibitor`].
     pub(crate) fn drop_inhibitor(&mut self, key: &AlertKey) -> bool {
         self.bonds.inhibitors.is_some() && self.put_inhibitor(key, Vec::new())
     }
