@@ -21,7 +21,10 @@ mod delivery;
 mod kinds;
 
 pub use delivery::{DeliveryPolicy, DeliverySettings};
-pub use kinds::{EmailConfig, PagerdutyConfig, PrefectConfig, SlackAccess, SlackConfig, WebhookConfig};
+pub use kinds::{
+    AirflowConfig, AppServiceConfig, EmailConfig, HttpConfig, PagerdutyConfig, PrefectConfig, SlackAccess, SlackConfig,
+    WebhookConfig,
+};
 
 /// Where PagerDuty takes events, in the US region.
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com";
@@ -42,6 +45,12 @@ pub enum ConnectionConfig {
     Email(EmailConfig),
     /// A Prefect server that events are read from, and that carries out Prefect's actions.
     Prefect(PrefectConfig),
+    /// An HTTP service that jobs and routes call.
+    Http(HttpConfig),
+    /// An Apache Airflow that is called.
+    Airflow(AirflowConfig),
+    /// An Azure App Service that is called and acted on.
+    AppService(AppServiceConfig),
 }
 
 /// A connection with its secrets, for as long as it takes to send something.
@@ -147,6 +156,11 @@ pub enum Target {
         /// Credential, if it asks for one.
         auth: Option<PrefectAuth>,
     },
+    /// A service that is called; its credential comes from a broker.
+    Service {
+        /// Base address.
+        url: HttpUrl,
+    },
 }
 
 /// How to authenticate to a Prefect API.
@@ -168,6 +182,9 @@ impl ConnectionConfig {
             Self::Webhook(_) => ConnectionKind::Webhook,
             Self::Email(_) => ConnectionKind::Email,
             Self::Prefect(_) => ConnectionKind::Prefect,
+            Self::Http(_) => ConnectionKind::Http,
+            Self::Airflow(_) => ConnectionKind::Airflow,
+            Self::AppService(_) => ConnectionKind::AppService,
         }
     }
 
@@ -214,6 +231,9 @@ impl ConnectionConfig {
             Self::Webhook(c) => (&c.delivery, 50.0, 100, 20),
             Self::Email(c) => (&c.delivery, 2.0, 10, 30),
             Self::Prefect(c) => (&c.delivery, 10.0, 20, 10),
+            Self::Http(c) => (&c.delivery, 50.0, 100, 60),
+            Self::Airflow(c) => (&c.delivery, 10.0, 20, 30),
+            Self::AppService(c) => (&c.delivery, 2.0, 5, 60),
         };
         let duration = |span: Option<Span>, default: u64| {
             span.and_then(|span| u64::try_from(span.seconds()).ok())
@@ -269,6 +289,9 @@ impl ConnectionConfig {
                     (None, None) => None,
                 },
             },
+            Self::Http(HttpConfig { url, .. })
+            | Self::Airflow(AirflowConfig { url, .. })
+            | Self::AppService(AppServiceConfig { url, .. }) => Target::Service { url: url.clone() },
         };
         Ok(Connection {
             name: name.to_owned(),
@@ -298,7 +321,7 @@ impl ConnectionConfig {
             Self::Slack(c) => Some(&c.message),
             Self::Webhook(c) => Some(&c.message),
             Self::Email(c) => Some(&c.message),
-            Self::Prefect(_) => None,
+            Self::Prefect(_) | Self::Http(_) | Self::Airflow(_) | Self::AppService(_) => None,
         }
     }
 }
@@ -322,6 +345,7 @@ impl Connection {
             Target::Webhook { .. } => ConnectionKind::Webhook,
             Target::Email { .. } => ConnectionKind::Email,
             Target::Prefect { .. } => ConnectionKind::Prefect,
+            Target::Service { .. } => ConnectionKind::Http,
         }
     }
 }

@@ -260,7 +260,7 @@ pub fn request(
             let envelope = email::Account { server, login: login.as_ref(), from, to };
             email::request(connection, &envelope, effect)
         }
-        Target::Prefect { .. } => Err(CannotSend::NoMessages(connection.name.clone())),
+        Target::Prefect { .. } | Target::Service { .. } => Err(CannotSend::NoMessages(connection.name.clone())),
     }
 }
 
@@ -287,7 +287,9 @@ pub fn classify(connection: &Connection, request: &Request, answer: &Answer, now
         Target::SlackWebhook { .. } | Target::SlackApi { .. } => slack::send::classify(&response, request.repeat),
         Target::Webhook { .. } => webhook::classify(&response),
         Target::Email { .. } => email::classify(&response),
-        Target::Prefect { .. } => Verdict::Refused { why: "no messages are sent to Prefect".to_owned() },
+        Target::Prefect { .. } | Target::Service { .. } => {
+            Verdict::Refused { why: "no messages are sent to it".to_owned() }
+        }
     }
 }
 
@@ -302,7 +304,8 @@ pub fn reconcile(connection: &Connection, effect: &Effect, previous: Option<&str
         | Target::SlackWebhook { .. }
         | Target::Webhook { .. }
         | Target::Email { .. }
-        | Target::Prefect { .. } => None,
+        | Target::Prefect { .. }
+        | Target::Service { .. } => None,
     }
 }
 
@@ -325,7 +328,8 @@ pub fn classify_reconcile(
         | Target::SlackWebhook { .. }
         | Target::Webhook { .. }
         | Target::Email { .. }
-        | Target::Prefect { .. } => Verdict::Retry { not_before: None, why: "cannot be asked; sent again".to_owned() },
+        | Target::Prefect { .. }
+        | Target::Service { .. } => Verdict::Retry { not_before: None, why: "cannot be asked; sent again".to_owned() },
     }
 }
 

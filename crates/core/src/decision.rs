@@ -1,5 +1,6 @@
 //! What a batch of inputs led to: the one value that is committed together with the cursor.
 
+use crate::approval::request::{Approval, Grant};
 use crate::automation::definition::{Automation, AutomationId};
 use crate::automation::edit::{Cell, FiringRecord, SenderClock};
 use crate::caller::Caller;
@@ -8,6 +9,7 @@ use crate::effect::Effect;
 use crate::event::{Event, Severity};
 use crate::ids::{EventId, IncidentId, Seq};
 use crate::incident::{Alert, AlertKey, Incident};
+use crate::job::run::JobRun;
 use crate::pipeline::Pipeline;
 use crate::ruleset::Ruleset;
 use crate::ruleset::noise::{PlannedWork, Silence};
@@ -117,6 +119,19 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// Upsert by id.
+    JobRun(Box<JobRun>),
+    /// Upsert by id.
+    Approval(Box<Approval>),
+    /// Upsert by id.
+    Grant(Grant),
+    /// The grant was revoked or is over.
+    GrantGone {
+        /// Which.
+        id: Uuid,
+        /// When.
+        at: Timestamp,
+    },
     /// Upsert by connection.
     Canary(CanaryTest),
     /// The connection is no longer tested.
@@ -205,6 +220,9 @@ pub struct Alias {
 pub struct Counters {
     /// Incidents opened so far.
     pub incidents: u64,
+    /// Approvals asked for so far.
+    #[serde(default)]
+    pub approvals: u64,
 }
 
 /// One row of the audit trail.

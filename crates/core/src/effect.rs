@@ -5,6 +5,7 @@
 
 use crate::automation::act::Act;
 use crate::ids::{DeliveryId, IncidentId, Seq, derive};
+use crate::job::run::JobCall;
 use crate::notice::Notice;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,9 @@ pub struct Effect {
     /// What to carry out, exactly when the action is [`Action::Act`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Act>>,
+    /// What to call, exactly when the action is [`Action::Job`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Box<JobCall>>,
 }
 
 /// What an effect does at the far end.
@@ -57,6 +61,8 @@ pub enum Action {
     Test,
     /// An action of an automation; the effect carries an [`Act`].
     Act,
+    /// A call of a job; the effect carries a [`JobCall`].
+    Job,
 }
 
 impl Action {
@@ -72,6 +78,7 @@ impl Action {
             Self::Message => "message",
             Self::Test => "test",
             Self::Act => "act",
+            Self::Job => "job",
         }
     }
 }

@@ -14,6 +14,7 @@
 //! - [`canary`]: test alerts through real channels
 //! - [`planned`]: silences, overrides, maintenance, hand-overs
 
+mod approval;
 mod automation;
 mod canary;
 mod clock;
@@ -24,6 +25,7 @@ mod expected;
 mod failure;
 mod hold;
 mod incident;
+mod job;
 mod lag;
 mod lateness;
 mod lineage;

@@ -1,11 +1,13 @@
 //! Inputs: everything that can happen, as one type. What is not an input cannot change a decision.
 
+use crate::approval::request::ApprovalAsk;
 use crate::automation::act::Act;
 use crate::automation::edit::AutomationEdit;
 use crate::caller::Caller;
 use crate::duty::schedule::Override;
 use crate::event::Event;
 use crate::ids::{DeliveryId, IncidentId, Seq};
+use crate::job::run::{CallResult, CallStep, JobRequest};
 use crate::ruleset::noise::{PlannedWork, Silence};
 use crate::ruleset::people::Target;
 use crate::ruleset::{Ruleset, Span};
@@ -60,12 +62,53 @@ pub enum Input {
         /// What changed.
         edits: Vec<AutomationEdit>,
     },
+    /// Somebody wants a job to run, or a run to end.
+    Job {
+        /// Who.
+        caller: Caller,
+        /// What.
+        ask: JobAsk,
+    },
+    /// Somebody asks for agreement, or gives or refuses it.
+    Approval {
+        /// Who.
+        caller: Caller,
+        /// What.
+        ask: ApprovalAsk,
+    },
     /// The rules changed.
     Ruleset {
         /// Who.
         caller: Caller,
         /// The rules from now on.
         ruleset: Box<Ruleset>,
+    },
+}
+
+/// What can be asked of jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum JobAsk {
+    /// Run it, or attach to the run that has this key.
+    Start(Box<JobRequest>),
+    /// End a run early.
+    Cancel {
+        /// Which.
+        run: Uuid,
+    },
+    /// The far end called back.
+    Called {
+        /// Which run.
+        run: Uuid,
+        /// What it said.
+        result: Box<CallResult>,
+    },
+    /// Somebody looked after a run whose outcome was unknown, and says how it ended.
+    Settle {
+        /// Which.
+        run: Uuid,
+        /// How.
+        result: Box<CallResult>,
     },
 }
 
@@ -249,6 +292,24 @@ pub struct Outcome {
     /// The automation's action that it carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Act>>,
+    /// The call of a job that it made, and what that came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Box<JobOutcome>>,
+}
+
+/// What the call of a job came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobOutcome {
+    /// Which run.
+    pub run: Uuid,
+    /// What was done.
+    pub step: CallStep,
+    /// What came of it; absent when the row ended without an answer (dead, superseded).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<CallResult>,
+    /// Whether the call may have reached the far end although no answer is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 /// Terminal results of a delivery.

@@ -3,6 +3,7 @@
 //! No I/O, no clock, no randomness: `now` and outside ids come in as values (DESIGN invariant 5).
 //! Start reading at [`engine`]; [`event`] is what comes in, [`notice`] and [`effect`] what goes out.
 
+pub mod approval;
 pub mod automation;
 pub mod caller;
 pub mod decision;
@@ -15,6 +16,7 @@ pub mod event;
 pub mod ids;
 pub mod incident;
 pub mod input;
+pub mod job;
 pub mod limits;
 pub mod notice;
 pub mod owner;

@@ -8,8 +8,10 @@ pub mod expect;
 pub mod noise;
 pub mod people;
 
+use crate::approval::rule::ApprovalRule;
 use crate::duty::schedule::Schedule;
 use crate::event::Severity;
+use crate::job::spec::JobSpec;
 use expect::{Expectation, FreshBy, Lateness, RowsUnusual};
 use jiff::civil::Date;
 use noise::{IncidentSettings, Inhibition, Maintenance, Upstream};
@@ -58,6 +60,12 @@ pub struct Ruleset {
     /// Pipelines that depend on others, where no lineage says it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<Upstream>,
+    /// Jobs by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<String, JobSpec>,
+    /// Routes of the gateway that need agreement, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub route_approvals: BTreeMap<String, ApprovalRule>,
     /// Test alerts through real channels, on a schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
@@ -94,6 +102,12 @@ pub enum ConnectionKind {
     Email,
     /// A Prefect server that events are read from, and that carries out Prefect's actions.
     Prefect,
+    /// An HTTP service that jobs and routes call.
+    Http,
+    /// An Apache Airflow that is called.
+    Airflow,
+    /// An Azure App Service that is called and acted on.
+    AppService,
 }
 
 impl ConnectionKind {
@@ -106,13 +120,16 @@ impl ConnectionKind {
             Self::Webhook => "webhook",
             Self::Email => "email",
             Self::Prefect => "prefect",
+            Self::Http => "http",
+            Self::Airflow => "airflow",
+            Self::AppService => "app_service",
         }
     }
 
     /// True when messages can be sent through it.
     #[must_use]
     pub fn can_tell(self) -> bool {
-        !matches!(self, Self::Prefect)
+        !matches!(self, Self::Prefect | Self::Http | Self::Airflow | Self::AppService)
     }
 }
 

@@ -3,11 +3,12 @@
 //! A value, built anew when tokens change and swapped as a whole, so that a door authenticates without reading the
 //! database. Invariant: names are unique, so that a name in the audit means one token.
 
+use crate::rights::Rights;
 use crate::role::Role;
 use crate::token::TokenHash;
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use trackside_core::caller::Caller;
@@ -17,12 +18,54 @@ use trackside_core::caller::Caller;
 pub struct Identity {
     /// Who, for every write and its audit row.
     pub caller: Caller,
-    /// What they may do.
-    pub role: Role,
+    /// A person or a program.
+    pub kind: Kind,
+    /// What they may do in Trackside.
+    pub rights: Rights,
     /// Team the token is bound to; the first owner candidate of what it sends.
     pub team: Option<String>,
+    /// Teams they belong to, as their issuer or SCIM says.
+    pub teams: BTreeSet<String>,
+    /// What their issuer says they are: its roles and scopes, or the scopes of an API token. Routes and jobs may ask
+    /// for them by name; they mean nothing else to Trackside.
+    pub names: BTreeSet<String>,
+    /// Issuer in the configuration that vouches for them; `None` for our own tokens.
+    pub issuer: Option<String>,
+    /// Claims that policies may look at, as text.
+    pub attributes: BTreeMap<String, String>,
+    /// When the credential ends to be valid.
+    pub expires: Option<Timestamp>,
     /// Name of the token, or of the person signed in; the source of events that name none.
     pub token_name: String,
+}
+
+/// What calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A person.
+    Person,
+    /// A program.
+    Service,
+}
+
+impl Identity {
+    /// Somebody with one role everywhere and nothing else.
+    #[must_use]
+    pub fn simple(caller: Caller, kind: Kind, role: Role) -> Self {
+        Self {
+            token_name: caller.subject.clone(),
+            caller,
+            kind,
+            rights: Rights::everywhere(role),
+            team: None,
+            teams: BTreeSet::new(),
+            names: BTreeSet::new(),
+            issuer: None,
+            attributes: BTreeMap::new(),
+            expires: None,
+        }
+    }
 }
 
 /// A token that opens Trackside.
@@ -34,6 +77,8 @@ pub struct Grant {
     pub role: Role,
     /// Team it is bound to.
     pub team: Option<String>,
+    /// Names that routes and jobs may ask for.
+    pub scopes: BTreeSet<String>,
     /// Where it was made.
     pub origin: Origin,
     /// When it ends to be valid by itself.
@@ -145,9 +190,15 @@ impl Grant {
     #[must_use]
     pub fn identity(&self, via: &str) -> Identity {
         Identity {
-            caller: Caller { subject: self.name.clone(), via: via.to_owned() },
-            role: self.role,
+            caller: Caller { token: Some(self.name.clone()), ..Caller::new(self.name.clone(), via) },
+            kind: Kind::Service,
+            rights: Rights::everywhere(self.role),
             team: self.team.clone(),
+            teams: self.team.iter().cloned().collect(),
+            names: self.scopes.clone(),
+            issuer: None,
+            attributes: BTreeMap::new(),
+            expires: self.expires,
             token_name: self.name.clone(),
         }
     }

@@ -1,10 +1,15 @@
 //! Who calls Trackside, what they may do, and where secrets come from.
 
 pub mod act_link;
+pub mod broker;
+pub mod callers;
 pub mod credential;
 pub mod csrf;
 pub mod directory;
+pub mod exchange;
 pub mod link;
+pub mod question;
+pub mod rights;
 pub mod role;
 pub mod seal;
 pub mod secret;

@@ -1,39 +1,50 @@
-//! What a caller may do: a ladder of four roles for people and tools, and one role apart for senders.
+//! What a caller may do: a ladder of four roles for people and tools, and three roles that stand beside it.
 //!
-//! Invariant: `ingest` opens the doors and nothing else, and nothing else opens the doors. A token that leaks from an
-//! Airflow variable can add events; it cannot read an incident, and a token of a person cannot forge events.
+//! Invariants: `ingest` opens the doors and nothing else, and nothing else opens the doors. A token that leaks from an
+//! Airflow variable can add events; it cannot read an incident, and a token of a person cannot forge events. `service`
+//! calls routes and jobs and reads nothing but its own runs. Where a role holds (everywhere, or for some teams) is in
+//! [`crate::rights`]; finer rules are policies ([`crate::question`]).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A role. Ordered as a ladder from `Viewer` to `Admin`; `Ingest` stands apart.
+/// A role. Ordered as a ladder from `Viewer` to `Admin`; the others stand beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Send events through the doors. Includes nothing else and is included in nothing.
     Ingest,
+    /// Call routes of the gateway and start jobs, as far as those let it; read its own runs.
+    Service,
     /// Read everything.
     Viewer,
     /// Viewer, and act on incidents, make overrides, swaps and silences.
     Responder,
-    /// Responder, and end silences of others, make maintenance windows, retry deliveries and send tests.
+    /// Responder and service, and end silences of others, make maintenance windows, retry deliveries and send tests.
     Operator,
-    /// Operator, and manage tokens and rules.
+    /// Viewer, and decide about approvals.
+    Approver,
+    /// Everything but sending events: operator and approver, and manage tokens, rules and access.
     Admin,
 }
 
 impl Role {
-    /// Every role, lowest first.
-    pub const ALL: [Self; 5] = [Self::Ingest, Self::Viewer, Self::Responder, Self::Operator, Self::Admin];
+    /// Every role.
+    pub const ALL: [Self; 7] =
+        [Self::Ingest, Self::Service, Self::Viewer, Self::Responder, Self::Operator, Self::Approver, Self::Admin];
 
     /// Whether a caller with this role may do what needs `needed`.
     #[must_use]
     pub fn allows(self, needed: Self) -> bool {
-        match (self, needed) {
-            (Self::Ingest, _) | (_, Self::Ingest) => self == needed,
-            _ => self >= needed,
+        match self {
+            Self::Ingest | Self::Service => self == needed,
+            Self::Viewer => needed == Self::Viewer,
+            Self::Responder => matches!(needed, Self::Viewer | Self::Responder),
+            Self::Operator => matches!(needed, Self::Viewer | Self::Responder | Self::Operator | Self::Service),
+            Self::Approver => matches!(needed, Self::Viewer | Self::Approver),
+            Self::Admin => needed != Self::Ingest,
         }
     }
 
@@ -42,9 +53,11 @@ impl Role {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
+            Self::Service => "service",
             Self::Viewer => "viewer",
             Self::Responder => "responder",
             Self::Operator => "operator",
+            Self::Approver => "approver",
             Self::Admin => "admin",
         }
     }
@@ -65,7 +78,7 @@ impl FromStr for Role {
 
 /// The name is no role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a role; the roles are ingest, viewer, responder, operator and admin")]
+#[error("`{0}` is not a role; the roles are ingest, service, viewer, responder, operator, approver and admin")]
 pub struct UnknownRole(pub String);
 
 #[cfg(test)]
@@ -73,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ladder_includes_what_is_below_and_ingest_stands_apart() {
+    fn the_ladder_includes_what_is_below_and_the_others_stand_beside_it() {
         let table: Vec<String> = Role::ALL
             .into_iter()
             .map(|role| {
@@ -86,10 +99,12 @@ mod tests {
             table,
             [
                 "ingest: ingest",
+                "service: service",
                 "viewer: viewer",
                 "responder: viewer responder",
-                "operator: viewer responder operator",
-                "admin: viewer responder operator admin",
+                "operator: service viewer responder operator",
+                "approver: viewer approver",
+                "admin: service viewer responder operator approver admin",
             ]
         );
     }

@@ -256,7 +256,7 @@ pub(crate) fn audit_row(mut row: Row) -> Result<AuditRow> {
         position,
         decided: seq.zip(ordinal),
         at: row.next()?,
-        caller: Caller { subject: row.next()?, via: row.next()? },
+        caller: Caller::new(row.next::<String>()?, row.next::<String>()?),
         action: row.next()?,
         summary: row.next()?,
         incident: row.next()?,

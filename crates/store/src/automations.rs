@@ -261,7 +261,7 @@ fn history_row(mut row: Row) -> Result<HistoryRow> {
         position: row.next()?,
         version: row.next()?,
         at: row.next()?,
-        caller: Caller { subject: row.next()?, via: row.next()? },
+        caller: Caller::new(row.next::<String>()?, row.next::<String>()?),
         kind: match row.next::<String>()?.as_str() {
             "delete" => HistoryKind::Delete,
             _ => HistoryKind::Edit,

@@ -13,9 +13,10 @@ use crate::statement::{Batch, Listing, Sql, given};
 use crate::value::{Kind, Row, json, stored_time};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
+use trackside_core::approval::request::ApprovalAsk;
 use trackside_core::event::Event;
 use trackside_core::ids::{EventId, Seq};
-use trackside_core::input::{Command, DeliveryResult, Entry, Input};
+use trackside_core::input::{Command, DeliveryResult, Entry, Input, JobAsk};
 use uuid::Uuid;
 
 /// Most entries in one append.
@@ -31,6 +32,8 @@ const RULESET: &str = "trackside.ruleset";
 const LAG: &str = "trackside.lag";
 const DUTY: &str = "trackside.duty";
 const AUTOMATIONS: &str = "trackside.automations";
+const JOB: &str = "trackside.job";
+const APPROVAL: &str = "trackside.approval";
 
 /// An entry to be appended.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +80,8 @@ impl NewEntry {
             Input::Lag { .. } => (LAG, LAG),
             Input::Duty { .. } => (DUTY, DUTY),
             Input::Automations { .. } => (AUTOMATIONS, AUTOMATIONS),
+            Input::Job { ask, .. } => (JOB, job_name(ask)),
+            Input::Approval { ask, .. } => (APPROVAL, approval_name(ask)),
         };
         let body = json("an input", input)?;
         Ok(Self { at: stored_time(at), source: source.to_owned(), id, name: name.to_owned(), body })
@@ -88,6 +93,24 @@ fn outcome_name(result: &DeliveryResult) -> &'static str {
         DeliveryResult::Delivered => "trackside.outcome.delivered",
         DeliveryResult::Dead { .. } => "trackside.outcome.dead",
         DeliveryResult::Superseded { .. } => "trackside.outcome.superseded",
+    }
+}
+
+fn job_name(ask: &JobAsk) -> &'static str {
+    match ask {
+        JobAsk::Start(_) => "trackside.job.start",
+        JobAsk::Cancel { .. } => "trackside.job.cancel",
+        JobAsk::Called { .. } => "trackside.job.called",
+        JobAsk::Settle { .. } => "trackside.job.settle",
+    }
+}
+
+fn approval_name(ask: &ApprovalAsk) -> &'static str {
+    match ask {
+        ApprovalAsk::Request { .. } => "trackside.approval.request",
+        ApprovalAsk::Say { .. } => "trackside.approval.say",
+        ApprovalAsk::Withdraw { .. } => "trackside.approval.withdraw",
+        ApprovalAsk::Revoke { .. } => "trackside.approval.revoke",
     }
 }
 

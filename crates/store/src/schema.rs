@@ -17,6 +17,11 @@ pub(crate) static SQLITE: &[Migration] = &[
     Migration { number: 1, text: include_str!("../sql/sqlite/0001_spine.sql") },
     Migration { number: 2, text: include_str!("../sql/sqlite/0002_automations.sql") },
     Migration { number: 3, text: include_str!("../sql/sqlite/0003_people.sql") },
+    Migration { number: 4, text: include_str!("../sql/sqlite/0004_jobs.sql") },
+    Migration { number: 5, text: include_str!("../sql/sqlite/0005_approvals.sql") },
+    Migration { number: 6, text: include_str!("../sql/sqlite/0006_audit.sql") },
+    Migration { number: 7, text: include_str!("../sql/sqlite/0007_directory.sql") },
+    Migration { number: 8, text: include_str!("../sql/sqlite/0008_sessions.sql") },
 ];
 
 /// The version this program works with.

@@ -387,6 +387,7 @@ fn change_statements(change: &Change, resolved_via: &BTreeMap<IncidentId, &str>)
         Change::MaintenanceGone { id, at } => planned::write::end_maintenance(*id, *at),
         Change::Canary(test) => planned::write::put_canary(test)?,
         Change::CanaryGone(connection) => planned::write::drop_canary(connection),
+        Change::JobRun(_) | Change::Approval(_) | Change::Grant(_) | Change::GrantGone { .. } => return Ok(Vec::new()),
     };
     Ok(vec![statement])
 }

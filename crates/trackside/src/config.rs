@@ -29,7 +29,7 @@ use crate::automations::case::Case;
 use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use trackside_connect::connection::ConnectionConfig;
 use trackside_core::duty::schedule::Schedule;
@@ -95,6 +95,9 @@ pub struct TokenEntry {
     /// Team that what it sends belongs to, unless the event says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// Names that routes and jobs may ask for.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub scopes: BTreeSet<String>,
     /// Where the value is.
     pub secret: SecretRef,
 }

@@ -254,7 +254,7 @@ async fn web_state(store: &Store, clock: &Clock, decider: &Decider, mut parts: W
 fn started(clock: &Clock) -> NewAudit {
     NewAudit {
         at: clock.now(),
-        caller: Caller { subject: "trackside".to_owned(), via: "cli".to_owned() },
+        caller: Caller::new("trackside", "cli"),
         action: "server.started".to_owned(),
         summary: format!("version {}, time zone database {}", env!("CARGO_PKG_VERSION"), tzdb_version()),
         delivery: None,
@@ -280,6 +280,7 @@ fn local_admin(data: &Path, clock: &Clock) -> Result<Grant> {
         name: "local-admin".to_owned(),
         role: Role::Admin,
         team: None,
+        scopes: std::collections::BTreeSet::new(),
         origin: Origin::Configuration,
         expires: None,
         hash: TokenHash::of(&token),

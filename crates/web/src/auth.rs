@@ -14,9 +14,11 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use std::ops::Deref;
 use std::sync::Arc;
+use trackside_identity::callers::NotKnown;
 use trackside_identity::credential::{self, Presented};
 use trackside_identity::csrf;
 use trackside_identity::directory::Identity;
+use trackside_identity::rights::Rights;
 use trackside_identity::role::Role;
 
 /// The caller of a route that needs a role.
@@ -59,16 +61,16 @@ pub(crate) async fn require(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let found = authenticate(&state, request.method(), request.headers());
+    let found = authenticate(&state, request.method(), request.headers()).await;
     let refused = match found {
-        Ok(Some(identity)) if identity.role.allows(needed) => {
+        Ok(Some(identity)) if identity.rights.allow(needed) => {
             state.note_token_uses().await;
             request.extensions_mut().insert(Who(identity));
             return next.run(request).await;
         }
         Ok(Some(identity)) => {
-            let role = identity.role;
-            Problem::new(StatusCode::FORBIDDEN, format!("this needs the role `{needed}`; you have `{role}`"))
+            let rights = &identity.rights;
+            Problem::new(StatusCode::FORBIDDEN, format!("this needs the role `{needed}`; you have `{rights}`"))
         }
         Ok(None) if wants_page(request.method(), request.headers()) => {
             return Redirect::to(&sign_in_address(&request)).into_response();
@@ -88,13 +90,13 @@ pub(crate) async fn require_or_address(State(guard): State<Guard>, mut request: 
     let Some(token) = token else { return require(State(guard), request, next).await };
     let found = guard.state.directory().find(&token, guard.state.now()).cloned();
     let refused = match found {
-        Some(identity) if identity.role == guard.needed => {
+        Some(identity) if identity.rights == Rights::everywhere(guard.needed) => {
             guard.state.note_token_uses().await;
             request.extensions_mut().insert(Who(identity));
             return next.run(request).await;
         }
         Some(identity) => {
-            let (needed, role) = (guard.needed, identity.role);
+            let (needed, role) = (guard.needed, &identity.rights);
             let detail = format!("a token in an address must have the role `{needed}`; this one has `{role}`");
             Problem::new(StatusCode::FORBIDDEN, detail).at("token")
         }
@@ -104,16 +106,22 @@ pub(crate) async fn require_or_address(State(guard): State<Guard>, mut request: 
 }
 
 /// Who calls; `None` when the request says nothing about it.
-pub(crate) fn authenticate(
+pub(crate) async fn authenticate(
     state: &AppState,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Option<Arc<Identity>>, Problem> {
     let presented = credential::presented(headers).map_err(|bad| Problem::unauthenticated(bad.to_string()))?;
     if presented != Presented::Nothing {
-        let directory = state.directory();
-        let found = directory.find_any(presented.candidates(), state.now()).cloned();
-        return found.map(Some).ok_or_else(|| Problem::unauthenticated("this token is not known here"));
+        let now = state.now();
+        if let Some(identity) = state.directory().find_any(presented.candidates(), now) {
+            return Ok(Some(Arc::clone(identity)));
+        }
+        let Presented::Token(token) = presented else {
+            return Err(Problem::unauthenticated(NotKnown::Foreign.to_string()));
+        };
+        let callers = Arc::clone(&state.configured().callers);
+        return callers.identify(token, now).await.map(Some).map_err(refused);
     }
     let Some(identity) = crate::session::identity(state, headers) else { return Ok(None) };
     if !method.is_safe() {
@@ -121,6 +129,14 @@ pub(crate) fn authenticate(
             .map_err(|foreign| Problem::new(StatusCode::FORBIDDEN, foreign.to_string()))?;
     }
     Ok(Some(identity))
+}
+
+/// How a foreign token's refusal is answered.
+fn refused(not_known: NotKnown) -> Problem {
+    match not_known {
+        NotKnown::Foreign | NotKnown::Invalid(_) => Problem::unauthenticated(not_known.to_string()),
+        NotKnown::Unavailable(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why),
+    }
 }
 
 /// Whether an answer should be a page.

@@ -164,7 +164,7 @@ impl<'a> Visit<'a> {
     ) -> Result<Arc<Identity>, Refusal> {
         let directory = self.state.directory();
         let identity = directory.find_any(candidates, self.at).ok_or_else(Refusal::unauthenticated)?;
-        if identity.role.allows(Role::Ingest) { Ok(Arc::clone(identity)) } else { Err(Refusal::forbidden()) }
+        if identity.rights.allow(Role::Ingest) { Ok(Arc::clone(identity)) } else { Err(Refusal::forbidden()) }
     }
 
     /// Admits by the headers, then reads the body.

@@ -86,7 +86,7 @@ impl Visitor {
 
     /// Whether the visitor may do what needs this role; forms they may not use are not shown.
     pub(crate) fn may(&self, needed: Role) -> bool {
-        self.who.role.allows(needed)
+        self.who.rights.allow(needed)
     }
 }
 

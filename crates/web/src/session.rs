@@ -7,7 +7,7 @@ use crate::state::AppState;
 use http::HeaderMap;
 use std::sync::Arc;
 use trackside_core::caller::Caller;
-use trackside_identity::directory::Identity;
+use trackside_identity::directory::{Identity, Kind};
 use trackside_identity::session::{SESSION_LIFETIME, Session, Subject};
 
 /// How a session's caller came in, for the audit.
@@ -24,12 +24,9 @@ pub(crate) fn identity(state: &AppState, headers: &HeaderMap) -> Option<Arc<Iden
             let valid = grant.expires.is_none_or(|expires| now < expires);
             valid.then(|| Arc::new(grant.identity(VIA)))
         }
-        Subject::Link { person, role } => Some(Arc::new(Identity {
-            caller: Caller { subject: person.clone(), via: VIA.to_owned() },
-            role,
-            team: None,
-            token_name: person,
-        })),
+        Subject::Link { person, role } => {
+            Some(Arc::new(Identity::simple(Caller::new(person, VIA), Kind::Person, role)))
+        }
     }
 }
 

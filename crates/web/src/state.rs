@@ -10,7 +10,7 @@ use crate::door::body::Budget;
 use crate::metrics::Metrics;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -24,8 +24,10 @@ use trackside_core::ids::Seq;
 use trackside_core::input::{Command, DutyEdit, Input};
 use trackside_core::ruleset::Ruleset;
 use trackside_identity::act_link::ActKey;
+use trackside_identity::callers::Callers;
 use trackside_identity::directory::{Conflict, Directory, Grant, Origin};
 use trackside_identity::link::{Links, Redeemed};
+use trackside_identity::question::Judge;
 use trackside_identity::role::{Role, UnknownRole};
 use trackside_identity::seal::SealKey;
 use trackside_identity::session::{SessionKey, Transport};
@@ -89,7 +91,7 @@ pub struct Version {
 }
 
 /// The part of the configuration that this crate needs. Replaced as a whole on reload.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Configured {
     /// Address under which people and far ends reach the server. Its scheme decides the cookie's form.
     pub public_url: Url,
@@ -101,6 +103,10 @@ pub struct Configured {
     pub ruleset: Arc<Ruleset>,
     /// Where the automations of the configuration stand: file and line.
     pub kept_in: BTreeMap<AutomationId, String>,
+    /// The issuers whose tokens are taken.
+    pub callers: Arc<Callers>,
+    /// The policies in force.
+    pub judge: Judge,
 }
 
 /// A connection as pages and the API show it.
@@ -374,10 +380,17 @@ fn grant(token: &TokenRecord) -> Result<Grant, UnknownRole> {
         name: token.name.clone(),
         role: token.role.parse()?,
         team: token.team.clone(),
+        scopes: BTreeSet::new(),
         origin: Origin::Api,
         expires: token.expires,
         hash: TokenHash::from_bytes(token.hash),
     })
+}
+
+impl std::fmt::Debug for Configured {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Configured").field("public_url", &self.public_url.as_str()).finish_non_exhaustive()
+    }
 }
 
 impl Configured {

@@ -9,6 +9,8 @@ use crate::email::{MailServer, Mailbox};
 use crate::template::MessageTemplates;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::path::PathBuf;
+use trackside_identity::broker::config::CredentialConfig;
 use trackside_identity::secret::SecretRef;
 
 /// PagerDuty Events v2.
@@ -151,6 +153,65 @@ pub struct PrefectConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_string: Option<SecretRef>,
     /// How fast and how long to try actions.
+    #[serde(default)]
+    pub delivery: DeliverySettings,
+}
+
+/// An HTTP service that jobs and routes call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Its address; paths of jobs and routes are put behind it.
+    pub url: HttpUrl,
+    /// How to authenticate to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialConfig>,
+    /// File with further certificates (PEM) to trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// How fast and how long to try.
+    #[serde(default)]
+    pub delivery: DeliverySettings,
+}
+
+/// An Apache Airflow that is called.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AirflowConfig {
+    /// Its address, without `/api/v2`.
+    pub url: HttpUrl,
+    /// How to authenticate to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialConfig>,
+    /// How fast and how long to try.
+    #[serde(default)]
+    pub delivery: DeliverySettings,
+}
+
+/// An Azure App Service that is called and acted on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppServiceConfig {
+    /// Address of the app.
+    pub url: HttpUrl,
+    /// Subscription id.
+    pub subscription: String,
+    /// Resource group.
+    pub resource_group: String,
+    /// Name of the app.
+    pub site: String,
+    /// How to authenticate to Azure Resource Manager and to the app's deployment site.
+    pub management: CredentialConfig,
+    /// How to authenticate to the app itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialConfig>,
+    /// Replaces `https://management.azure.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management_url: Option<HttpUrl>,
+    /// Replaces `https://SITE.scm.azurewebsites.net`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_url: Option<HttpUrl>,
+    /// How fast and how long to try.
     #[serde(default)]
     pub delivery: DeliverySettings,
 }

@@ -37,7 +37,7 @@ pub(super) fn of(connection: &Connection, to: &[Mailbox], effect: &Effect) -> Ve
         Action::Trigger | Action::Update | Action::Remind => {
             &[(Wish::Acknowledge, "Acknowledge"), (Wish::Resolve, "Resolve")]
         }
-        Action::Resolve | Action::Message | Action::Test | Action::Act => &[],
+        Action::Resolve | Action::Message | Action::Test | Action::Act | Action::Job => &[],
     };
     let offer = |(wish, label): &(Wish, &'static str)| {
         let link = ActLink {

@@ -48,7 +48,13 @@ pub(crate) fn classify(response: &Response<'_>) -> Verdict {
 
 fn body(connection: &Connection, effect: &Effect, routing_key: &str) -> (String, Option<String>) {
     let event_action = match effect.action {
-        Action::Trigger | Action::Update | Action::Remind | Action::Message | Action::Test | Action::Act => "trigger",
+        Action::Trigger
+        | Action::Update
+        | Action::Remind
+        | Action::Message
+        | Action::Test
+        | Action::Act
+        | Action::Job => "trigger",
         Action::Acknowledge => "acknowledge",
         Action::Resolve => "resolve",
     };

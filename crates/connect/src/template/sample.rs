@@ -14,9 +14,13 @@ pub fn sample_effect(action: Action, now: Timestamp) -> Effect {
         incident.state = match action {
             Action::Acknowledge => "acknowledged",
             Action::Resolve => "resolved",
-            Action::Trigger | Action::Update | Action::Remind | Action::Message | Action::Test | Action::Act => {
-                "triggered"
-            }
+            Action::Trigger
+            | Action::Update
+            | Action::Remind
+            | Action::Message
+            | Action::Test
+            | Action::Act
+            | Action::Job => "triggered",
         }
         .to_owned();
         incident.resolved = incident.resolved.filter(|_| action == Action::Resolve);
@@ -45,6 +49,7 @@ pub(super) fn complete_effect(action: Action, now: Timestamp) -> Effect {
         action,
         notice: Box::new(sample_notice(incident, now)),
         act: None,
+        job: None,
     }
 }
 

@@ -106,6 +106,14 @@ impl<'a> Turn<'a> {
                 self.caller = caller.clone();
                 self.on_duty(edits);
             }
+            Input::Job { caller, ask } => {
+                self.caller = caller.clone();
+                self.on_job(ask);
+            }
+            Input::Approval { caller, ask } => {
+                self.caller = caller.clone();
+                self.on_approval(ask);
+            }
             Input::Lag { connection, lag } => self.on_lag(connection, lag),
             Input::Ruleset { caller, ruleset } => {
                 self.caller = caller.clone();
@@ -256,6 +264,7 @@ impl<'a> Turn<'a> {
             action,
             notice: Box::new(notice),
             act,
+            job: None,
         });
         id
     }

@@ -97,6 +97,7 @@ impl State {
                 Input::Outcome(outcome) => {
                     needed.incidents.extend(outcome.incident.filter(|id| !self.incidents.contains_key(id)));
                 }
+                Input::Job { .. } | Input::Approval { .. } => {}
                 Input::Ruleset { .. } | Input::Automations { .. } | Input::Lag { .. } | Input::Duty { .. } => {}
             }
         }

@@ -49,7 +49,7 @@ fn merge(base: &mut Value, over: &Value) {
 
 impl Story {
     fn edit(&mut self, edits: Vec<AutomationEdit>) -> &mut Self {
-        let caller = Caller { subject: "alice".into(), via: "token".into() };
+        let caller = Caller::new("alice", "token");
         self.input(Input::Automations { caller, edits })
     }
 

@@ -219,7 +219,7 @@ fn a_local_deadline_within_maintenance_counts_at_its_end() {
 
 #[test]
 fn maintenance_that_ends_early_ends_the_wait() {
-    let caller = || Caller { subject: "alice".into(), via: "token".into() };
+    let caller = || Caller::new("alice", "token");
     let id = Uuid::from_u128(7);
     let when: When = serde_json::from_value(json!({"start": "2026-11-20T00:30:00", "duration_s": 36_000})).unwrap();
     let window =

@@ -320,7 +320,7 @@ impl Story {
 
     pub(crate) fn acknowledge(&mut self, number: u64) -> &mut Self {
         let incident = self.state.open_incidents().find(|incident| incident.number == number).unwrap().id;
-        let caller = Caller { subject: "alice".into(), via: "token".into() };
+        let caller = Caller::new("alice", "token");
         self.input(Input::Command { caller, command: Command::Acknowledge { incident }, origin: None })
     }
 
@@ -337,7 +337,7 @@ impl Story {
         command: impl Fn(IncidentId) -> Command,
     ) -> &mut Self {
         let incident = self.incident(number).id;
-        let caller = Caller { subject: "alice".into(), via: "token".into() };
+        let caller = Caller::new("alice", "token");
         self.input(Input::Command { caller, command: command(incident), origin })
     }
 
@@ -348,7 +348,7 @@ impl Story {
 
     /// Alice changes what is planned.
     pub(crate) fn plan(&mut self, edit: DutyEdit) -> &mut Self {
-        let caller = Caller { subject: "alice".into(), via: "token".into() };
+        let caller = Caller::new("alice", "token");
         self.input(Input::Duty { caller, edits: vec![edit] })
     }
 

@@ -231,6 +231,7 @@ fn outcome(
         status: last.and_then(|attempt| attempt.status),
         far_ref: last.and_then(|attempt| attempt.far_ref.clone()),
         act: effect.act.clone(),
+        job: None,
     };
     NewEntry::input(now, &Input::Outcome(Box::new(outcome)), id)
 }

@@ -15,7 +15,7 @@ use trackside_store::retention::{Purged, Retention};
 use trackside_store::{Error, Store};
 
 fn gone(number: u128, seconds: i64) -> Change {
-    let by = Caller { subject: "bo".to_owned(), via: "token".to_owned() };
+    let by = Caller::new("bo", "token");
     Change::AutomationGone { id: automation_id(number), by, at: at(seconds) }
 }
 

@@ -31,7 +31,7 @@ fn positions_ascend_without_gaps_and_an_entry_is_stored_once() {
 #[test]
 fn every_input_reads_back_as_it_was() {
     each(|store| async move {
-        let caller = Caller { subject: "ana".to_owned(), via: "session".to_owned() };
+        let caller = Caller::new("ana", "session");
         let due = "2026-11-20T12:00:00.123456789Z".parse().unwrap();
         let inputs = [
             Input::Event(Box::new(event("airflow", "a", 1, 7))),

@@ -58,7 +58,7 @@ async fn fill(store: &Store) {
     };
     let mut nobody = page(1, 2, 1, 10, Some("ana"));
     nobody.note = "first contact later".to_owned();
-    let person = Caller { subject: "ana".to_owned(), via: "session".to_owned() };
+    let person = Caller::new("ana", "session");
     let decision = Decision {
         cursor: 9,
         changes: incidents.into_iter().map(Change::Incident).collect(),

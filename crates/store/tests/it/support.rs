@@ -32,7 +32,7 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(crate) fn caller() -> Caller {
-    Caller { subject: "ana".to_owned(), via: "session".to_owned() }
+    Caller::new("ana", "session")
 }
 
 pub(crate) fn event(source: &str, name: &str, number: u64, seconds: i64) -> Event {

@@ -15,7 +15,7 @@ use trackside_core::automation::edit::AutomationEdit;
 use trackside_core::caller::Caller;
 use trackside_core::ids::{Seq, derive};
 use trackside_core::input::Input;
-use trackside_core::ruleset::{ConnectionKind, Ruleset};
+use trackside_core::ruleset::Ruleset;
 use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::token::TokenHash;
 use trackside_store::log::NewEntry;
@@ -45,6 +45,7 @@ pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant) -> Re
             name: entry.name.clone(),
             role: entry.role,
             team: entry.team.clone(),
+            scopes: entry.scopes.clone(),
             origin: Origin::Configuration,
             expires: None,
             hash: TokenHash::of(secret.expose_secret()),
@@ -57,6 +58,8 @@ pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant) -> Re
         connections: config.connections.iter().map(|(name, config)| (name.clone(), shown(config))).collect(),
         ruleset: Arc::new(ruleset.clone()),
         kept_in: config.automations.iter().map(|known| (known.id, place(&known.spot))).collect(),
+        callers: Arc::default(),
+        judge: trackside_identity::question::no_policies(),
     })
 }
 
@@ -80,8 +83,11 @@ fn shown(config: &ConnectionConfig) -> ConnectionInfo {
         ConnectionConfig::Webhook(c) => ("webhook", c.url.as_str().to_owned()),
         ConnectionConfig::Email(c) => ("email", c.to.iter().map(|to| to.0.to_string()).collect::<Vec<_>>().join(", ")),
         ConnectionConfig::Prefect(c) => ("prefect", c.url.as_str().to_owned()),
+        ConnectionConfig::Http(c) => ("http", c.url.as_str().to_owned()),
+        ConnectionConfig::Airflow(c) => ("airflow", c.url.as_str().to_owned()),
+        ConnectionConfig::AppService(c) => ("app_service", c.url.as_str().to_owned()),
     };
-    let sends = if config.kind() == ConnectionKind::Prefect { Sends::Nothing } else { Sends::Messages };
+    let sends = if config.kind().can_tell() { Sends::Messages } else { Sends::Nothing };
     ConnectionInfo { kind: kind.to_owned(), address, sends, back: config.back() }
 }
 

@@ -18,13 +18,13 @@ pub const VIA: [&str; 2] = ["cli", "apply"];
 /// Who puts the files in force at a start or reload.
 #[must_use]
 pub fn files() -> Caller {
-    Caller { subject: "configuration".to_owned(), via: VIA[0].to_owned() }
+    Caller::new("configuration", VIA[0])
 }
 
 /// Who puts uploaded files in force.
 #[must_use]
 pub fn uploaded_by(caller: &Caller) -> Caller {
-    Caller { subject: caller.subject.clone(), via: VIA[1].to_owned() }
+    Caller::new(caller.subject.clone(), VIA[1])
 }
 
 /// What is in force.

@@ -161,6 +161,7 @@ fn one_address(connection: &ConnectionConfig) -> Option<&'static str> {
         ConnectionConfig::Slack(slack) => matches!(slack.access, SlackAccess::IncomingWebhook { .. })
             .then_some("is an incoming webhook, which posts to its one channel"),
         ConnectionConfig::Webhook(_) | ConnectionConfig::Email(_) | ConnectionConfig::Prefect(_) => None,
+        ConnectionConfig::Http(_) | ConnectionConfig::Airflow(_) | ConnectionConfig::AppService(_) => None,
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         incidents: sections.incidents.unwrap_or_default(),
         upstreams: sections.upstreams,
         canary: sections.canary,
+        ..Ruleset::default()
     };
     if let Err(bad) = Rules::new(ruleset.clone()) {
         problems.push(origins.problem(&bad.path, bad.problem));
@@ -109,6 +110,7 @@ fn info(config: &ConnectionConfig) -> ConnectionInfo {
         ConnectionConfig::Slack(slack) => !matches!(slack.access, SlackAccess::IncomingWebhook { .. }),
         ConnectionConfig::Webhook(_) => true,
         ConnectionConfig::Pagerduty(_) | ConnectionConfig::Email(_) | ConnectionConfig::Prefect(_) => false,
+        ConnectionConfig::Http(_) | ConnectionConfig::Airflow(_) | ConnectionConfig::AppService(_) => false,
     };
     ConnectionInfo { kind: config.kind(), updates: if edits { Updates::Every } else { Updates::Raised } }
 }

@@ -108,6 +108,7 @@ fn effect(connection: &str, trouble: Option<&str>, now: Timestamp) -> Effect {
             ..Notice::plain(title.to_owned(), summary, Severity::Critical, now, owner)
         }),
         act: None,
+        job: None,
     }
 }
 

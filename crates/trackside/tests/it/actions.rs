@@ -136,6 +136,7 @@ impl World {
             action: Action::Act,
             notice: Box::new(notice),
             act: Some(Box::new(act)),
+            job: None,
         };
         let cursor = self.store.cursor().await.unwrap();
         let decision = Decision { cursor: cursor + 1, effects: vec![effect.clone()], ..Decision::default() };

@@ -125,6 +125,7 @@ fn arrived(effect: &Effect) -> Input {
         status: Some(202),
         far_ref: None,
         act: None,
+        job: None,
     }))
 }
 
@@ -205,7 +206,7 @@ fn who_has_it_and_forgets_it_is_asked_again() {
     world.run("ledger", RunReport::Failed);
     world.pass(10);
     let incident = world.state.open_incidents().next().unwrap().id;
-    let caller = Caller { subject: "ben@example.net".into(), via: "email".into() };
+    let caller = Caller::new("ben@example.net", "email");
     world.input(Input::Command { caller, command: Command::Acknowledge { incident }, origin: None });
     world.pass(479);
     assert_eq!(world.pages().count(), 2, "{:?}", world.paged_since(failed));

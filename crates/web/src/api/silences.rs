@@ -188,7 +188,7 @@ pub(crate) async fn end(state: &AppState, who: &Identity, text: &str) -> Result<
 /// Whether the caller may end a silence: their own, or anybody's with the role `operator`.
 pub(crate) fn may_end(state: &AppState, who: &Identity, silence: &Silence) -> bool {
     let ruleset = state.configured().ruleset.clone();
-    who.role.allows(Role::Operator) || silence.by == names::behind(&ruleset, &who.caller.subject)
+    who.rights.allow(Role::Operator) || silence.by == names::behind(&ruleset, &who.caller.subject)
 }
 
 /// Open incidents of which at least one alert matches, latest first.

@@ -139,7 +139,7 @@ fn introduction(
 ) -> Result<NewEntry, Refusal> {
     let page = theirs.page.as_ref().map_or_else(String::new, |page| format!(", {page}"));
     let text = format!("PagerDuty has it as incident {}{page}", theirs.id);
-    let caller = Caller { subject: NOBODY.to_owned(), via: VIA.to_owned() };
+    let caller = Caller::new(NOBODY, VIA);
     let origin = Origin { connection: connection.to_owned(), to: None, occurred: None, life: None };
     back::entry(state, introduced_as(connection, theirs), caller, Command::Note { incident, text }, origin)
 }
@@ -158,5 +158,5 @@ fn command(said: &Said, incident: IncidentId) -> Option<Command> {
 fn caller(state: &AppState, heard: &Heard) -> Caller {
     let known = back::person(&state.configured().ruleset, heard.agent.iter().map(String::as_str));
     let shown = || heard.agent.last().map_or_else(|| NOBODY.to_owned(), |name| format!("{name} ({NOBODY})"));
-    Caller { subject: known.unwrap_or_else(shown), via: VIA.to_owned() }
+    Caller::new(known.unwrap_or_else(shown), VIA)
 }

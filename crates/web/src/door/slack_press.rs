@@ -78,5 +78,5 @@ fn caller(state: &AppState, interaction: &Interaction) -> Caller {
     let Interaction { user, name, .. } = interaction;
     let known = back::person(&state.configured().ruleset, [user.as_str()]);
     let shown = || name.as_ref().map_or_else(|| format!("Slack user {user}"), |name| format!("{name} (Slack {user})"));
-    Caller { subject: known.unwrap_or_else(shown), via: VIA.to_owned() }
+    Caller::new(known.unwrap_or_else(shown), VIA)
 }

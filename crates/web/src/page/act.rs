@@ -82,7 +82,7 @@ fn input(state: &AppState, link: &ActLink) -> Input {
         Wish::Resolve => Command::Resolve { incident },
     };
     let known = back::person(&state.configured().ruleset, [link.who.as_str()]);
-    let caller = Caller { subject: known.unwrap_or_else(|| link.who.clone()), via: VIA.to_owned() };
+    let caller = Caller::new(known.unwrap_or_else(|| link.who.clone()), VIA);
     let origin =
         Origin { connection: link.connection.clone(), to: link.to.clone(), occurred: None, life: Some(link.life) };
     Input::Command { caller, command, origin: Some(origin) }

@@ -111,5 +111,6 @@ pub(crate) fn action(action: Action) -> &'static str {
         Action::Message => "Message",
         Action::Test => "Test",
         Action::Act => "Action",
+        Action::Job => "Job",
     }
 }

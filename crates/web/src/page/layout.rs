@@ -159,7 +159,7 @@ fn side(frame: &Frame<'_>) -> Markup {
             div.foot {
                 a.who.small.soft href="/api" { "API" }
                 span.who.small.soft title=(frame.identity.caller.subject) {
-                    (frame.identity.caller.subject) " · " (frame.identity.role)
+                    (frame.identity.caller.subject) " · " (frame.identity.rights)
                 }
                 button type="button" data-script data-act="theme" hidden { "Theme" }
                 form method="post" action="/sign-out" { button type="submit" { "Sign out" } }

@@ -82,7 +82,7 @@ async fn accept(
     let cookie = session::begin(state, subject)?;
     let row = NewAudit {
         at: state.now(),
-        caller: Caller { subject: who.clone(), via: "session".to_owned() },
+        caller: Caller::new(who.clone(), "session"),
         action: "session.started".to_owned(),
         summary: format!("{who} signed in with role {role}"),
         delivery: None,
@@ -103,7 +103,7 @@ fn subject(state: &AppState, given: &Credentials) -> Result<Subject, Problem> {
     let directory = state.directory();
     let identity =
         directory.find(token, state.now()).ok_or_else(|| Problem::unauthenticated("this token is not known here"))?;
-    if !identity.role.allows(Role::Viewer) {
+    if !identity.rights.allow(Role::Viewer) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "this token may send events only; sign in with another"));
     }
     Ok(Subject::Token(identity.token_name.clone()))

@@ -250,7 +250,7 @@ async fn keep_in_files(world: &World, id: &str) {
     let automation = world.store.automation(id).await.expect("readable").expect("there");
     let automation = Automation { origin: Origin::Files, ..automation };
     let input = Input::Automations {
-        caller: Caller { subject: "configuration".to_owned(), via: "cli".to_owned() },
+        caller: Caller::new("configuration", "cli"),
         edits: vec![AutomationEdit::Put(Box::new(automation))],
     };
     let entry = NewEntry::input(world.now(), &input, Uuid::from_u128(77)).expect("an entry");

@@ -120,7 +120,7 @@ impl World {
         let state = AppState::new(shell).await.expect("a valid configuration");
         let router = trackside_web::router(state.clone());
         let world = Self { store, state, router, stopping, decided, now };
-        let caller = Caller { subject: "configuration".to_owned(), via: "cli".to_owned() };
+        let caller = Caller::new("configuration", "cli");
         world.append(&Input::Ruleset { caller, ruleset: Box::new(ruleset) }).await;
         world.decide().await;
         world
@@ -308,6 +308,7 @@ fn configured(ruleset: &Ruleset) -> Configured {
         name: role.as_str().to_owned(),
         role,
         team: None,
+        scopes: std::collections::BTreeSet::new(),
         origin: Origin::Configuration,
         expires: None,
         hash: TokenHash::of(&secret(role)),
@@ -334,5 +335,7 @@ fn configured(ruleset: &Ruleset) -> Configured {
         connections: BTreeMap::from(connections.map(|(name, info)| (name.to_owned(), info))),
         ruleset: Arc::new(ruleset.clone()),
         kept_in: BTreeMap::from([(AutomationId(derive("automation", &["f"])), "alerts.yaml, line 3".to_owned())]),
+        callers: std::sync::Arc::default(),
+        judge: trackside_identity::question::no_policies(),
     }
 }

@@ -135,7 +135,7 @@ fn input(stage: &mut Stage, event: &Event, place: usize, latest: Option<&Inciden
             Command::Snooze { incident: incident?, length: Span(jiff::SignedDuration::from_secs(event.for_s)) }
         }
     };
-    let caller = Caller { subject: "somebody".into(), via: "vectors".into() };
+    let caller = Caller::new("somebody", "vectors");
     Some(Input::Command { caller, command, origin: None })
 }
 

@@ -167,7 +167,7 @@ impl People {
             7..9 => Command::Unacknowledge { incident },
             _ => Command::Resolve { incident },
         };
-        let caller = Caller { subject: "ana".into(), via: "session".into() };
+        let caller = Caller::new("ana", "session");
         self.append(&Input::Command { caller, command, origin: None }).await;
     }
 

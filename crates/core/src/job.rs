@@ -1,0 +1,9 @@
+//! Jobs: named, schema-checked calls that are queued, made once, and remembered with their result.
+//!
+//! A job is configured ([`spec`]); somebody starts a run of it ([`run`]). Invariants: a run is found by (job, key) for
+//! as long as its key is kept, so the same request attaches, replays or runs again but never runs twice by accident; a
+//! run ends exactly once; a call whose outcome is not known ends as [`run::RunState::Unknown`] or is asked after, never
+//! repeated in silence, unless the target honours the key. Carrying a call out is `trackside_connect::job`'s.
+
+pub mod run;
+pub mod spec;

@@ -1,0 +1,6 @@
+//! Credentials out: how Trackside authenticates to the far end of a connection, as configured.
+//!
+//! Invariants: what is configured holds references, never secrets; a token is fetched once for all who wait for it,
+//! renewed before it ends, and shown nowhere.
+
+pub mod config;

@@ -1,0 +1,1 @@
+-- One audit for everything: who, on what authority, before and after, chained by hash.

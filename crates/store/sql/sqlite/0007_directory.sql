@@ -1,0 +1,1 @@
+-- People and groups as another system keeps them (SCIM), and what PagerDuty says of teams.

@@ -1,0 +1,1 @@
+-- Browser sessions of an identity provider, and keys that tokens are signed with.
