@@ -74,7 +74,7 @@ fn a_decision_reads_back_and_the_last_value_wins() {
             Change::Timer(timer("late", 50)),
             Change::Timer(timer("soon", 40)),
             Change::Ruleset(Box::new(ruleset.clone())),
-            Change::Counters(Counters { incidents: 2 }),
+            Change::Counters(Counters { incidents: 2, ..Counters::default() }),
         ];
         store.commit(&changes(1, first), 0).await.unwrap();
         pipeline.failed = 3;

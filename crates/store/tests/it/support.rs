@@ -47,6 +47,7 @@ pub(crate) fn event(source: &str, name: &str, number: u64, seconds: i64) -> Even
         payload: serde_json::json!({"number": number, "text": "é\u{0}\"\\"}),
         follows: None,
         fact: None,
+        job: None,
     }
 }
 
