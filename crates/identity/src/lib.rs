@@ -1,5 +1,6 @@
 //! Who calls Trackside, what they may do, and where secrets come from.
 
+pub mod access;
 pub mod act_link;
 pub mod broker;
 pub mod callers;
