@@ -4,6 +4,7 @@ use crate::approval::request::{Approval, Grant};
 use crate::automation::definition::{Automation, AutomationId};
 use crate::automation::edit::{Cell, FiringRecord, SenderClock};
 use crate::caller::Caller;
+use crate::duty::absence::Absence;
 use crate::duty::schedule::Override;
 use crate::effect::Effect;
 use crate::event::{Event, Severity};
@@ -132,6 +133,10 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// Upsert by person.
+    Absence(Absence),
+    /// The person is back.
+    AbsenceOver(String),
     /// Upsert by connection.
     Canary(CanaryTest),
     /// The connection is no longer tested.

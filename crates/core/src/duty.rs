@@ -7,10 +7,12 @@
 //! - [`zone`]: wall clock and zone to an instant
 //! - [`interval`]: recurring times by local fields, in Alertmanager's shape
 //! - [`rotation`]: people taking turns; [`schedule`]: layers of rotations with overrides
+//! - [`absence`]: people who have left
 //! - [`maintenance`]: windows in which nobody is paged
 //! - [`deadline`]: deadlines by the wall clock
 //! - [`calendar`]: shifts as an iCalendar feed
 
+pub mod absence;
 pub mod calendar;
 pub mod deadline;
 pub mod interval;

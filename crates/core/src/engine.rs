@@ -12,7 +12,7 @@
 //! - [`incident`]: from alerts to incidents; [`lineage`], [`scope`], [`storm`]: many problems that are one
 //! - [`tell`]: who hears of it at once; [`escalation`]: who is paged later; [`hold`]: why nobody is
 //! - [`canary`]: test alerts through real channels
-//! - [`planned`]: silences, overrides, maintenance, hand-overs
+//! - [`planned`]: silences, overrides, maintenance, hand-overs; [`people`]: who left or came back
 
 mod approval;
 mod automation;
@@ -29,6 +29,7 @@ mod job;
 mod lag;
 mod lateness;
 mod lineage;
+mod people;
 mod planned;
 mod report;
 mod rows;

@@ -76,6 +76,13 @@ pub enum Input {
         /// What.
         ask: ApprovalAsk,
     },
+    /// People left or came back, as the system says that knows them.
+    People {
+        /// Who says so.
+        caller: Caller,
+        /// What changed.
+        edits: Vec<PersonEdit>,
+    },
     /// The rules changed.
     Ruleset {
         /// Who.
@@ -174,6 +181,24 @@ pub enum DutyEdit {
     EndMaintenance {
         /// Which.
         id: Uuid,
+    },
+}
+
+/// A change of who is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "edit", rename_all = "snake_case")]
+pub enum PersonEdit {
+    /// Somebody has left: they are paged by nothing until they are back.
+    Gone {
+        /// Name in the configuration.
+        person: String,
+        /// What says so, for people.
+        because: String,
+    },
+    /// Somebody is there again.
+    Back {
+        /// Name in the configuration.
+        person: String,
     },
 }
 

@@ -65,6 +65,8 @@ pub const TRANSIENTS_PER_HOUR: u32 = 60;
 pub const MATCHERS: usize = 50;
 /// Most silences, overrides or planned windows in force or to come.
 pub const PLANNED: usize = 10_000;
+/// Turns listed when somebody leaves a schedule; the rest is counted.
+pub const ABSENCE_TURNS: usize = 5;
 /// Longest time in which a resolved incident can be opened again, and in which a storm is counted.
 pub const REMEMBER_RESOLVED: SignedDuration = SignedDuration::from_hours(1);
 /// Steps ahead shown of an escalation.
@@ -75,3 +77,37 @@ pub const OWN_SOURCES: &str = "trackside.";
 pub const UPSTREAMS: usize = 500;
 /// Most dependencies followed when the cause of a failure is looked for upstream.
 pub const DEPENDENCIES: usize = 4_000;
+/// How long a question for agreement waits when its rule does not say.
+pub const APPROVAL_WAITS: SignedDuration = SignedDuration::from_hours(1);
+/// Longest time a question for agreement may wait.
+pub const APPROVAL_WAITS_MOST: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long access that was agreed to holds when its rule does not say.
+pub const GRANT: SignedDuration = SignedDuration::from_mins(15);
+/// Longest time that access that was agreed to may hold.
+pub const GRANT_MOST: SignedDuration = SignedDuration::from_hours(12);
+/// Most open questions for agreement.
+pub const APPROVALS: usize = 10_000;
+/// Most open questions of one caller about access.
+pub const APPROVALS_PER_CALLER: usize = 20;
+/// Most parts of a rule about agreement, groups of a part, and people of a group: counting tries them all.
+pub const APPROVAL_PARTS: usize = 10;
+/// Most voices heard about one question.
+pub const VOICES: usize = 100;
+/// Longest justification or remark, in bytes.
+pub const REMARK_BYTES: usize = 2_000;
+/// Largest input of a job, in bytes.
+pub const JOB_INPUT_BYTES: usize = 256 * 1024;
+/// Largest result of a job that is kept, in bytes, unless the job says less.
+pub const JOB_RESULT_BYTES: u32 = 256 * 1024;
+/// Largest result that a job may ask to keep, in bytes.
+pub const JOB_RESULT_BYTES_MOST: u32 = 1024 * 1024;
+/// Unfinished runs of jobs at once; each is in memory with its input.
+pub const JOB_RUNS: usize = 10_000;
+/// Unfinished runs of one caller, unless the job says otherwise.
+pub const JOB_RUNS_PER_CALLER: u32 = 100;
+/// Longest time of a run, unless the job says otherwise.
+pub const JOB_TIMEOUT: SignedDuration = SignedDuration::from_hours(1);
+/// Longest `Idempotency-Key`, in bytes.
+pub const JOB_KEY_BYTES: usize = 255;
+/// Longest justification or origin, in bytes.
+pub const JOB_TEXT_BYTES: usize = 1_000;

@@ -4,9 +4,11 @@
 //! [`State::take_changes`] and committed whole. Runs and attempts are a cache of the store: [`State::needed`] says what
 //! must be loaded before a batch is decided, [`State::forget_settled`] drops what is over. No decision is made here.
 
+mod absences;
 mod automations;
 mod bonds;
 mod canaries;
+mod jobs;
 mod lineage;
 mod needed;
 mod planned;
@@ -14,8 +16,10 @@ mod scopes;
 mod shared;
 mod timers;
 
+use absences::Absences;
 use bonds::Bonds;
 pub use canaries::CanaryTest;
+use jobs::Jobs;
 use lineage::Writers;
 pub use needed::{Loaded, Needed};
 use planned::Planned;
@@ -34,6 +38,7 @@ use crate::timer::{Timer, TimerKey};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The live state of one workspace.
 #[derive(Clone, Debug)]
@@ -54,8 +59,10 @@ pub struct State {
     bonds: Bonds,
     writers: Writers,
     planned: Planned,
+    absences: Absences,
     scopes: Scopes,
     canaries: BTreeMap<String, CanaryTest>,
+    jobs: Jobs,
     // Boxed: the slack of a tree's nodes is a pointer's size, not a value's. There may be 100,000 of each.
     pipelines: BTreeMap<PipelineKey, Box<Pipeline>>,
     alerts: BTreeMap<AlertKey, Box<Alert>>,
@@ -82,6 +89,7 @@ enum Dirty {
     Alert(AlertKey),
     Timer(TimerKey),
     Canary(String),
+    JobRun(Uuid),
 }
 
 /// The alias under which a run's far-end id is found when the run was first seen under another name.
@@ -110,8 +118,10 @@ impl State {
             bonds: Bonds::default(),
             writers: Writers::default(),
             planned: Planned::default(),
+            absences: Absences::default(),
             scopes: None,
             canaries: BTreeMap::new(),
+            jobs: Jobs::default(),
             pipelines: BTreeMap::new(),
             alerts: BTreeMap::new(),
             incidents: BTreeMap::new(),
@@ -143,6 +153,7 @@ impl State {
             std::mem::take(&mut loaded.silences),
             std::mem::take(&mut loaded.planned_work),
         );
+        state.keep_absences(std::mem::take(&mut loaded.absences));
         let canaries = std::mem::take(&mut loaded.canaries);
         state.canaries.extend(canaries.into_iter().map(|test| (test.connection.clone(), test)));
         for incident in std::mem::take(&mut loaded.incidents) {
@@ -173,6 +184,9 @@ impl State {
             if !self.aliases.contains_key(&(alias.source.clone(), alias.alias.clone())) {
                 self.keep_alias(alias);
             }
+        }
+        for run in loaded.job_runs {
+            self.keep_loaded_job_run(run);
         }
         self.events.extend(loaded.events.into_iter().map(|(seq, event)| (seq, Arc::new(event))));
         for incident in loaded.incidents {
@@ -310,6 +324,7 @@ impl State {
     pub fn forget_settled(&mut self) {
         assert!(self.dirty.is_empty(), "forget only after the batch was taken");
         self.events.clear();
+        self.jobs.forget_ended();
         for key in std::mem::take(&mut self.settled) {
             self.runs.remove(&key);
             let attempts: Vec<AttemptKey> = self.attempts(&key).map(|attempt| attempt.key.clone()).collect();
@@ -450,6 +465,7 @@ impl State {
         let mut changes: Vec<Change> = dirty.into_iter().map(|dirty| self.change(dirty)).collect();
         changes.extend(self.take_automation_changes());
         changes.extend(self.take_planned_changes());
+        changes.extend(self.take_absence_changes());
         changes
     }
 
@@ -473,6 +489,7 @@ impl State {
                 Some(test) => Change::Canary(test.clone()),
                 None => Change::CanaryGone(connection),
             },
+            Dirty::JobRun(id) => Change::JobRun(Box::new(self.jobs.runs[&id].as_ref().clone())),
             Dirty::Timer(key) => match self.timers.get(&key) {
                 Some(due) => Change::Timer(Timer { due: *due, key }),
                 None => Change::TimerGone(key),

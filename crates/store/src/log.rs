@@ -31,6 +31,7 @@ const COMMAND: &str = "trackside.command";
 const RULESET: &str = "trackside.ruleset";
 const LAG: &str = "trackside.lag";
 const DUTY: &str = "trackside.duty";
+const PEOPLE: &str = "trackside.people";
 const AUTOMATIONS: &str = "trackside.automations";
 const JOB: &str = "trackside.job";
 const APPROVAL: &str = "trackside.approval";
@@ -79,6 +80,7 @@ impl NewEntry {
             Input::Ruleset { .. } => (RULESET, RULESET),
             Input::Lag { .. } => (LAG, LAG),
             Input::Duty { .. } => (DUTY, DUTY),
+            Input::People { .. } => (PEOPLE, PEOPLE),
             Input::Automations { .. } => (AUTOMATIONS, AUTOMATIONS),
             Input::Job { ask, .. } => (JOB, job_name(ask)),
             Input::Approval { ask, .. } => (APPROVAL, approval_name(ask)),

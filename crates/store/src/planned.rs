@@ -13,6 +13,7 @@ use crate::{Answers, Store};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use trackside_core::duty::absence::Absence;
 use trackside_core::duty::schedule::Override;
 use trackside_core::ruleset::noise::{PlannedWork, Silence};
 use trackside_core::state::{CanaryTest, Loaded};
@@ -77,6 +78,7 @@ static LIVE_MAINTENANCE: Sql = Sql::read(
     "SELECT body FROM maintenance WHERE ended IS NULL AND (ends > $1 OR ends IS NULL)",
     BODY,
 );
+static ABSENCES: Sql = Sql::read("absences.load", "SELECT body FROM absences ORDER BY person", BODY);
 static CANARIES: Sql = Sql::read("canaries.load", "SELECT body FROM canaries ORDER BY connection", BODY);
 static SILENCES: Listing = Listing {
     name: "silences.list",
@@ -112,7 +114,7 @@ static OVERRIDE: Sql = Sql::read("overrides.get", "SELECT position, ended, body 
 
 #[cfg(test)]
 pub(crate) static SQL: &[&Sql] =
-    &[&LIVE_OVERRIDES, &LIVE_SILENCES, &LIVE_MAINTENANCE, &CANARIES, &SILENCE, &WINDOW, &OVERRIDE];
+    &[&LIVE_OVERRIDES, &LIVE_SILENCES, &LIVE_MAINTENANCE, &CANARIES, &ABSENCES, &SILENCE, &WINDOW, &OVERRIDE];
 #[cfg(test)]
 pub(crate) static LISTINGS: &[&Listing] = &[&SILENCES, &MAINTENANCE, &OVERRIDES];
 
@@ -123,6 +125,15 @@ impl Store {
     /// [`crate::Error::Corrupt`] when one cannot be read back.
     pub async fn canaries(&self) -> Result<Vec<CanaryTest>> {
         let rows = self.rows(CANARIES.bound().query()).await?;
+        rows.into_iter().map(|mut row| row.json()).collect()
+    }
+
+    /// People of the configuration who have left, by name.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corrupt`] when one cannot be read back.
+    pub async fn absences(&self) -> Result<Vec<Absence>> {
+        let rows = self.rows(ABSENCES.bound().query()).await?;
         rows.into_iter().map(|mut row| row.json()).collect()
     }
 
@@ -205,7 +216,7 @@ impl Store {
 /// What to ask for at start, without what was over at `now`; [`answered`] reads the answers.
 pub(crate) fn queries(now: Timestamp) -> impl Iterator<Item = Query> {
     let live = [&LIVE_OVERRIDES, &LIVE_SILENCES, &LIVE_MAINTENANCE];
-    live.map(|sql| sql.bind(now).query()).into_iter().chain([CANARIES.bound().query()])
+    live.map(|sql| sql.bind(now).query()).into_iter().chain([CANARIES.bound().query(), ABSENCES.bound().query()])
 }
 
 /// Takes the answers to [`queries`].
@@ -214,6 +225,7 @@ pub(crate) fn answered(answers: &mut Answers, loaded: &mut Loaded) -> Result<()>
     loaded.silences = answers.next(|mut row| row.json())?;
     loaded.planned_work = answers.next(|mut row| row.json())?;
     loaded.canaries = answers.next(|mut row| row.json())?;
+    loaded.absences = answers.next(|mut row| row.json())?;
     Ok(())
 }
 

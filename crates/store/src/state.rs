@@ -385,6 +385,8 @@ fn change_statements(change: &Change, resolved_via: &BTreeMap<IncidentId, &str>)
         Change::Silence(silence) => planned::write::put_silence(silence)?,
         Change::Maintenance(work) => planned::write::put_maintenance(work)?,
         Change::MaintenanceGone { id, at } => planned::write::end_maintenance(*id, *at),
+        Change::Absence(absence) => planned::write::put_absence(absence)?,
+        Change::AbsenceOver(person) => planned::write::drop_absence(person),
         Change::Canary(test) => planned::write::put_canary(test)?,
         Change::CanaryGone(connection) => planned::write::drop_canary(connection),
         Change::JobRun(_) | Change::Approval(_) | Change::Grant(_) | Change::GrantGone { .. } => return Ok(Vec::new()),

@@ -4,7 +4,8 @@
 //! client sees an override as a change and not as another event; all times are UTC, so no time zone has to be defined.
 //! Gaps are not in the feed: a calendar shows them by itself.
 
-use super::schedule::{OVERRIDE, Override, Schedule, Shift};
+use super::absence::Changes;
+use super::schedule::{OVERRIDE, Schedule, Shift};
 use crate::ids::derive;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
@@ -32,7 +33,7 @@ pub struct Feed<'a> {
 /// The shifts of a feed made at `now`: from the beginning of last month until six months after this one. The edges move
 /// only once a month, so that a shift that is cut by one keeps its UID meanwhile.
 #[must_use]
-pub fn shifts(schedule: &Schedule, overrides: &[Override], now: Timestamp) -> Vec<Shift> {
+pub fn shifts<'a>(schedule: &'a Schedule, changes: impl Into<Changes<'a>>, now: Timestamp) -> Vec<Shift> {
     let month = Offset::UTC.to_datetime(now).date().first_of_month();
     let midnight = |date: Date| {
         let midnight = DateTime::from_parts(date, Time::midnight());
@@ -40,7 +41,7 @@ pub fn shifts(schedule: &Schedule, overrides: &[Override], now: Timestamp) -> Ve
     };
     let from = midnight(month.saturating_sub(MONTHS_BACK.months()));
     let until = midnight(month.saturating_add((MONTHS_AHEAD + 1).months()));
-    schedule.shifts(overrides, from, until)
+    schedule.shifts(changes, from, until)
 }
 
 /// The feed as `text/calendar`, in UTF-8 with CRLF line ends.

@@ -1,12 +1,14 @@
 //! Who is on call: layers of rotations, and overrides.
 //!
 //! Invariants: a later layer wins where its restriction holds and its rotation has begun; the override made last wins
-//! over all layers; an override for nobody means nobody. Overrides are handed in: the caller picks those of this schedule.
+//! over all layers; an override for nobody means nobody; whoever has left is on call nowhere, as if that layer or
+//! override were not there. Overrides are handed in: the caller picks those of this schedule.
 //!
 //! - [`sweep`]: walking through time from change to change
 
 mod sweep;
 
+use super::absence::Changes;
 use super::interval::TimeInterval;
 use super::rotation::Rotation;
 use jiff::{SignedDuration, Timestamp};
@@ -118,31 +120,31 @@ impl Schedule {
 
     /// Who is on call at the instant.
     #[must_use]
-    pub fn on_call(&self, overrides: &[Override], at: Timestamp) -> OnCall {
-        sweep::Plan::new(self, overrides).on_call(at)
+    pub fn on_call<'a>(&'a self, changes: impl Into<Changes<'a>>, at: Timestamp) -> OnCall {
+        sweep::Plan::new(self, changes.into()).on_call(at)
     }
 
     /// Who is on call from `from` until `until`, in stretches that follow each other without gap; stretches with nobody
     /// are listed too. At most ten thousand: then the last one ends before `until`.
     #[must_use]
-    pub fn shifts(&self, overrides: &[Override], from: Timestamp, until: Timestamp) -> Vec<Shift> {
-        let stretches = sweep::Plan::new(self, overrides).stretches(from, until);
+    pub fn shifts<'a>(&'a self, changes: impl Into<Changes<'a>>, from: Timestamp, until: Timestamp) -> Vec<Shift> {
+        let stretches = sweep::Plan::new(self, changes.into()).stretches(from, until);
         sweep::merge(stretches, |one, other| one == other).take(SHIFTS).collect()
     }
 
     /// The stretches with nobody on call; as many as [`Self::shifts`] finds.
     #[must_use]
-    pub fn gaps(&self, from: Timestamp, until: Timestamp, overrides: &[Override]) -> Vec<Shift> {
-        let stretches = sweep::Plan::new(self, overrides).stretches(from, until);
+    pub fn gaps<'a>(&'a self, from: Timestamp, until: Timestamp, changes: impl Into<Changes<'a>>) -> Vec<Shift> {
+        let stretches = sweep::Plan::new(self, changes.into()).stretches(from, until);
         let shifts = sweep::merge(stretches, |one, other| one.users == other.users).take(SHIFTS);
         shifts.filter(|shift| shift.on_call.users.is_empty()).collect()
     }
 
     /// The next time other people are on call, and until when they are; none when that is more than two years away.
     #[must_use]
-    pub fn next_handover(&self, overrides: &[Override], after: Timestamp) -> Option<Shift> {
+    pub fn next_handover<'a>(&'a self, changes: impl Into<Changes<'a>>, after: Timestamp) -> Option<Shift> {
         let until = after.saturating_add(HANDOVER_SEARCH).unwrap_or(Timestamp::MAX);
-        let stretches = sweep::Plan::new(self, overrides).stretches(after, until);
+        let stretches = sweep::Plan::new(self, changes.into()).stretches(after, until);
         sweep::merge(stretches, |one, other| one.users == other.users).nth(1)
     }
 }

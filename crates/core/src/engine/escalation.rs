@@ -8,6 +8,7 @@ use super::incident::Context;
 use super::tell::whom;
 use super::turn::Turn;
 use crate::decision::PageRecord;
+use crate::duty::absence::Changes;
 use crate::duty::interval::TimeInterval;
 use crate::event::Severity;
 use crate::ids::{DeliveryId, IncidentId};
@@ -111,7 +112,7 @@ impl Turn<'_> {
     }
 
     /// Tells the team that nobody has it again: quietly when an escalation pages somebody anyway, else loudly.
-    fn tell_again(&mut self, rules: &Rules, incident: &mut Incident, why: &str) {
+    pub(super) fn tell_again(&mut self, rules: &Rules, incident: &mut Incident, why: &str) {
         let notice = self.notice(rules, incident, why.to_owned(), self.at, Context::default());
         let list = whom(rules, incident, None);
         if incident.course.is_some() {
@@ -186,7 +187,8 @@ impl Turn<'_> {
             Target::OnCall(schedule) => {
                 let overrides = self.state.overrides(schedule);
                 let found = rules.source().schedules.get(schedule);
-                let users = found.map(|found| found.on_call(&overrides, self.at).users).unwrap_or_default();
+                let changes = Changes { overrides: &overrides, gone: Some(self.state.gone()) };
+                let users = found.map(|found| found.on_call(changes, self.at).users).unwrap_or_default();
                 if users.is_empty() {
                     let nobody = page(format!("nobody: {schedule} has a gap"));
                     self.follows(format!("nobody is on call in {schedule}"));
@@ -232,6 +234,11 @@ impl Turn<'_> {
             self.record(incident, page, Some(name), Vec::new(), "is not in the configuration any more");
             return false;
         };
+        if self.state.gone().contains_key(name) {
+            self.follows(format!("{} has left", page.view.whom));
+            self.record(incident, page, Some(name), Vec::new(), "has left");
+            return false;
+        }
         let mut page = Page { view: page.view.clone(), ..*page };
         page.view.person = Some(name.to_owned());
         let notice = self.page_notice(rules, incident, &page);

@@ -4,6 +4,7 @@
 //! of the same instant; what was announced is announced once, because the timer goes on to the next instant.
 
 use super::turn::Turn;
+use crate::duty::absence::Changes;
 use crate::effect::Action;
 use crate::event::Severity;
 use crate::input::DutyEdit;
@@ -136,7 +137,8 @@ impl Turn<'_> {
         let rules = self.rules();
         let found = rules.as_ref().and_then(|rules| rules.source().schedules.get(schedule));
         let overrides = self.state.overrides(schedule);
-        let next = found.and_then(|found| found.next_handover(&overrides, self.at));
+        let changes = Changes { overrides: &overrides, gone: Some(self.state.gone()) };
+        let next = found.and_then(|found| found.next_handover(changes, self.at));
         let key = TimerKey::Handover { schedule: schedule.to_owned() };
         match next {
             Some(shift) => self.state.set_timer(key, shift.start),
@@ -153,8 +155,10 @@ impl Turn<'_> {
         let Some(found) = rules.source().schedules.get(schedule) else {
             return;
         };
-        let came = found.on_call(&overrides, due).users;
-        let went = found.on_call(&overrides, due - jiff::SignedDuration::from_nanos(1)).users;
+        let gone = self.state.gone().clone();
+        let changes = Changes { overrides: &overrides, gone: Some(&gone) };
+        let came = found.on_call(changes, due).users;
+        let went = found.on_call(changes, due - jiff::SignedDuration::from_nanos(1)).users;
         self.means(format!("{schedule} is handed over"));
         let names = |users: &[String]| match users {
             [] => "nobody".to_owned(),
@@ -165,7 +169,7 @@ impl Turn<'_> {
         let title = format!("{} on call for {schedule}", names(&came));
         let open = self.state.open_incidents().count();
         let next =
-            found.next_handover(&overrides, due).map_or_else(String::new, |shift| format!(" until {}", shift.start));
+            found.next_handover(changes, due).map_or_else(String::new, |shift| format!(" until {}", shift.start));
         let summary = format!("{} hands over to {}{next}. Open incidents: {open}.", names(&went), names(&came));
         self.audit("oncall.handover", format!("{schedule}: {} to {}", names(&went), names(&came)), None, None);
         self.follows(title.clone());

@@ -11,6 +11,7 @@ use crate::event::{Event, Fact};
 use crate::ids::{DeliveryId, EventId, IncidentId, Seq};
 use crate::incident::{Alert, Told};
 use crate::input::{Entry, Input, Origin};
+use crate::job::run::JobCall;
 use crate::notice::Notice;
 use crate::projection;
 use crate::rules::Rules;
@@ -105,6 +106,10 @@ impl<'a> Turn<'a> {
             Input::Duty { caller, edits } => {
                 self.caller = caller.clone();
                 self.on_duty(edits);
+            }
+            Input::People { caller, edits } => {
+                self.caller = caller.clone();
+                self.on_people(edits);
             }
             Input::Job { caller, ask } => {
                 self.caller = caller.clone();
@@ -238,6 +243,16 @@ impl<'a> Turn<'a> {
     /// Asks for an automation's action to be carried out.
     pub(super) fn act_effect(&mut self, connection: &str, act: Act, notice: Notice) -> DeliveryId {
         self.row(connection, None, Action::Act, None, notice, Some(Box::new(act)))
+    }
+
+    /// Asks for the call of a job to be made; `key` is what the far end knows it by.
+    pub(super) fn job_effect(&mut self, connection: &str, key: &str, call: JobCall, notice: Notice) -> DeliveryId {
+        let id = self.row(connection, None, Action::Job, None, notice, None);
+        if let Some(effect) = self.decision.effects.last_mut() {
+            key.clone_into(&mut effect.key);
+            effect.job = Some(Box::new(call));
+        }
+        id
     }
 
     fn row(

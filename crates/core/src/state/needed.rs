@@ -3,11 +3,13 @@
 use super::{CanaryTest, State};
 use crate::automation::set;
 use crate::decision::{Alias, Counters};
+use crate::duty::absence::Absence;
 use crate::duty::schedule::Override;
 use crate::event::{Event, Fact};
 use crate::ids::{IncidentId, Seq};
 use crate::incident::{Alert, Incident};
 use crate::input::{Entry, Input};
+use crate::job::run::JobRun;
 use crate::pipeline::Pipeline;
 use crate::ruleset::Ruleset;
 use crate::ruleset::noise::{PlannedWork, Silence};
@@ -15,6 +17,7 @@ use crate::run::{Attempt, Name, Run, RunUpdate};
 use crate::timer::{Timer, TimerKey};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// What the store gives back at start or for [`Needed`].
 #[derive(Clone, Debug, Default)]
@@ -45,8 +48,12 @@ pub struct Loaded {
     pub silences: Vec<Silence>,
     /// Maintenance windows that were made at run time and not ended.
     pub planned_work: Vec<PlannedWork>,
+    /// People who have left.
+    pub absences: Vec<Absence>,
     /// The last test alert of every connection that is tested.
     pub canaries: Vec<CanaryTest>,
+    /// Runs of jobs that have not ended, or that were asked for.
+    pub job_runs: Vec<JobRun>,
     /// Automations with their state.
     pub automations: set::Loaded,
     /// Events that firings may refer to, by position.
@@ -62,13 +69,21 @@ pub struct Needed {
     pub incidents: BTreeSet<IncidentId>,
     /// Events by position, that firings may refer to.
     pub events: BTreeSet<Seq>,
+    /// Runs of jobs that have ended, by id.
+    pub job_runs: BTreeSet<Uuid>,
+    /// The latest runs of jobs by (job, subject of the caller, key).
+    pub job_keys: BTreeSet<(String, String, String)>,
 }
 
 impl Needed {
     /// True when nothing is missing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.incidents.is_empty() && self.events.is_empty()
+        self.runs.is_empty()
+            && self.incidents.is_empty()
+            && self.events.is_empty()
+            && self.job_runs.is_empty()
+            && self.job_keys.is_empty()
     }
 }
 
@@ -96,9 +111,13 @@ impl State {
                 Input::Tick { due, .. } => self.needed_at(*due, &mut needed),
                 Input::Outcome(outcome) => {
                     needed.incidents.extend(outcome.incident.filter(|id| !self.incidents.contains_key(id)));
+                    let run = outcome.job.as_ref().map(|job| job.run);
+                    needed.job_runs.extend(run.filter(|id| self.job_run(*id).is_none()));
                 }
-                Input::Job { .. } | Input::Approval { .. } => {}
+                Input::Job { caller, ask } => self.needed_for_job(caller, ask, &mut needed),
+                Input::Approval { .. } => {}
                 Input::Ruleset { .. } | Input::Automations { .. } | Input::Lag { .. } | Input::Duty { .. } => {}
+                Input::People { .. } => {}
             }
         }
         needed

@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::statement::{Sql, Statement};
 use crate::value::json;
 use jiff::Timestamp;
+use trackside_core::duty::absence::Absence;
 use trackside_core::duty::maintenance::When;
 use trackside_core::duty::schedule::Override;
 use trackside_core::ruleset::noise::{PlannedWork, Silence};
@@ -34,11 +35,26 @@ static PUT_CANARY: Sql = Sql::write(
     "INSERT INTO canaries (connection, body) VALUES ($1, $2)
      ON CONFLICT (connection) DO UPDATE SET body = excluded.body",
 );
+static PUT_ABSENCE: Sql = Sql::write(
+    "absences.put",
+    "INSERT INTO absences (person, body) VALUES ($1, $2) ON CONFLICT (person) DO UPDATE SET body = excluded.body",
+);
+static DROP_ABSENCE: Sql = Sql::write("absences.drop", "DELETE FROM absences WHERE person = $1");
 static DROP_CANARY: Sql = Sql::write("canaries.drop", "DELETE FROM canaries WHERE connection = $1");
 
 #[cfg(test)]
 pub(crate) static SQL: &[&Sql] =
-    &[&PUT_OVERRIDE, &END_OVERRIDE, &PUT_SILENCE, &PUT_MAINTENANCE, &END_MAINTENANCE, &PUT_CANARY, &DROP_CANARY];
+    &[
+    &PUT_OVERRIDE,
+    &END_OVERRIDE,
+    &PUT_SILENCE,
+    &PUT_MAINTENANCE,
+    &END_MAINTENANCE,
+    &PUT_ABSENCE,
+    &DROP_ABSENCE,
+    &PUT_CANARY,
+    &DROP_CANARY,
+];
 
 pub(crate) fn put_override(over: &Override) -> Result<Statement> {
     Ok(PUT_OVERRIDE
@@ -80,6 +96,14 @@ pub(crate) fn put_canary(test: &CanaryTest) -> Result<Statement> {
 
 pub(crate) fn drop_canary(connection: &str) -> Statement {
     DROP_CANARY.bind(connection).any()
+}
+
+pub(crate) fn put_absence(absence: &Absence) -> Result<Statement> {
+    Ok(PUT_ABSENCE.bind(&absence.person).bind(json("an absence", absence)?).any())
+}
+
+pub(crate) fn drop_absence(person: &str) -> Statement {
+    DROP_ABSENCE.bind(person).any()
 }
 
 /// When the last occurrence of a window ends; none when there is no last one. A window that never is, is over.

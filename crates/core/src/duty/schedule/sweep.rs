@@ -4,6 +4,7 @@
 //! source are the same within it. The number of steps is bounded.
 
 use super::{Layer, OVERRIDE, OnCall, Override, Schedule, Shift};
+use crate::duty::absence::Changes;
 use crate::duty::interval::{Fields, any, next_change};
 use crate::duty::rotation::Rotation;
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ pub(super) struct Plan<'a> {
     layers: Vec<Ready<'a>>,
     /// The newest first.
     overrides: Vec<&'a Override>,
+    changes: Changes<'a>,
 }
 
 struct Ready<'a> {
@@ -28,23 +30,26 @@ struct Ready<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(schedule: &'a Schedule, overrides: &'a [Override]) -> Self {
+    pub(super) fn new(schedule: &'a Schedule, changes: Changes<'a>) -> Self {
         // A restriction that cannot be read never holds: the check of the configuration has said so.
         let ready = |layer: &'a Layer| {
             let restrict = layer.restrict.iter().map(Fields::parse).collect::<Result<_, _>>().ok()?;
             let people: BTreeSet<&String> = layer.rotation.participants.iter().collect();
             Some(Ready { layer, restrict, turns: people.len() > 1 })
         };
-        let mut overrides: Vec<&Override> = overrides.iter().collect();
+        let mut overrides: Vec<&Override> = changes.overrides.iter().collect();
         overrides.sort_unstable_by_key(|made| std::cmp::Reverse((made.created, made.id)));
-        Self { layers: schedule.layers.iter().rev().filter_map(ready).collect(), overrides }
+        Self { layers: schedule.layers.iter().rev().filter_map(ready).collect(), overrides, changes }
     }
 
     pub(super) fn on_call(&self, at: Timestamp) -> OnCall {
-        if let Some(made) = self.overrides.iter().find(|made| made.start <= at && at < made.end) {
+        let here = |user: &str| !self.changes.is_gone(user, at);
+        let in_force = |made: &&&Override| made.start <= at && at < made.end && made.user.as_deref().is_none_or(here);
+        if let Some(made) = self.overrides.iter().find(in_force) {
             return OnCall { users: made.user.iter().cloned().collect(), source: Some(OVERRIDE.to_owned()) };
         }
-        let found = self.layers.iter().find_map(|ready| Some((ready.user(at)?, &ready.layer.name)));
+        let user = |ready: &Ready<'a>| ready.user(at).filter(|user| here(user));
+        let found = self.layers.iter().find_map(|ready| Some((user(ready)?, &ready.layer.name)));
         found.map_or_else(OnCall::default, |(user, name)| OnCall {
             users: vec![user.to_owned()],
             source: Some(name.clone()),
@@ -65,8 +70,9 @@ impl<'a> Plan<'a> {
                     *change = ready.next_change(start, until);
                 }
             }
-            let edges = self.overrides.iter().flat_map(|made| [made.start, made.end]).filter(|edge| *edge > start);
-            let end = edges.chain(changes.iter().copied()).fold(until, Timestamp::min);
+            let edges = self.overrides.iter().flat_map(|made| [made.start, made.end]);
+            let leaves = self.changes.gone.into_iter().flat_map(|gone| gone.values().copied());
+            let end = edges.chain(leaves).filter(|edge| *edge > start).chain(changes.iter().copied()).fold(until, Timestamp::min);
             let shift = Shift { start, end, on_call: self.on_call(start) };
             start = end;
             Some(shift)
