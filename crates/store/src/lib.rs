@@ -4,8 +4,9 @@
 //! [`log`] (append and read inputs), [`state`] (commit a decision, load at start), [`outbox`] (deliveries),
 //! [`runs`], [`incidents`], [`timeline`], [`automations`], [`firings`], [`audit`], [`stats`], [`reports`] (what pages
 //! and the API show), [`planned`] (overrides, silences, maintenance), [`pages`] (who was paged), [`overdue`] (what
-//! should have happened by now), [`heard`] (what may be heard once), [`accounts`] (tokens, sessions), [`blocks`] (block
-//! documents), [`retention`].
+//! should have happened by now), [`heard`] (what may be heard once), [`accounts`] (tokens), [`sessions`] (who is signed
+//! in), [`blocks`] (block documents),
+//! [`directory`] (people and groups as another system keeps them), [`imports`] (what PagerDuty says of teams), [`retention`].
 //!
 //! Invariants: a write answers after its commit is on disk; a write is one atomic batch of statements that are data,
 //! there are no interactive transactions; every answer has a limit. Everything that knows a database is in `sqlite`.
@@ -15,10 +16,13 @@ pub mod accounts;
 pub mod audit;
 pub mod automations;
 pub mod blocks;
+pub mod directory;
 mod error;
 pub mod firings;
 pub mod heard;
+pub mod imports;
 pub mod incidents;
+pub mod jobs;
 pub mod log;
 pub mod metrics;
 pub mod outbox;
@@ -30,6 +34,7 @@ pub mod reports;
 pub mod retention;
 pub mod runs;
 mod schema;
+pub mod sessions;
 mod sqlite;
 pub mod state;
 mod statement;

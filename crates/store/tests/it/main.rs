@@ -20,6 +20,7 @@ mod contract_read;
 mod contract_reports;
 mod contract_restart;
 mod contract_scan;
+mod contract_sessions;
 mod contract_state;
 mod crash;
 mod files;

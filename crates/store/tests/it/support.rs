@@ -47,7 +47,6 @@ pub(crate) fn event(source: &str, name: &str, number: u64, seconds: i64) -> Even
         payload: serde_json::json!({"number": number, "text": "é\u{0}\"\\"}),
         follows: None,
         fact: None,
-        job: None,
     }
 }
 
@@ -85,6 +84,7 @@ pub(crate) fn effect(cause: u64, ordinal: u32, connection: &str, incident: Optio
             page: None,
             passthrough: None,
         }),
+        job: None,
         act: None,
     }
 }
