@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use trackside_core::ruleset::{ConnectionKind, Span};
 use trackside_identity::act_link::ActKey;
-use trackside_identity::secret::{SecretError, SecretRef};
+use trackside_identity::secret::{SecretError, SecretRef, Secrets};
 
 pub mod address;
 mod delivery;
@@ -252,16 +252,19 @@ impl ConnectionConfig {
     ///
     /// # Errors
     /// The first secret that cannot be read.
-    pub fn open(&self, name: &str, public_url: Option<&str>) -> Result<Connection, SecretError> {
+    pub fn open(&self, name: &str, public_url: Option<&str>, secrets: &Secrets) -> Result<Connection, SecretError> {
         let target = match self {
-            Self::Pagerduty(c) => {
-                Target::Pagerduty { url: base(c.url.as_ref(), PAGERDUTY_URL), routing_key: c.routing_key.resolve()? }
-            }
+            Self::Pagerduty(c) => Target::Pagerduty {
+                url: base(c.url.as_ref(), PAGERDUTY_URL),
+                routing_key: c.routing_key.resolve(secrets)?,
+            },
             Self::Slack(c) => match &c.access {
-                SlackAccess::IncomingWebhook { webhook_url } => Target::SlackWebhook { url: webhook_url.resolve()? },
+                SlackAccess::IncomingWebhook { webhook_url } => {
+                    Target::SlackWebhook { url: webhook_url.resolve(secrets)? }
+                }
                 SlackAccess::WebApi { token, channel, api_url } => Target::SlackApi {
                     api_url: base(api_url.as_ref(), SLACK_API_URL),
-                    token: token.resolve()?,
+                    token: token.resolve(secrets)?,
                     channel: channel.clone(),
                 },
             },
@@ -269,13 +272,13 @@ impl ConnectionConfig {
                 url: c.url.clone(),
                 secrets: std::iter::once(&c.secret)
                     .chain(&c.also_sign_with)
-                    .map(SecretRef::resolve)
+                    .map(|secret| secret.resolve(secrets))
                     .collect::<Result<_, _>>()?,
             },
             Self::Email(c) => Target::Email {
                 server: c.smtp.clone(),
                 login: match (&c.username, &c.password) {
-                    (Some(username), Some(password)) => Some((username.resolve()?, password.resolve()?)),
+                    (Some(username), Some(password)) => Some((username.resolve(secrets)?, password.resolve(secrets)?)),
                     _ => None,
                 },
                 from: c.from.clone(),
@@ -284,8 +287,8 @@ impl ConnectionConfig {
             Self::Prefect(c) => Target::Prefect {
                 api: base(Some(&c.url), ""),
                 auth: match (&c.api_key, &c.auth_string) {
-                    (Some(key), _) => Some(PrefectAuth::Key(key.resolve()?)),
-                    (None, Some(basic)) => Some(PrefectAuth::Basic(basic.resolve()?)),
+                    (Some(key), _) => Some(PrefectAuth::Key(key.resolve(secrets)?)),
+                    (None, Some(basic)) => Some(PrefectAuth::Basic(basic.resolve(secrets)?)),
                     (None, None) => None,
                 },
             },

@@ -30,6 +30,7 @@ use trackside_core::ids::DeliveryId;
 use trackside_core::input::DeliveryResult;
 use trackside_identity::act_link::ActKey;
 use trackside_identity::seal::SealKey;
+use trackside_identity::secret::Secrets;
 use trackside_store::Store;
 use trackside_store::outbox::{AttemptRecord, AttemptVerdict, Delivery, DeliveryState, Next};
 
@@ -56,6 +57,7 @@ pub struct Claimed {
     pub far_ref: Option<String>,
     route: Route,
     public_url: Option<String>,
+    secrets: Secrets,
     act_key: Option<Arc<ActKey>>,
     /// What an automation's texts are made of, when this is an action of one.
     material: Option<Arc<Material>>,
@@ -94,7 +96,14 @@ impl Deliverer {
     /// A deliverer for these connections.
     #[must_use]
     pub fn new(store: Store, connections: Connections, public_url: Option<String>) -> Self {
-        let routes = Routes { store: store.clone(), connections, public_url, seal_key: None, act_key: None };
+        let routes = Routes {
+            store: store.clone(),
+            connections,
+            public_url,
+            secrets: Secrets::default(),
+            seal_key: None,
+            act_key: None,
+        };
         Self { store, routes, channels: BTreeMap::new() }
     }
 
@@ -102,6 +111,13 @@ impl Deliverer {
     #[must_use]
     pub fn with_seal_key(mut self, key: Arc<SealKey>) -> Self {
         self.routes.seal_key = Some(key);
+        self
+    }
+
+    /// The same, with the secrets of secret managers.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.routes.secrets = secrets;
         self
     }
 
@@ -226,7 +242,8 @@ impl Deliverer {
             None => None,
         };
         let (public_url, act_key) = (self.routes.public_url.clone(), self.routes.act_key.clone());
-        Ok(Some(Claimed { delivery: head, far_ref: lane.far_ref, route, public_url, act_key, material }))
+        let secrets = self.routes.secrets.clone();
+        Ok(Some(Claimed { delivery: head, far_ref: lane.far_ref, route, public_url, secrets, act_key, material }))
     }
 
     /// Decides what follows an attempt: the end, or when to try again.

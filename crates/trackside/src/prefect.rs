@@ -22,7 +22,7 @@ use trackside_connect::prefect::door::Origin;
 use trackside_connect::prefect::{feed, socket};
 use trackside_core::delivery::next_attempt;
 use trackside_core::event::Event;
-use trackside_identity::secret::SecretError;
+use trackside_identity::secret::{SecretError, Secrets};
 use trackside_store::Store;
 use trackside_store::log::{EventFilter, NewEntry};
 use url::Url;
@@ -47,6 +47,7 @@ pub struct Feed {
     config: PrefectConfig,
     store: Store,
     clock: Clock,
+    secrets: Secrets,
     client: reqwest::Client,
     watermark: Timestamp,
     trouble_since: Option<Timestamp>,
@@ -77,7 +78,13 @@ impl Feed {
     ///
     /// # Errors
     /// When the log cannot be read, or the TLS backend cannot be set up.
-    pub async fn open(name: &str, config: PrefectConfig, store: Store, clock: Clock) -> Result<Self, FeedError> {
+    pub async fn open(
+        name: &str,
+        config: PrefectConfig,
+        store: Store,
+        clock: Clock,
+        secrets: Secrets,
+    ) -> Result<Self, FeedError> {
         let filter = EventFilter { source: Some(name.to_owned()), limit: WATERMARK_EVENTS, ..EventFilter::default() };
         let known = store.events(&filter).await?;
         let now = clock.now();
@@ -88,7 +95,7 @@ impl Feed {
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         let watermark = latest.unwrap_or(now);
-        Ok(Self { name: name.to_owned(), config, store, clock, client, watermark, trouble_since: None })
+        Ok(Self { name: name.to_owned(), config, store, clock, secrets, client, watermark, trouble_since: None })
     }
 
     /// Reads until stopped.
@@ -134,7 +141,12 @@ impl Feed {
     }
 
     fn token(&self) -> Result<Option<SecretString>, SecretError> {
-        self.config.api_key.as_ref().or(self.config.auth_string.as_ref()).map(|secret| secret.resolve()).transpose()
+        self.config
+            .api_key
+            .as_ref()
+            .or(self.config.auth_string.as_ref())
+            .map(|secret| secret.resolve(&self.secrets))
+            .transpose()
     }
 
     /// One round: every event since the watermark, page by page.

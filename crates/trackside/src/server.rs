@@ -25,6 +25,7 @@ use trackside_core::ids::Seq;
 use trackside_core::ruleset::Ruleset;
 use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::role::Role;
+use trackside_identity::secret::Secrets;
 use trackside_identity::token::{Token, TokenForm, TokenHash};
 use trackside_store::audit::NewAudit;
 use trackside_store::{Access, Options, Store, Threading};
@@ -89,18 +90,28 @@ impl Server {
         catch_up(&mut decider, &clock).await?;
         apply::start_automations(&store, &config, *decider.decided().borrow(), clock.now()).await?;
         let connections = watch::Sender::new((Arc::new(config.connections.clone()), ruleset.public_url.clone()));
+        let secrets = Secrets::default();
         let keys = Keys::kept(data, &clock)?;
         let deliverer = Deliverer::new(store.clone(), connections.borrow().0.clone(), ruleset.public_url.clone())
+            .with_secrets(secrets.clone())
             .with_seal_key(keys.seal.clone())
             .with_act_key(keys.act.clone());
 
         let (stop_serving, stop_loops) = (watch::Sender::new(false), watch::Sender::new(false));
         let (configuring, asked) = apply::handle();
-        let configured = derived::configured(&config, &ruleset, admin.clone())?;
+        let configured = derived::configured(&config, &ruleset, admin.clone(), &secrets)?;
         let mut registry = Registry::default();
         let outbox = metrics::register(&mut registry, &store);
         let configure = configuring.configure();
-        let parts = WebParts { configured, configure, keys, registry, stopping: stop_serving.subscribe() };
+
+        let parts = WebParts {
+            configured,
+            configure,
+            keys,
+            secrets: secrets.clone(),
+            registry,
+            stopping: stop_serving.subscribe(),
+        };
         let state = web_state(&store, &clock, &decider, parts).await?;
 
         let mut loops = JoinSet::new();
@@ -110,7 +121,7 @@ impl Server {
         loops.spawn(deliverer.run(sender.clone(), clock.clone(), wakes));
         let decided = decider.decided();
         loops.spawn(decider.run(clock.clone(), stop_loops.subscribe()));
-        let charge = charge(&config, &ruleset, &store, outbox);
+        let charge = charge(&config, &ruleset, &store, outbox, &secrets);
         let watchdog = Watchdog::new(charge, clock.now());
         loops.spawn(watchdog.run(sender, clock.clone(), stop_loops.subscribe()));
 
@@ -122,6 +133,7 @@ impl Server {
             clock,
             decided: decided.clone(),
             connections,
+            secrets,
             address,
             admin,
         };
@@ -205,7 +217,7 @@ async fn listen(config: &Config) -> Result<Listener> {
 }
 
 /// What the watchdog looks after.
-fn charge(config: &Config, ruleset: &Ruleset, store: &Store, metrics: OutboxMetrics) -> Charge {
+fn charge(config: &Config, ruleset: &Ruleset, store: &Store, metrics: OutboxMetrics, secrets: &Secrets) -> Charge {
     Charge {
         store: store.clone(),
         retention: config.server.retention,
@@ -213,6 +225,7 @@ fn charge(config: &Config, ruleset: &Ruleset, store: &Store, metrics: OutboxMetr
         heartbeat: config.heartbeat_out.clone(),
         connections: Arc::new(config.connections.clone()),
         public_url: ruleset.public_url.clone(),
+        secrets: secrets.clone(),
     }
 }
 
@@ -221,6 +234,7 @@ struct WebParts {
     configured: Configured,
     configure: Configure,
     keys: Keys,
+    secrets: Secrets,
     registry: Registry,
     stopping: watch::Receiver<bool>,
 }
@@ -235,6 +249,7 @@ async fn web_state(store: &Store, clock: &Clock, decider: &Decider, mut parts: W
         session_key: parts.keys.session,
         seal_key: parts.keys.seal,
         act_key: parts.keys.act,
+        secrets: parts.secrets,
         wake_sender: Arc::new(move || waker.send_modify(|count| *count += 1)),
         configure: parts.configure,
         decided: decider.decided(),

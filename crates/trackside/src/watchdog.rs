@@ -11,13 +11,14 @@ use crate::config::{HeartbeatOut, RetentionSettings};
 use crate::deliver::Connections;
 use crate::server::{OutboxMetrics, Rows, Waiting};
 use jiff::{SignedDuration, Timestamp};
-use pulse::Pulse;
+use pulse::{Pulse, Reach};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
 use trackside_connect::sender::Sender;
 use trackside_core::ids::derive;
 use trackside_core::input::{Input, Lag};
+use trackside_identity::secret::Secrets;
 use trackside_store::Store;
 use trackside_store::log::NewEntry;
 use trackside_store::retention::Retention;
@@ -48,6 +49,8 @@ pub struct Charge {
     pub connections: Connections,
     /// Address of the server as people reach it.
     pub public_url: Option<String>,
+    /// Secrets of secret managers, as last fetched.
+    pub secrets: Secrets,
 }
 
 /// The watchdog of one server.
@@ -68,7 +71,7 @@ impl Watchdog {
     /// A watchdog that begins at `now`.
     #[must_use]
     pub fn new(charge: Charge, now: Timestamp) -> Self {
-        let Charge { store, retention, metrics, heartbeat, connections, public_url } = charge;
+        let Charge { store, retention, metrics, heartbeat, connections, public_url, secrets } = charge;
         Self {
             store,
             behind: BTreeSet::new(),
@@ -77,7 +80,7 @@ impl Watchdog {
             purge_at: now + PURGE_EVERY,
             audit_at: now,
             late: None,
-            pulse: Pulse::new(heartbeat, connections, public_url, now),
+            pulse: Pulse::new(heartbeat, Reach { connections, public_url, secrets }, now),
         }
     }
 

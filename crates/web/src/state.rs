@@ -30,6 +30,7 @@ use trackside_identity::link::{Links, Redeemed};
 use trackside_identity::question::Judge;
 use trackside_identity::role::{Role, UnknownRole};
 use trackside_identity::seal::SealKey;
+use trackside_identity::secret::Secrets;
 use trackside_identity::session::{SessionKey, Transport};
 use trackside_identity::token::TokenHash;
 use trackside_store::Store;
@@ -63,6 +64,8 @@ pub struct Shell {
     pub seal_key: Arc<SealKey>,
     /// Key that the links in mails are signed with; kept beside the database.
     pub act_key: Arc<ActKey>,
+    /// Secrets of secret managers, as last fetched.
+    pub secrets: Secrets,
     /// Wakes the loop that sends, after a delivery was put back.
     pub wake_sender: Wake,
     /// Says what other configuration files would change, and puts them in force.
@@ -143,6 +146,7 @@ pub struct Inner {
     pub(crate) session_key: SessionKey,
     pub(crate) seal_key: Arc<SealKey>,
     pub(crate) act_key: Arc<ActKey>,
+    pub(crate) secrets: Secrets,
     pub(crate) wake_sender: Wake,
     pub(crate) configure: Configure,
     pub(crate) decided: watch::Receiver<Seq>,
@@ -208,6 +212,7 @@ impl AppState {
             session_key: shell.session_key,
             seal_key: shell.seal_key,
             act_key: shell.act_key,
+            secrets: shell.secrets,
             wake_sender: shell.wake_sender,
             configure: shell.configure,
             decided: shell.decided,

@@ -117,11 +117,11 @@ fn delivery_settings_take_the_defaults_of_the_kind() {
 #[test]
 fn opening_reads_the_secrets_and_shows_none() {
     let config = parse(json!({ "kind": "pagerduty", "routing_key": { "env": "PATH" } })).unwrap();
-    let connection = config.open("pd", Some("https://t.example.net/")).unwrap();
+    let connection = config.open("pd", Some("https://t.example.net/"), &Secrets::default()).unwrap();
     assert_eq!(connection.public_url.as_deref(), Some("https://t.example.net"));
     assert!(!format!("{connection:?}").contains("/bin"));
     let missing = parse(json!({ "kind": "pagerduty", "routing_key": { "env": "TRACKSIDE_TEST_UNSET" } })).unwrap();
-    assert!(missing.open("pd", None).unwrap_err().to_string().contains("TRACKSIDE_TEST_UNSET"));
+    assert!(missing.open("pd", None, &Secrets::default()).unwrap_err().to_string().contains("TRACKSIDE_TEST_UNSET"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use serde::Deserialize as _;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, MapDeserializer};
 
@@ -44,9 +45,9 @@ fn file_with(name: &str, content: &[u8]) -> SecretRef {
 #[test]
 fn a_file_is_read_again_each_time_and_loses_one_line_break() {
     let secret = file_with("rotated", b"first\n");
-    assert_eq!(secret.resolve().unwrap().expose_secret(), "first");
+    assert_eq!(secret.resolve(&Secrets::default()).unwrap().expose_secret(), "first");
     let secret = file_with("rotated", b"second line\n\r\n");
-    assert_eq!(secret.resolve().unwrap().expose_secret(), "second line\n");
+    assert_eq!(secret.resolve(&Secrets::default()).unwrap().expose_secret(), "second line\n");
 }
 
 #[test]
@@ -56,22 +57,22 @@ fn what_cannot_be_a_secret_is_an_error_that_names_the_place_only() {
         ("long", &vec![b'x'; SECRET_BYTES + 1][..], "more than 65536 bytes"),
         ("binary", &b"hunter2\xff"[..], "not valid UTF-8"),
     ] {
-        let error = file_with(name, content).resolve().unwrap_err().to_string();
+        let error = file_with(name, content).resolve(&Secrets::default()).unwrap_err().to_string();
         assert!(error.contains(says) && error.contains(name), "{error}");
         assert!(!error.contains("hunter2") && !error.contains("xxx"), "{error}");
     }
     let longest = file_with("longest", &[vec![b'x'; SECRET_BYTES], b"\r\n".to_vec()].concat());
-    assert_eq!(longest.resolve().unwrap().expose_secret().len(), SECRET_BYTES);
-    let missing = SecretRef::File("/nowhere/at/all".into()).resolve().unwrap_err();
+    assert_eq!(longest.resolve(&Secrets::default()).unwrap().expose_secret().len(), SECRET_BYTES);
+    let missing = SecretRef::File("/nowhere/at/all".into()).resolve(&Secrets::default()).unwrap_err();
     assert_eq!(missing.to_string(), "secret file `/nowhere/at/all` cannot be read: no such file");
-    let unset = SecretRef::Env("TRACKSIDE_TEST_UNSET".into()).resolve().unwrap_err();
+    let unset = SecretRef::Env("TRACKSIDE_TEST_UNSET".into()).resolve(&Secrets::default()).unwrap_err();
     assert_eq!(unset, SecretError::EnvMissing("TRACKSIDE_TEST_UNSET".into()));
 }
 
 #[test]
 fn a_variable_is_read() {
     // PATH is set wherever a test runs; setting variables in a test is not safe with threads.
-    let value = SecretRef::Env("PATH".into()).resolve().unwrap();
+    let value = SecretRef::Env("PATH".into()).resolve(&Secrets::default()).unwrap();
     assert_eq!(value.expose_secret(), std::env::var("PATH").unwrap());
     assert!(!format!("{value:?}").contains('/'));
 }

@@ -17,6 +17,7 @@ use trackside_core::ids::{Seq, derive};
 use trackside_core::input::Input;
 use trackside_core::ruleset::Ruleset;
 use trackside_identity::directory::{Grant, Origin};
+use trackside_identity::secret::Secrets;
 use trackside_identity::token::TokenHash;
 use trackside_store::log::NewEntry;
 use trackside_web::{Configured, ConnectionInfo, Sends};
@@ -37,10 +38,10 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
 }
 
 /// What the web needs of a configuration.
-pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant) -> Result<Configured> {
+pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secrets: &Secrets) -> Result<Configured> {
     let mut tokens = vec![admin];
     for entry in &config.tokens {
-        let secret = entry.secret.resolve().with_context(|| format!("token `{}`", entry.name))?;
+        let secret = entry.secret.resolve(secrets).with_context(|| format!("token `{}`", entry.name))?;
         tokens.push(Grant {
             name: entry.name.clone(),
             role: entry.role,

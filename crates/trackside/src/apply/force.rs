@@ -25,6 +25,7 @@ use trackside_core::caller::Caller;
 use trackside_core::ids::Seq;
 use trackside_core::ruleset::Ruleset;
 use trackside_identity::directory::Grant;
+use trackside_identity::secret::Secrets;
 use trackside_store::Store;
 use trackside_web::{AppState, ConfigChange, Configured};
 
@@ -65,6 +66,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) decided: watch::Receiver<Seq>,
     pub(crate) connections: watch::Sender<(Connections, Option<String>)>,
+    /// Secrets of secret managers, as last fetched.
+    pub(crate) secrets: Secrets,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// The local administrator.
@@ -128,7 +131,7 @@ impl InForce {
     /// Whether a configuration can be put in force on this server: its tokens are there and do not conflict.
     pub(super) async fn admit(&self, config: &Config) -> Result<Configured, Refused> {
         let ruleset = derived::ruleset(config, self.parts.address);
-        let configured = derived::configured(config, &ruleset, self.parts.admin.clone())
+        let configured = derived::configured(config, &ruleset, self.parts.admin.clone(), &self.parts.secrets)
             .map_err(|error| Refused::Conflict(format!("{error:#}")))?;
         self.parts.state.check(&configured).await.map_err(|error| Refused::Conflict(error.to_string()))?;
         Ok(configured)
@@ -192,7 +195,9 @@ impl InForce {
         self.feeds.stop = watch::Sender::new(false);
         for (name, prefect) in &wanted {
             let parts = &self.parts;
-            let feed = Feed::open(name, prefect.clone(), parts.store.clone(), parts.clock.clone()).await?;
+            let feed =
+                Feed::open(name, prefect.clone(), parts.store.clone(), parts.clock.clone(), parts.secrets.clone())
+                    .await?;
             self.feeds.tasks.spawn(feed.run(self.feeds.stop.subscribe()));
         }
         self.feeds.configured = wanted;

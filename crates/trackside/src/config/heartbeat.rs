@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use trackside_connect::connection::address::HttpUrl;
 use trackside_core::ruleset::{ConnectionInfo, Span};
-use trackside_identity::secret::SecretRef;
+use trackside_identity::secret::{SecretRef, Secrets};
 
 /// Shortest time between two signs of life, in seconds.
 const SHORTEST_S: i64 = 10;
@@ -68,15 +68,24 @@ pub enum HeartbeatUrl {
 }
 
 impl HeartbeatUrl {
+    /// Whether it can be had without asking a secret manager.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Secret(reference) => reference.is_local(),
+        }
+    }
+
     /// The address now.
     ///
     /// # Errors
     /// When the secret cannot be had, or is no address. Its value is not repeated.
-    pub fn resolve(&self) -> Result<SecretString, String> {
+    pub fn resolve(&self, secrets: &Secrets) -> Result<SecretString, String> {
         match self {
             Self::Plain(url) => Ok(SecretString::from(url.as_str())),
             Self::Secret(reference) => {
-                let value = reference.resolve().map_err(|error| error.to_string())?;
+                let value = reference.resolve(secrets).map_err(|error| error.to_string())?;
                 match HttpUrl::try_from(value.expose_secret().to_owned()) {
                     Ok(url) => Ok(SecretString::from(url.as_str())),
                     Err(problem) => Err(format!("what stands in {reference} {problem}")),
@@ -98,7 +107,7 @@ impl<'de> Visitor<'de> for UrlVisitor {
     type Value = HeartbeatUrl;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an address, or a reference to a secret: `{env: NAME}` or `{file: PATH}`")
+        f.write_str("an address, or a reference to a secret: `{env: NAME}`, `{file: PATH}` and others")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<HeartbeatUrl, E> {

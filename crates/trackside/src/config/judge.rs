@@ -11,6 +11,7 @@ use trackside_connect::connection::{ConnectionConfig, SlackAccess};
 use trackside_core::event::Severity;
 use trackside_core::rules::Rules;
 use trackside_core::ruleset::{Condition, ConnectionInfo, ConnectionKind, Failures, Rule, Ruleset, Selector, Updates};
+use trackside_identity::secret::{SecretError, Secrets};
 
 /// Makes a configuration of what stands in a folder.
 pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
@@ -154,17 +155,22 @@ fn warnings(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
 /// Secrets that cannot be had here, and what else shows only when a connection is opened.
 fn unusable_here(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
     let mut found = Vec::new();
+    let none = Secrets::default();
     for (name, connection) in &config.connections {
-        if let Err(error) = connection.open(name, None) {
-            found.push(origins.problem(&format!("connections.{name}"), error.to_string()));
+        match connection.open(name, None, &none) {
+            Err(SecretError::NotFetched(_)) | Ok(_) => {}
+            Err(error) => found.push(origins.problem(&format!("connections.{name}"), error.to_string())),
         }
     }
-    if let Some(Err(error)) = config.heartbeat_out.as_ref().map(|heartbeat| heartbeat.url.resolve()) {
+    if let Some(heartbeat) = config.heartbeat_out.as_ref().filter(|heartbeat| heartbeat.url.is_local())
+        && let Err(error) = heartbeat.url.resolve(&none)
+    {
         found.push(origins.problem("heartbeat_out.url", error));
     }
     for (index, token) in config.tokens.iter().enumerate() {
-        if let Err(error) = token.secret.resolve() {
-            found.push(origins.problem(&format!("tokens[{index}].secret"), error.to_string()));
+        match token.secret.resolve(&none) {
+            Err(SecretError::NotFetched(_)) | Ok(_) => {}
+            Err(error) => found.push(origins.problem(&format!("tokens[{index}].secret"), error.to_string())),
         }
     }
     found

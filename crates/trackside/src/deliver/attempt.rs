@@ -57,7 +57,7 @@ async fn attempt<S: Sender>(sender: &S, claimed: &Claimed, now: Timestamp) -> Tr
         (Route::Nowhere(why), _) => Tried::nothing(Verdict::Refused { why: why.clone() }, in_doubt),
         (Route::Block(block), _) => act(sender, claimed, Way::Block(block), block.delivery().timeout, now).await,
         (Route::Connection(config), action) => {
-            let connection = match config.open(&effect.connection, claimed.public_url.as_deref()) {
+            let connection = match config.open(&effect.connection, claimed.public_url.as_deref(), &claimed.secrets) {
                 Ok(connection) => connection,
                 Err(error) => {
                     return Tried::nothing(Verdict::Retry { not_before: None, why: error.to_string() }, in_doubt);
@@ -80,7 +80,7 @@ async fn act<S: Sender>(sender: &S, claimed: &Claimed, way: Way<'_>, timeout: Du
     let delivery = &claimed.delivery;
     let material = claimed.material.as_deref();
     let mut notes = Vec::new();
-    let origin = material.and_then(|material| origin(material, claimed.public_url.as_deref(), &mut notes));
+    let origin = material.and_then(|material| origin(material, claimed, &mut notes));
     let job = Job {
         effect: &delivery.effect,
         way,
@@ -99,9 +99,9 @@ async fn act<S: Sender>(sender: &S, claimed: &Claimed, way: Way<'_>, timeout: Du
 }
 
 /// The Prefect server that the event came from, when its credential can be read.
-fn origin(material: &Material, public_url: Option<&str>, notes: &mut Vec<String>) -> Option<Connection> {
+fn origin(material: &Material, claimed: &Claimed, notes: &mut Vec<String>) -> Option<Connection> {
     let (name, config) = material.origin.as_ref()?;
-    match config.open(name, public_url) {
+    match config.open(name, claimed.public_url.as_deref(), &claimed.secrets) {
         Ok(connection) => Some(connection),
         Err(error) => {
             notes.push(format!("connection `{name}` cannot be asked: {error}"));

@@ -16,6 +16,7 @@ use trackside_core::ids::Seq;
 use trackside_core::ruleset::ConnectionKind;
 use trackside_identity::act_link::ActKey;
 use trackside_identity::seal::SealKey;
+use trackside_identity::secret::Secrets;
 use trackside_store::Store;
 use url::Url;
 use uuid::Uuid;
@@ -26,6 +27,8 @@ pub(super) struct Routes {
     pub(super) store: Store,
     pub(super) connections: Connections,
     pub(super) public_url: Option<String>,
+    /// Secrets of secret managers, as last fetched.
+    pub(super) secrets: Secrets,
     /// Opens the secrets of blocks.
     pub(super) seal_key: Option<Arc<SealKey>>,
     /// Signs the links in mails.

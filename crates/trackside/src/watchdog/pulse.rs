@@ -17,30 +17,33 @@ use trackside_core::effect::{Action, Effect};
 use trackside_core::event::Severity;
 use trackside_core::ids::DeliveryId;
 use trackside_core::notice::{Notice, OwnerView};
+use trackside_identity::secret::Secrets;
 
 /// Longest wait for the other side.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The alarm's key at the far end.
 const ALARM_KEY: &str = "trackside-self-audit";
 
+/// Whom the alarm can be sent to.
+#[derive(Debug)]
+pub(super) struct Reach {
+    pub(super) connections: Connections,
+    pub(super) public_url: Option<String>,
+    pub(super) secrets: Secrets,
+}
+
 /// The dead man's switch of one server.
 #[derive(Debug)]
 pub(super) struct Pulse {
     settings: Option<HeartbeatOut>,
-    connections: Connections,
-    public_url: Option<String>,
+    reach: Reach,
     next: Timestamp,
     trouble: Option<String>,
 }
 
 impl Pulse {
-    pub(super) fn new(
-        settings: Option<HeartbeatOut>,
-        connections: Connections,
-        public_url: Option<String>,
-        now: Timestamp,
-    ) -> Self {
-        Self { settings, connections, public_url, next: now, trouble: None }
+    pub(super) fn new(settings: Option<HeartbeatOut>, reach: Reach, now: Timestamp) -> Self {
+        Self { settings, reach, next: now, trouble: None }
     }
 
     /// Says how things are: nothing when a sign of life is not due yet and nothing has changed.
@@ -59,7 +62,7 @@ impl Pulse {
             _ => return,
         };
         self.next = now + settings.every.0;
-        let url = match settings.url.resolve() {
+        let url = match settings.url.resolve(&self.reach.secrets) {
             Ok(url) => url,
             Err(error) => return tracing::error!(%error, "no sign of life can be sent"),
         };
@@ -72,7 +75,8 @@ impl Pulse {
     }
 
     async fn alarm<S: Sender>(&self, sender: &S, name: &str, trouble: Option<&str>, now: Timestamp) {
-        let opened = self.connections.get(name).map(|config| config.open(name, self.public_url.as_deref()));
+        let Reach { connections, public_url, secrets } = &self.reach;
+        let opened = connections.get(name).map(|config| config.open(name, public_url.as_deref(), secrets));
         let connection = match opened {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => return tracing::error!(%error, connection = name, "no alarm can be sent"),

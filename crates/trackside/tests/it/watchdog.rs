@@ -87,6 +87,7 @@ impl World {
             heartbeat: Some(heartbeat),
             connections: Arc::new(connections),
             public_url: None,
+            secrets: trackside_identity::secret::Secrets::default(),
         };
         let watchdog = Watchdog::new(charge, now);
         Self { store, decider, watchdog, listener: Listener::default(), now, _key: key }

@@ -34,7 +34,7 @@ pub(super) fn secrets(
         return Err(Refusal::new(StatusCode::NOT_FOUND, problem));
     }
     let read = |secret: &SecretRef| {
-        secret.resolve().map_err(|error| {
+        secret.resolve(&state.secrets).map_err(|error| {
             tracing::error!(connection, %error, "a secret that verifies what a far end tells back cannot be read");
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this cannot be verified now; send it again")
         })

@@ -108,6 +108,7 @@ impl World {
             session_key: SessionKey::new([7; 32]),
             seal_key: Arc::new(SealKey::new([8; 32])),
             act_key: Arc::new(ActKey::new(ACT_KEY)),
+            secrets: trackside_identity::secret::Secrets::default(),
             wake_sender: Arc::new(|| {}),
             configure: Arc::new(|request| Box::pin(std::future::ready(configure(&request)))),
             decided: decided.subscribe(),

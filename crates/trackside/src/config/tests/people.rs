@@ -7,6 +7,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 use trackside_core::rules::Rules;
 use trackside_core::ruleset::Ruleset;
+use trackside_identity::secret::Secrets;
 
 const BASE: &str = "\
 teams: {data: {escalation: main, notify: [{via: hook}], members: [ana]}}
@@ -287,7 +288,8 @@ fn gaps_in_the_weeks_ahead_are_named() {
 
 #[test]
 fn a_sign_of_life_goes_to_an_address_or_to_a_secret_one() {
-    let resolve = |url: serde_json::Value| serde_json::from_value::<HeartbeatUrl>(url).unwrap().resolve();
+    let resolve =
+        |url: serde_json::Value| serde_json::from_value::<HeartbeatUrl>(url).unwrap().resolve(&Secrets::default());
     let plain = resolve(json!("https://hc.example.net/ping?x=1")).unwrap();
     assert_eq!(plain.expose_secret(), "https://hc.example.net/ping?x=1");
     let folder = folder(&[("url", "https://hc.example.net/secret\n"), ("bad", "hc-ping\n")]);
