@@ -15,4 +15,5 @@ pub mod role;
 pub mod seal;
 pub mod secret;
 pub mod session;
+pub mod signer;
 pub mod token;
