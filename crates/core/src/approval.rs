@@ -4,5 +4,7 @@
 //! question about access is a [`request::Grant`] that ends by itself. Invariants: nobody agrees to their own request
 //! unless the rule allows it; a decision counts once per person; what expires is denied; what was decided stays.
 
+pub mod count;
+pub mod grants;
 pub mod request;
 pub mod rule;

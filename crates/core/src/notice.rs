@@ -7,6 +7,7 @@ use crate::ids::IncidentId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// The context of one message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct Notice {
     pub details: BTreeMap<String, String>,
     /// Who owns it, and by which rule.
     pub owner: OwnerView,
+    /// The question for agreement that this message is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalView>,
     /// The page this message is, when a step of an escalation sends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<PageView>,
@@ -67,6 +71,7 @@ impl Notice {
             links: Vec::new(),
             details: BTreeMap::new(),
             owner,
+            approval: None,
             page: None,
             passthrough: None,
         }
@@ -105,6 +110,31 @@ pub struct IncidentView {
 
 fn is_zero(value: &u32) -> bool {
     *value == 0
+}
+
+/// The question for agreement in a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalView {
+    /// Identity.
+    pub id: Uuid,
+    /// Number for people.
+    pub number: u64,
+    /// Where it stands: `open`, `approved`, `denied`, `expired`, `withdrawn`.
+    pub state: String,
+    /// What it is about (`job reload`).
+    pub about: String,
+    /// Who asks.
+    pub requester: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub justification: Option<String>,
+    /// When it is denied if nothing is decided.
+    pub expires: Timestamp,
+    /// Who is missing (`1 of dba`).
+    pub missing: String,
+    /// Who said what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voices: Vec<String>,
 }
 
 /// The page in a message.

@@ -8,7 +8,7 @@ pub mod expect;
 pub mod noise;
 pub mod people;
 
-use crate::approval::rule::ApprovalRule;
+use crate::approval::rule::{ApprovalChoice, ApprovalRule};
 use crate::duty::schedule::Schedule;
 use crate::event::Severity;
 use crate::job::spec::JobSpec;
@@ -63,9 +63,12 @@ pub struct Ruleset {
     /// Jobs by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<String, JobSpec>,
+    /// Rules about agreement that jobs and routes name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub approvals: BTreeMap<String, ApprovalRule>,
     /// Routes of the gateway that need agreement, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub route_approvals: BTreeMap<String, ApprovalRule>,
+    pub route_approvals: BTreeMap<String, ApprovalChoice>,
     /// Test alerts through real channels, on a schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,

@@ -5,6 +5,7 @@
 //! must be loaded before a batch is decided, [`State::forget_settled`] drops what is over. No decision is made here.
 
 mod absences;
+mod approvals;
 mod automations;
 mod bonds;
 mod canaries;
@@ -17,6 +18,7 @@ mod shared;
 mod timers;
 
 use absences::Absences;
+use approvals::Approvals;
 use bonds::Bonds;
 pub use canaries::CanaryTest;
 use jobs::Jobs;
@@ -63,6 +65,7 @@ pub struct State {
     scopes: Scopes,
     canaries: BTreeMap<String, CanaryTest>,
     jobs: Jobs,
+    approvals: Approvals,
     // Boxed: the slack of a tree's nodes is a pointer's size, not a value's. There may be 100,000 of each.
     pipelines: BTreeMap<PipelineKey, Box<Pipeline>>,
     alerts: BTreeMap<AlertKey, Box<Alert>>,
@@ -90,6 +93,8 @@ enum Dirty {
     Timer(TimerKey),
     Canary(String),
     JobRun(Uuid),
+    Approval(Uuid),
+    Grant(Uuid),
 }
 
 /// The alias under which a run's far-end id is found when the run was first seen under another name.
@@ -122,6 +127,7 @@ impl State {
             scopes: None,
             canaries: BTreeMap::new(),
             jobs: Jobs::default(),
+            approvals: Approvals::default(),
             pipelines: BTreeMap::new(),
             alerts: BTreeMap::new(),
             incidents: BTreeMap::new(),
@@ -185,6 +191,7 @@ impl State {
                 self.keep_alias(alias);
             }
         }
+        self.approvals.absorb(loaded.approvals, loaded.grants);
         for run in loaded.job_runs {
             self.keep_loaded_job_run(run);
         }
@@ -325,6 +332,7 @@ impl State {
         assert!(self.dirty.is_empty(), "forget only after the batch was taken");
         self.events.clear();
         self.jobs.forget_ended();
+        self.approvals.forget_decided();
         for key in std::mem::take(&mut self.settled) {
             self.runs.remove(&key);
             let attempts: Vec<AttemptKey> = self.attempts(&key).map(|attempt| attempt.key.clone()).collect();
@@ -489,6 +497,8 @@ impl State {
                 Some(test) => Change::Canary(test.clone()),
                 None => Change::CanaryGone(connection),
             },
+            Dirty::Approval(id) => self.approvals.approval_change(id),
+            Dirty::Grant(id) => self.approvals.grant_change(id),
             Dirty::JobRun(id) => Change::JobRun(Box::new(self.jobs.runs[&id].as_ref().clone())),
             Dirty::Timer(key) => match self.timers.get(&key) {
                 Some(due) => Change::Timer(Timer { due: *due, key }),

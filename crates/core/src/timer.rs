@@ -5,6 +5,7 @@ use crate::incident::AlertKey;
 use crate::run::{AttemptKey, PipelineKey, RunKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// A timer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +77,11 @@ pub enum TimerKey {
         /// Which alert.
         alert: AlertKey,
     },
+    /// A run of a job has taken as long as it may.
+    JobDeadline {
+        /// Which run.
+        run: Uuid,
+    },
     /// An acknowledgement times out, or a snooze ends.
     Timeout {
         /// Which incident.
@@ -83,6 +89,16 @@ pub enum TimerKey {
     },
     /// A silence, maintenance window or override begins or ends; what of them is active is looked at anew.
     Duty,
+    /// Nobody has agreed, and the time for it is over.
+    ApprovalEnds {
+        /// To which question.
+        approval: Uuid,
+    },
+    /// Access that was given for a while is over.
+    GrantEnds {
+        /// Which.
+        grant: Uuid,
+    },
     /// A storm may be over.
     StormEnds {
         /// Whose.

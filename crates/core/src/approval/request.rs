@@ -2,6 +2,7 @@
 
 use crate::approval::rule::ApprovalRule;
 use crate::caller::Caller;
+use crate::ids::{Seq, derive};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -20,6 +21,8 @@ pub struct Approval {
     pub rule: ApprovalRule,
     /// Who asks.
     pub requester: Caller,
+    /// Every name of whoever asks and of those on whose behalf, as people of the configuration where they are known.
+    pub known_as: BTreeSet<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub justification: Option<String>,
@@ -34,6 +37,34 @@ pub struct Approval {
     /// When it was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided: Option<Timestamp>,
+    /// How it ended, for people ("denied by bob: not on a Friday").
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Approval {
+    /// True while nothing is decided.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state == ApprovalState::Open
+    }
+}
+
+/// The id of the `ordinal`-th question that log entry `cause` asks.
+#[must_use]
+pub fn approval_id(workspace: &str, cause: Seq, ordinal: u32) -> Uuid {
+    derive("approval", &[workspace, &cause.to_string(), &ordinal.to_string()])
+}
+
+impl Subject {
+    /// For people: `job reload`, `route billing-api`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self {
+            Self::JobRun { job, .. } => format!("job {job}"),
+            Self::Route { route } => format!("route {route}"),
+        }
+    }
 }
 
 /// What a question is about.
@@ -61,6 +92,8 @@ pub struct VoiceHeard {
     pub caller: Caller,
     /// The names that count for rules: teams, `person:NAME`, `group:NAME`, `approvers`. Found at the door.
     pub speaks_for: BTreeSet<String>,
+    /// Every name of theirs and of those on whose behalf, as [`Approval::known_as`].
+    pub known_as: BTreeSet<String>,
     /// What.
     pub says: Says,
     /// When.
@@ -96,6 +129,20 @@ pub enum ApprovalState {
     Withdrawn,
 }
 
+impl ApprovalState {
+    /// The lower-case name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
 /// Access for a while, given by an approval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Grant {
@@ -103,6 +150,9 @@ pub struct Grant {
     pub id: Uuid,
     /// To whom: the subject of the caller.
     pub subject: String,
+    /// On whose behalf they asked; it holds for calls on the same behalf only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behalf: Vec<String>,
     /// To which route.
     pub route: String,
     /// Since when.
@@ -113,6 +163,17 @@ pub struct Grant {
     pub approvers: Vec<String>,
 }
 
+impl ApprovalAsk {
+    /// The question it is about, or that gave what it is about.
+    #[must_use]
+    pub fn approval(&self) -> Option<Uuid> {
+        match self {
+            Self::Request { .. } => None,
+            Self::Say { approval: id, .. } | Self::Withdraw { approval: id, .. } | Self::Revoke { grant: id } => Some(*id),
+        }
+    }
+}
+
 /// What can be asked of approvals.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
@@ -121,6 +182,9 @@ pub enum ApprovalAsk {
     Request {
         /// What about.
         subject: Subject,
+        /// Further names of whoever asks (`person:ana`), found at the door.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        known_as: BTreeSet<String>,
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         justification: Option<String>,
@@ -141,6 +205,9 @@ pub enum ApprovalAsk {
     Withdraw {
         /// Which.
         approval: Uuid,
+        /// Further names of whoever takes it back, found at the door.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        known_as: BTreeSet<String>,
     },
     /// End a grant before its time.
     Revoke {

@@ -1,11 +1,368 @@
-//! Approvals: asked for, spoken to, decided, expired; grants that end.
+//! Approvals: asked for, spoken to, decided, expired; grants that end. What is told of them is in [`tell`], how voices
+//! are counted in [`crate::approval::count`].
+//!
+//! Invariants: the rule is the one of the moment of asking; nobody counts twice, under whatever name, nor for their own
+//! question unless the rule allows it; one no decides; what is said at the due instant counts, what is said later does
+//! not; what was decided stays. A refusal is in the audit and changes nothing else.
+
+mod tell;
 
 use super::turn::Turn;
-use crate::approval::request::ApprovalAsk;
+use crate::approval::request::{
+    Approval, ApprovalAsk, ApprovalState, Grant, Says, Subject, VoiceHeard, approval_id,
+};
+use crate::approval::rule::{APPROVERS, ApprovalChoice, ApprovalRule, Justification, OwnRequests, PERSON};
+use crate::caller::Caller;
+use crate::effect::Action;
+use crate::limits;
+use crate::timer::TimerKey;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Audit action of what is not done, with the reason.
+const REFUSED: &str = "approval.refused";
+
+/// What somebody says to a question.
+struct Word<'a> {
+    says: Says,
+    speaks_for: &'a BTreeSet<String>,
+    remark: Option<&'a str>,
+}
 
 impl Turn<'_> {
     /// Somebody asks for agreement, or gives or refuses it.
     pub(super) fn on_approval(&mut self, ask: &ApprovalAsk) {
-        let _ = ask;
+        let who = self.caller.subject.clone();
+        match ask {
+            ApprovalAsk::Request { subject, known_as, justification } => {
+                self.means(format!("{who} asks for access to {}", subject.title()));
+                self.access_asked_for(subject, known_as, justification.as_deref());
+            }
+            ApprovalAsk::Say { approval, says, speaks_for, remark } => {
+                let verb = match says {
+                    Says::Approve => "approves",
+                    Says::Deny => "denies",
+                };
+                self.means(format!("{who} {verb}"));
+                let word = Word { says: *says, speaks_for, remark: remark.as_deref() };
+                self.with_open_question(*approval, |turn, approval| turn.heard(approval, &word));
+            }
+            ApprovalAsk::Withdraw { approval, known_as } => {
+                self.means(format!("{who} takes a question back"));
+                self.with_open_question(*approval, |turn, approval| turn.taken_back(approval, known_as));
+            }
+            ApprovalAsk::Revoke { grant } => {
+                self.means(format!("{who} revokes access"));
+                self.revoke(*grant);
+            }
+        }
     }
+
+    /// Asks whether something may be done. The answer is there at once where nobody can be asked: then the question is
+    /// denied already, and a run that waits for it was told.
+    pub(super) fn ask_approval(
+        &mut self,
+        subject: Subject,
+        rule: &ApprovalChoice,
+        justification: Option<String>,
+        requester: Caller,
+    ) -> Uuid {
+        let known_as = self.known_as(&requester, &BTreeSet::new());
+        let approval = self.question(subject, rule, justification, requester, known_as);
+        let (id, full) = (approval.id, self.state.open_approvals().count() >= limits::APPROVALS);
+        let unexplained = approval.rule.justification == Justification::Required && approval.justification.is_none();
+        self.asked(&approval);
+        if unexplained || full {
+            let why = if full { "too many questions are open" } else { "a justification is required" };
+            self.decide_question(approval, ApprovalState::Denied, why.to_owned());
+        } else {
+            self.wait_for_voices(approval);
+        }
+        id
+    }
+
+    /// Takes a question back whose reason is gone; whoever asked knows already.
+    pub(super) fn withdraw_approval(&mut self, id: Uuid, why: &str) {
+        if let Some(approval) = self.state.approval(id).filter(|approval| approval.is_open()).cloned() {
+            self.end_question(approval, ApprovalState::Withdrawn, why.to_owned());
+        }
+    }
+
+    /// Nobody decided in time.
+    pub(super) fn approval_due(&mut self, id: Uuid) {
+        if let Some(approval) = self.state.approval(id).filter(|approval| approval.is_open()).cloned() {
+            self.means(format!("the time for approval #{} is over", approval.number));
+            self.expire(approval);
+        }
+    }
+
+    /// Access that was given is over.
+    pub(super) fn grant_due(&mut self, id: Uuid) {
+        if let Some(grant) = self.state.grant(id).cloned() {
+            self.means(format!("access of {} to route {} is over", grant.subject, grant.route));
+            self.state.end_grant(id, grant.until);
+            let summary = format!("access of {} to route {} ended after its time", grant.subject, grant.route);
+            self.audit("grant.ended", summary, None, None);
+        }
+    }
+}
+
+/// Asking.
+impl Turn<'_> {
+    fn access_asked_for(&mut self, subject: &Subject, more_names: &BTreeSet<String>, justification: Option<&str>) {
+        let Subject::Route { route } = subject else {
+            return self.refuse_approval("a run of a job asks by itself when it is started");
+        };
+        let choice = self.rules().and_then(|rules| rules.source().route_approvals.get(route).cloned());
+        let Some(choice) = choice else {
+            return self.refuse_approval(&format!("there is no route `{route}` that needs an approval"));
+        };
+        let requester = self.caller.clone();
+        let known_as = self.known_as(&requester, more_names);
+        let same = |open: &&Approval| open.requester.subject == requester.subject;
+        let open: Vec<&Approval> = self.state.open_approvals().filter(same).collect();
+        let twice = |open: &&&Approval| open.subject == *subject && open.requester.behalf == requester.behalf;
+        if let Some(open) = open.iter().find(twice) {
+            let text = format!("asked already, as approval #{}", open.number);
+            return self.follows(text);
+        }
+        if open.len() >= limits::APPROVALS_PER_CALLER || self.state.open_approvals().count() >= limits::APPROVALS {
+            return self.refuse_approval("too many questions are open; wait until some are decided");
+        }
+        let justification = justification.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let approval = self.question(subject.clone(), &choice, justification, requester, known_as);
+        if approval.rule.justification == Justification::Required && approval.justification.is_none() {
+            return self.refuse_approval(&format!("access to route {route} needs a justification"));
+        }
+        self.asked(&approval);
+        self.wait_for_voices(approval);
+    }
+
+    /// The question, not asked yet.
+    fn question(
+        &mut self,
+        subject: Subject,
+        choice: &ApprovalChoice,
+        justification: Option<String>,
+        requester: Caller,
+        known_as: BTreeSet<String>,
+    ) -> Approval {
+        let rule = self.approval_rule(choice);
+        let mut ordinal = 0;
+        let mut id = approval_id(&self.state.workspace, self.seq, ordinal);
+        while self.state.approval(id).is_some() {
+            ordinal += 1;
+            id = approval_id(&self.state.workspace, self.seq, ordinal);
+        }
+        Approval {
+            id,
+            number: self.state.next_approval_number(),
+            subject,
+            requester,
+            known_as,
+            justification,
+            created: self.at,
+            expires: self.at.saturating_add(rule.waits()).unwrap_or(Timestamp::MAX),
+            rule,
+            voices: Vec::new(),
+            state: ApprovalState::Open,
+            decided: None,
+            note: None,
+        }
+    }
+
+    /// The rule as it is now. A name that is not there cannot be in force; without a rule, any approver decides.
+    fn approval_rule(&self, choice: &ApprovalChoice) -> ApprovalRule {
+        match choice {
+            ApprovalChoice::Own(rule) => rule.clone(),
+            ApprovalChoice::Named(named) => {
+                let known = self.rules().and_then(|rules| rules.source().approvals.get(&named.rule).cloned());
+                known.unwrap_or_default()
+            }
+        }
+    }
+
+    fn asked(&mut self, approval: &Approval) {
+        let (number, what, who) = (approval.number, approval.subject.title(), &approval.requester.subject);
+        let why = approval.justification.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        self.audit("approval.asked", format!("#{number} {what}, asked by {who}{why}"), None, None);
+        self.follows(format!("approval #{number} is asked for"));
+    }
+
+    fn wait_for_voices(&mut self, approval: Approval) {
+        self.state.set_timer(TimerKey::ApprovalEnds { approval: approval.id }, approval.expires);
+        self.tell_approval(&approval, Action::Trigger);
+        self.state.put_approval(approval);
+    }
+
+    /// Every name of a caller and of those on whose behalf, people under the name of the configuration. Names that the
+    /// door found are added.
+    fn known_as(&self, caller: &Caller, found: &BTreeSet<String>) -> BTreeSet<String> {
+        let rules = self.rules();
+        let person = |name: &String| {
+            let known = rules.as_ref().and_then(|rules| rules.person(name));
+            known.map_or_else(|| name.clone(), |person| format!("{PERSON}{person}"))
+        };
+        let mut names: BTreeSet<String> = std::iter::once(&caller.subject).chain(&caller.behalf).map(person).collect();
+        names.extend(found.iter().filter(|name| name.starts_with(PERSON)).cloned());
+        names
+    }
+}
+
+/// Deciding.
+impl Turn<'_> {
+    /// An open question, once what is over is over.
+    fn with_open_question(&mut self, id: Uuid, act: impl FnOnce(&mut Self, Approval)) {
+        let Some(mut approval) = self.state.approval(id).cloned() else {
+            return self.refuse_approval(&format!("there is no approval {id}"));
+        };
+        if approval.is_open() && self.at > approval.expires {
+            approval = self.expire(approval);
+        }
+        if approval.is_open() {
+            return act(self, approval);
+        }
+        let (number, state) = (approval.number, approval.state.as_str());
+        let since = approval.decided.map_or_else(String::new, |at| format!(" since {at}"));
+        self.refuse_approval(&format!("approval #{number} is {state}{since}; it cannot be decided again"));
+    }
+
+    fn heard(&mut self, mut approval: Approval, word: &Word<'_>) {
+        let known_as = self.known_as(&self.caller, word.speaks_for);
+        if let Err(why) = may_speak(&approval, &known_as, word) {
+            let number = approval.number;
+            return self.refuse_approval(&format!("approval #{number}: {why}"));
+        }
+        // A yes may be taken back by a no; the no counts.
+        approval.voices.retain(|voice| voice.known_as.is_disjoint(&known_as));
+        let speaks_for = word.speaks_for.clone();
+        let (caller, remark) = (self.caller.clone(), word.remark.map(str::to_owned));
+        approval.voices.push(VoiceHeard { caller, speaks_for, known_as, says: word.says, at: self.at, remark });
+        let (number, who) = (approval.number, self.caller.subject.clone());
+        let remark = word.remark.map_or_else(String::new, |remark| format!(": {remark}"));
+        let said = match word.says {
+            Says::Approve => "yes",
+            Says::Deny => "no",
+        };
+        self.audit("approval.voiced", format!("#{number} {who} says {said}{remark}"), None, None);
+        match word.says {
+            Says::Deny => self.decide_question(approval, ApprovalState::Denied, format!("denied by {who}{remark}")),
+            Says::Approve if approval.is_agreed() => {
+                let by = approvers(&approval).join(", ");
+                self.decide_question(approval, ApprovalState::Approved, format!("approved by {by}"));
+            }
+            Says::Approve => {
+                self.follows(format!("approval #{number} still needs {}", approval.missing()));
+                self.tell_approval(&approval, Action::Update);
+                self.state.put_approval(approval);
+            }
+        }
+    }
+
+    fn taken_back(&mut self, approval: Approval, more_names: &BTreeSet<String>) {
+        let known_as = self.known_as(&self.caller, more_names);
+        if !approval.is_asked_by(&known_as) {
+            let (number, asked) = (approval.number, &approval.requester.subject);
+            return self.refuse_approval(&format!("approval #{number} was asked by {asked}; only they can take it back"));
+        }
+        let why = format!("taken back by {}", self.caller.subject);
+        self.decide_question(approval, ApprovalState::Withdrawn, why);
+    }
+
+    fn expire(&mut self, approval: Approval) -> Approval {
+        let speaker = std::mem::replace(&mut self.caller, Caller::rules());
+        let note = format!("nobody decided by {}", approval.expires);
+        let mut ended = approval.clone();
+        (ended.state, ended.decided) = (ApprovalState::Expired, Some(self.at));
+        self.decide_question(approval, ApprovalState::Expired, note);
+        self.caller = speaker;
+        ended
+    }
+
+    /// Ends a question and does what follows.
+    fn decide_question(&mut self, approval: Approval, state: ApprovalState, note: String) {
+        let (subject, why) = (approval.subject.clone(), format!("approval #{}: {note}", approval.number));
+        let agreed = state == ApprovalState::Approved;
+        if let (Subject::Route { route }, true) = (&subject, agreed) {
+            self.give_access(&approval, route);
+        }
+        self.end_question(approval, state, note);
+        match subject {
+            Subject::JobRun { run, .. } if agreed => self.job_approved(run),
+            Subject::JobRun { run, .. } => self.job_denied(run, &why),
+            Subject::Route { .. } => {}
+        }
+    }
+
+    fn end_question(&mut self, mut approval: Approval, state: ApprovalState, note: String) {
+        approval.state = state;
+        approval.decided = Some(self.at);
+        self.state.clear_timer(&TimerKey::ApprovalEnds { approval: approval.id });
+        let (number, what) = (approval.number, approval.subject.title());
+        self.audit(&format!("approval.{}", state.as_str()), format!("#{number} {what}: {note}"), None, None);
+        self.follows(format!("approval #{number} is {}", state.as_str()));
+        approval.note = Some(note);
+        self.tell_approval(&approval, Action::Resolve);
+        self.state.put_approval(approval);
+    }
+
+    fn refuse_approval(&mut self, why: &str) {
+        self.audit(REFUSED, why, None, None);
+        self.follows(format!("refused: {why}"));
+    }
+}
+
+/// Access for a while.
+impl Turn<'_> {
+    fn give_access(&mut self, approval: &Approval, route: &str) {
+        let length = approval.rule.holds().min(limits::GRANT_MOST);
+        let Caller { subject, behalf, .. } = approval.requester.clone();
+        let until = self.at.saturating_add(length).unwrap_or(Timestamp::MAX);
+        let summary = format!("{subject} may use route {route} until {until}");
+        self.audit("grant.given", summary.clone(), None, None);
+        self.follows(summary);
+        self.state.set_timer(TimerKey::GrantEnds { grant: approval.id }, until);
+        let approvers = approvers(approval);
+        let (id, route, from) = (approval.id, route.to_owned(), self.at);
+        self.state.put_grant(Grant { id, subject, behalf, route, from, until, approvers });
+    }
+
+    fn revoke(&mut self, id: Uuid) {
+        let Some(grant) = self.state.end_grant(id, self.at) else {
+            return self.refuse_approval(&format!("there is no grant {id} that holds"));
+        };
+        self.state.clear_timer(&TimerKey::GrantEnds { grant: id });
+        let by = self.caller.subject.clone();
+        let summary = format!("access of {} to route {} revoked by {by}", grant.subject, grant.route);
+        self.audit("grant.revoked", summary.clone(), None, None);
+        self.follows(summary);
+        if let Some(mut approval) = self.state.approval(id).cloned() {
+            let agreed = approval.note.take().unwrap_or_default();
+            approval.note = Some(format!("{agreed}; revoked by {by}"));
+            self.tell_approval(&approval, Action::Update);
+            self.state.put_approval(approval);
+        }
+    }
+}
+
+/// Whether somebody may say this to an open question.
+fn may_speak(approval: &Approval, known_as: &BTreeSet<String>, word: &Word<'_>) -> Result<(), String> {
+    let stops = word.says == Says::Deny && word.speaks_for.contains(APPROVERS);
+    if !approval.rule.asks(word.speaks_for) && !stops {
+        return Err(format!("you are not asked; it needs {}", approval.missing()));
+    }
+    if approval.rule.own == OwnRequests::Refused && approval.is_asked_by(known_as) {
+        return Err("it is your own request; somebody else must decide it (you can take it back)".to_owned());
+    }
+    match approval.voice_of(known_as) {
+        Some(voice) if word.says == Says::Approve => Err(format!("you said yes already, at {}", voice.at)),
+        None if approval.voices.len() >= limits::VOICES => Err("too many have spoken already".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn approvers(approval: &Approval) -> Vec<String> {
+    let yes = approval.voices.iter().filter(|voice| voice.says == Says::Approve);
+    yes.map(|voice| voice.caller.subject.clone()).collect()
 }

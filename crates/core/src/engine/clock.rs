@@ -46,6 +46,7 @@ impl Turn<'_> {
                 self.means(format!("the report `{}` ended by itself", alert.pipeline.name));
                 self.clear(alert, "its sender said it would end by now", &Context::default());
             }
+            TimerKey::JobDeadline { run } => self.job_timed_out(*run),
             people => {
                 let decided_at = std::mem::replace(&mut self.at, now);
                 self.people_due(people, timer.due);
@@ -58,6 +59,8 @@ impl Turn<'_> {
         match key {
             TimerKey::Timeout { incident } => self.timed_out(*incident),
             TimerKey::Duty => self.duty_due(due),
+            TimerKey::ApprovalEnds { approval } => self.approval_due(*approval),
+            TimerKey::GrantEnds { grant } => self.grant_due(*grant),
             TimerKey::StormEnds { owner } => self.storm_ends(owner),
             TimerKey::Regroup { incident } => self.update_due(*incident),
             TimerKey::Handover { schedule } => self.handover_due(schedule, due),
@@ -71,6 +74,7 @@ impl Turn<'_> {
             | TimerKey::Expected { .. }
             | TimerKey::Deadline { .. }
             | TimerKey::Deferred { .. }
+            | TimerKey::JobDeadline { .. }
             | TimerKey::ReportEnds { .. } => {}
         }
     }

@@ -222,6 +222,7 @@ impl Turn<'_> {
             links,
             details: context.details,
             owner: OwnerView { team: incident.owner.to_string(), because: incident.owner_because.to_string() },
+            approval: None,
             page: None,
             passthrough: None,
         }

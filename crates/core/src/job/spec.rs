@@ -1,6 +1,6 @@
 //! A job as configured.
 
-use crate::approval::rule::ApprovalRule;
+use crate::approval::rule::ApprovalChoice;
 use crate::ruleset::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ pub struct JobSpec {
     pub keep_key: Option<Span>,
     /// Who must agree before it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<ApprovalRule>,
+    pub approval: Option<ApprovalChoice>,
 }
 
 /// What a job calls.

@@ -1,6 +1,7 @@
 //! What is loaded: everything at start, and what a batch of inputs refers to that memory has let go.
 
 use super::{CanaryTest, State};
+use crate::approval::request::{Approval, Grant};
 use crate::automation::set;
 use crate::decision::{Alias, Counters};
 use crate::duty::absence::Absence;
@@ -52,6 +53,10 @@ pub struct Loaded {
     pub absences: Vec<Absence>,
     /// The last test alert of every connection that is tested.
     pub canaries: Vec<CanaryTest>,
+    /// Questions for agreement that are open, or that were asked for.
+    pub approvals: Vec<Approval>,
+    /// Access that was given and has not ended.
+    pub grants: Vec<Grant>,
     /// Runs of jobs that have not ended, or that were asked for.
     pub job_runs: Vec<JobRun>,
     /// Automations with their state.
@@ -69,6 +74,8 @@ pub struct Needed {
     pub incidents: BTreeSet<IncidentId>,
     /// Events by position, that firings may refer to.
     pub events: BTreeSet<Seq>,
+    /// Questions for agreement that are not open in memory.
+    pub approvals: BTreeSet<Uuid>,
     /// Runs of jobs that have ended, by id.
     pub job_runs: BTreeSet<Uuid>,
     /// The latest runs of jobs by (job, subject of the caller, key).
@@ -80,6 +87,7 @@ impl Needed {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
+            && self.approvals.is_empty()
             && self.incidents.is_empty()
             && self.events.is_empty()
             && self.job_runs.is_empty()
@@ -115,7 +123,10 @@ impl State {
                     needed.job_runs.extend(run.filter(|id| self.job_run(*id).is_none()));
                 }
                 Input::Job { caller, ask } => self.needed_for_job(caller, ask, &mut needed),
-                Input::Approval { .. } => {}
+                Input::Approval { ask, .. } => {
+                    let named = ask.approval().filter(|id| self.approval(*id).is_none());
+                    needed.approvals.extend(named);
+                }
                 Input::Ruleset { .. } | Input::Automations { .. } | Input::Lag { .. } | Input::Duty { .. } => {}
                 Input::People { .. } => {}
             }
