@@ -13,6 +13,7 @@
 //! Decisions are made elsewhere: this crate never looks into what it keeps beyond the columns it indexes.
 
 pub mod accounts;
+pub mod approvals;
 pub mod audit;
 pub mod automations;
 pub mod blocks;

@@ -1,7 +1,7 @@
 //! The outbox: deliveries, their attempts, and the order in which they may go out.
 //!
-//! A lane is the rows of one incident to one address of one connection, oldest first; a row without incident is a lane
-//! of its own.
+//! A lane is the rows of one incident (or question for agreement) to one address of one connection, oldest first; any
+//! other row is a lane of its own.
 //! Invariants: at most one row of a lane is its head (due or being sent), and it is the oldest unfinished one unless
 //! an older dead row was put back while it was being sent; only heads are ever due; every row ends `delivered`,
 //! `dead` or `superseded`, and its end enters the log in the same commit. What to send and when to retry is decided
@@ -283,8 +283,12 @@ pub(crate) fn insert(effect: &Effect, ordinal: u32) -> Result<Statement> {
         .any())
 }
 
-/// The lane of an effect within its connection: the incident, and whom beside the connection's own address.
+/// The lane of an effect within its connection: the incident, and whom beside the connection's own address; or the
+/// question for agreement.
 fn lane_of(effect: &Effect) -> uuid::Uuid {
+    if let (None, Some(approval)) = (effect.incident, &effect.notice.approval) {
+        return derive("approval lane", &[&approval.id.to_string()]);
+    }
     match (effect.incident, &effect.to) {
         (Some(incident), Some(to)) => derive("lane", &[&incident.to_string(), to]),
         (Some(incident), None) => incident.0,

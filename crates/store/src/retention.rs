@@ -20,14 +20,14 @@ pub struct Retention {
     /// Decided log entries accepted before this, with their explanations and firings. Sending such an event again makes
     /// it new.
     pub log: Option<Timestamp>,
-    /// Runs that ended before this, with attempts and names.
+    /// Runs that ended before this, with attempts and names; runs of jobs that ended before this, with their calls.
     pub runs: Option<Timestamp>,
     /// Incidents resolved before this; pages and firings of alerts before this, unless their incident is open.
     pub incidents: Option<Timestamp>,
     /// Delivered and superseded deliveries that ended before this. Dead ones stay until they are put back.
     pub deliveries: Option<Timestamp>,
-    /// Audit rows before this, with the history of automations removed before this, and the overrides, silences and
-    /// maintenance windows that were over before this. The history of automations that are there has a bound of its own,
+    /// Audit rows before this, with the history of automations removed before this, and the overrides, silences,
+    /// maintenance windows, approvals and grants that were over before this. The history of automations that are there has a bound of its own,
     /// [`crate::automations::HISTORY_ROWS`].
     pub audit: Option<Timestamp>,
 }
@@ -43,6 +43,8 @@ pub struct Purged {
     pub firings: u64,
     /// Runs.
     pub runs: u64,
+    /// Runs of jobs.
+    pub job_runs: u64,
     /// Incidents.
     pub incidents: u64,
     /// Pages of escalations.
@@ -57,6 +59,8 @@ pub struct Purged {
     pub history: u64,
     /// Overrides, silences and maintenance windows.
     pub planned: u64,
+    /// Decided questions for agreement, and grants that ended.
+    pub approvals: u64,
 }
 
 impl Purged {
@@ -68,6 +72,7 @@ impl Purged {
             self.explanations,
             self.firings,
             self.runs,
+            self.job_runs,
             self.incidents,
             self.pages,
             self.alert_firings,
@@ -75,6 +80,7 @@ impl Purged {
             self.audit,
             self.history,
             self.planned,
+            self.approvals,
         ];
         counts.iter().any(|count| *count >= PURGE_ROWS as u64)
     }
@@ -114,6 +120,26 @@ static RUNS: Sql = Sql::write(
     "runs.purge",
     "DELETE FROM runs WHERE position IN (SELECT position FROM runs
        WHERE ended IS NOT NULL AND ended < $1 AND open = FALSE ORDER BY ended, position LIMIT $2)",
+);
+static JOB_CALLS: Sql = Sql::write(
+    "job_calls.purge",
+    "DELETE FROM outbox WHERE done_at IS NOT NULL AND id IN (SELECT delivery FROM job_runs
+       WHERE ended IS NOT NULL AND ended < $1 ORDER BY ended, position LIMIT $2)",
+);
+static JOB_RUNS: Sql = Sql::write(
+    "job_runs.purge",
+    "DELETE FROM job_runs WHERE position IN (SELECT position FROM job_runs
+       WHERE ended IS NOT NULL AND ended < $1 ORDER BY ended, position LIMIT $2)",
+);
+static APPROVALS: Sql = Sql::write(
+    "approvals.purge",
+    "DELETE FROM approvals WHERE position IN (SELECT position FROM approvals
+       WHERE decided IS NOT NULL AND decided < $1 ORDER BY decided, position LIMIT $2)",
+);
+static GRANTS: Sql = Sql::write(
+    "grants.purge",
+    "DELETE FROM grants WHERE position IN (SELECT position FROM grants
+       WHERE ended IS NOT NULL AND ended < $1 ORDER BY ended, position LIMIT $2)",
 );
 static INCIDENTS: Sql = Sql::write(
     "incidents.purge",
@@ -176,6 +202,10 @@ pub(crate) static SQL: &[&Sql] = &[
     &ATTEMPTS,
     &ALIASES,
     &RUNS,
+    &JOB_CALLS,
+    &JOB_RUNS,
+    &APPROVALS,
+    &GRANTS,
     &INCIDENTS,
     &PAGES,
     &ALERT_FIRINGS,
@@ -198,6 +228,7 @@ impl Store {
             explanations: self.purge_explanations(retention.log).await?,
             firings: self.purge_firings(retention.log).await?,
             runs: self.purge_runs(retention.runs).await?,
+            job_runs: self.purge_job_runs(retention.runs).await?,
             incidents: self.purge_one(&INCIDENTS, retention.incidents).await?,
             pages: self.purge_one(&PAGES, retention.incidents).await?,
             alert_firings: self.purge_one(&ALERT_FIRINGS, retention.incidents).await?,
@@ -205,6 +236,8 @@ impl Store {
             audit: self.purge_one(&AUDIT, retention.audit).await?,
             history: self.purge_one(&HISTORY, retention.audit).await?,
             planned: self.purge_planned(retention.audit).await?,
+            approvals: self.purge_one(&APPROVALS, retention.audit).await?
+                + self.purge_one(&GRANTS, retention.audit).await?,
         })
     }
 
@@ -243,6 +276,14 @@ impl Store {
         let statements = [&OVERRIDES, &SILENCES, &MAINTENANCE].map(|sql| sql.bind(before).bind(PURGE_ROWS).any());
         let receipt = self.write(Batch::of(statements.into())).await?;
         Ok(receipt.changed.iter().sum())
+    }
+
+    /// A run of a job goes with its call, dead or not; the count is of runs.
+    async fn purge_job_runs(&self, before: Option<Timestamp>) -> Result<u64> {
+        let Some(before) = before else { return Ok(0) };
+        let statements = [&JOB_CALLS, &JOB_RUNS].map(|sql| sql.bind(before).bind(PURGE_ROWS).any());
+        let receipt = self.write(Batch::of(statements.into())).await?;
+        Ok(receipt.changed.last().copied().unwrap_or(0))
     }
 
     /// A run goes with its parts, in one batch; the count is of runs.

@@ -160,6 +160,7 @@ mod tests {
             crate::imports::SQL,
             crate::log::scan::SQL,
             crate::planned::SQL,
+            crate::approvals::SQL,
             crate::jobs::SQL,
             crate::planned::write::SQL,
             crate::pages::SQL,
@@ -189,6 +190,7 @@ mod tests {
             crate::blocks::LISTINGS,
             crate::directory::LISTINGS,
             crate::planned::LISTINGS,
+            crate::approvals::LISTINGS,
             crate::jobs::LISTINGS,
             crate::overdue::LISTINGS,
         ] {

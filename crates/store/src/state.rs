@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::log::NewEntry;
 use crate::statement::{Batch, Query, Sql, Statement};
 use crate::value::{Kind, json};
-use crate::{Store, audit, automations, firings, outbox, pages, planned};
+use crate::{Store, approvals, audit, automations, firings, jobs, outbox, pages, planned};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use trackside_core::decision::{Alias, Change, Decision};
@@ -212,6 +212,7 @@ impl Store {
         ];
         queries.extend(planned::queries(decided));
         queries.extend(automations::load::queries());
+        queries.extend([jobs::open(), approvals::open(), approvals::active()]);
         let mut answers = self.snapshot(queries).await?;
         let mut loaded = Loaded {
             cursor: answers.next(|mut row| row.json())?.pop().unwrap_or(0),
@@ -227,6 +228,9 @@ impl Store {
         let runs = answers.next(|mut row| row.json())?;
         planned::answered(&mut answers, &mut loaded)?;
         loaded.automations = automations::load::answered(&mut answers)?;
+        loaded.job_runs = answers.next(|mut row| row.json())?;
+        loaded.approvals = answers.next(|mut row| row.json())?;
+        loaded.grants = answers.next(|mut row| row.json())?;
         self.load_families(runs, &mut loaded).await?;
         automations::load::events(self, loaded.cursor, &mut loaded.automations).await?;
         Ok(loaded)
@@ -269,7 +273,11 @@ impl Store {
         let runs =
             needed.runs.iter().map(|(source, pipeline, name)| FIND_RUN.bind(source).bind(pipeline).bind(name).query());
         let incidents = needed.incidents.iter().map(|id| INCIDENT.bind(*id).query());
-        let mut answers = self.snapshot(runs.chain(incidents).collect()).await?;
+        let job_runs = needed.job_runs.iter().map(|id| jobs::by_id(*id));
+        let job_keys = needed.job_keys.iter().map(|(job, subject, key)| jobs::by_key(job, subject, key));
+        let approvals = needed.approvals.iter().map(|id| approvals::by_id(*id));
+        let queries = runs.chain(incidents).chain(job_runs).chain(job_keys).chain(approvals).collect();
+        let mut answers = self.snapshot(queries).await?;
         let mut found = BTreeMap::new();
         for _ in &needed.runs {
             for run in answers.next(|mut row| row.json::<Run>())? {
@@ -279,6 +287,12 @@ impl Store {
         let mut loaded = Loaded::default();
         for _ in &needed.incidents {
             loaded.incidents.extend(answers.next(|mut row| row.json())?);
+        }
+        for _ in 0..needed.job_runs.len() + needed.job_keys.len() {
+            loaded.job_runs.extend(answers.next(|mut row| row.json())?);
+        }
+        for _ in &needed.approvals {
+            loaded.approvals.extend(answers.next(|mut row| row.json())?);
         }
         self.load_families(found.into_values().collect(), &mut loaded).await?;
         let positions: Vec<Seq> = needed.events.iter().copied().collect();
@@ -388,8 +402,11 @@ fn change_statements(change: &Change, resolved_via: &BTreeMap<IncidentId, &str>)
         Change::Absence(absence) => planned::write::put_absence(absence)?,
         Change::AbsenceOver(person) => planned::write::drop_absence(person),
         Change::Canary(test) => planned::write::put_canary(test)?,
+        Change::JobRun(run) => return jobs::put(run),
         Change::CanaryGone(connection) => planned::write::drop_canary(connection),
-        Change::JobRun(_) | Change::Approval(_) | Change::Grant(_) | Change::GrantGone { .. } => return Ok(Vec::new()),
+        Change::Approval(approval) => approvals::put(approval)?,
+        Change::Grant(grant) => approvals::put_grant(grant)?,
+        Change::GrantGone { id, at } => approvals::end_grant(*id, *at),
     };
     Ok(vec![statement])
 }

@@ -104,6 +104,7 @@ fn sample_notice(incident: IncidentId, now: Timestamp) -> Notice {
         links: vec![Link { text: "Dashboard".to_owned(), href: "https://grafana.example.net/d/orders".to_owned() }],
         details: [("region".to_owned(), "eu-west-1".to_owned())].into(),
         owner: OwnerView { team: "payments".to_owned(), because: "tag team:payments on the pipeline".to_owned() },
+        approval: None,
         page: Some(PageView {
             whom: "Ana, on call for primary".to_owned(),
             person: Some("ana".to_owned()),

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 mod contract_accounts;
+mod contract_approvals;
 mod contract_automations;
 mod contract_blocks;
 mod contract_emitted;
