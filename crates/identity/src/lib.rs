@@ -16,6 +16,8 @@ pub mod link;
 pub mod question;
 pub mod rights;
 pub mod role;
+pub mod roster;
+pub mod scim;
 pub mod seal;
 pub mod secret;
 pub mod session;

@@ -2,11 +2,13 @@
 --
 -- Types as in 0001. `version` counts the writes of a row; `changed` is the time of the last one.
 
--- A user that was deleted stays with `gone`, so that its tokens and turns stay refused; its name may be used again.
-CREATE TABLE directory_users (
+-- `kind` is `user` or `group`, `name` its name in lower case. Who was deleted stays with `gone`, so that their tokens and
+-- turns stay refused; the name may be used again.
+CREATE TABLE directory (
   position     INTEGER PRIMARY KEY,
   id           BLOB    NOT NULL UNIQUE,
-  user_name    TEXT    NOT NULL,
+  kind         TEXT    NOT NULL CHECK (kind IN ('user', 'group')),
+  name         TEXT    NOT NULL,
   external_id  TEXT,
   active       INTEGER NOT NULL CHECK (active IN (0, 1)),
   version      INTEGER NOT NULL,
@@ -15,21 +17,10 @@ CREATE TABLE directory_users (
   gone         INTEGER,
   body         TEXT    NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX directory_users_by_name ON directory_users (user_name) WHERE gone IS NULL;
-CREATE INDEX directory_users_by_external    ON directory_users (external_id) WHERE external_id IS NOT NULL;
-CREATE INDEX directory_users_here           ON directory_users (position) WHERE gone IS NULL;
-
-CREATE TABLE directory_groups (
-  position     INTEGER PRIMARY KEY,
-  id           BLOB    NOT NULL UNIQUE,
-  display      TEXT    NOT NULL UNIQUE,
-  external_id  TEXT,
-  version      INTEGER NOT NULL,
-  created      INTEGER NOT NULL,
-  changed      INTEGER NOT NULL,
-  body         TEXT    NOT NULL
-) STRICT;
-CREATE INDEX directory_groups_by_external ON directory_groups (external_id) WHERE external_id IS NOT NULL;
+CREATE UNIQUE INDEX directory_by_name ON directory (kind, name) WHERE gone IS NULL;
+CREATE INDEX directory_by_external    ON directory (kind, external_id, position) WHERE external_id IS NOT NULL;
+CREATE INDEX directory_here           ON directory (kind, position) WHERE gone IS NULL;
+CREATE INDEX directory_gone           ON directory (kind, name) WHERE gone IS NOT NULL;
 
 CREATE TABLE directory_members (
   of_group  BLOB NOT NULL,
