@@ -5,6 +5,8 @@
 //! made for; who has the mail can use its links, whoever forwards it passes them on. Not here: one-time sign-in links
 //! ([`crate::link`]).
 
+mod run;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};

@@ -116,7 +116,7 @@ static LIST: Listing = Listing {
 static REFUSAL: Sql = Sql::read(
     "audit.refusal",
     "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery
-     FROM audit WHERE seq = $1 AND action = 'command.refused' ORDER BY ordinal LIMIT 1",
+     FROM audit WHERE seq = $1 AND action IN ('command.refused', 'job.refused', 'job.conflict', 'job.limited') ORDER BY ordinal LIMIT 1",
     LIST.columns,
 );
 static OF_EVENT: Sql = Sql::read(

@@ -295,6 +295,7 @@ impl Turn<'_> {
                 self.watch_everything(old.as_deref(), &new);
                 self.plan_everything(&new);
                 self.scopes_after_rules(old.as_deref(), &new);
+                self.start_waiting_jobs();
                 let summary = format!("{} rules, {} teams in force", ruleset.rules.len(), ruleset.teams.len());
                 self.audit("rules.changed", summary, None, None);
             }
@@ -320,6 +321,7 @@ impl Turn<'_> {
         self.audit(action, summary.clone(), outcome.incident, Some(outcome.delivery));
         self.emit_action_outcome(outcome);
         self.canary_ended(outcome);
+        self.job_call_ended(outcome);
         if let (DeliveryResult::Dead { error }, Some(incident)) = (&outcome.result, outcome.incident)
             && matches!(outcome.action, Action::Trigger | Action::Remind | Action::Resolve)
         {

@@ -267,7 +267,8 @@ impl<'a> Turn<'a> {
         let ordinal = self.effects.entry(connection.to_owned()).or_insert(0);
         let id = delivery_id(&self.state.workspace, self.seq, connection, *ordinal);
         *ordinal += 1;
-        let about = incident.map(|incident| incident.0).or_else(|| notice.approval.as_ref().map(|approval| approval.id));
+        let about =
+            incident.map(|incident| incident.0).or_else(|| notice.approval.as_ref().map(|approval| approval.id));
         let key = about.unwrap_or(id.0).to_string();
         self.decision.effects.push(Effect {
             id,

@@ -1,11 +1,13 @@
 //! One run of a job: what was asked, how it stands, what came of it.
 
 use crate::caller::Caller;
-use crate::ids::DeliveryId;
-use crate::job::spec::JobSpec;
+use crate::ids::{DeliveryId, Seq};
+use crate::job::spec::{Idempotency, JobSpec, JobTarget};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -36,6 +38,9 @@ pub struct JobRequest {
 pub struct JobRun {
     /// Id.
     pub id: Uuid,
+    /// Log entry that asked for it; runs wait in this order.
+    #[serde(default)]
+    pub seq: Seq,
     /// Which job.
     pub job: String,
     /// Key it was asked for under.
@@ -86,6 +91,128 @@ pub struct JobRun {
     /// What went wrong, of one that did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
+    /// The run of the same key that ended without success before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Uuid>,
+    /// `Idempotency-Key` of its calls: `RUN-ATTEMPT` of the first run whose outcome was not known to be final, so that a
+    /// target that honours keys never does the same call twice.
+    #[serde(default)]
+    pub call_key: String,
+    /// Whether the call may have been carried out although the run did not end with its answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
+}
+
+/// What is known of a call between the attempts of its row of the outbox; kept there as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CallProgress {
+    /// Times the call itself was sent; questions whether it is done do not count.
+    pub calls: u32,
+    /// Where the far end keeps the work: asked until it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Questions that got no usable answer, in a row.
+    pub unanswered: u32,
+    /// Times our credential was refused, in a row.
+    pub rejected: u32,
+}
+
+impl CallProgress {
+    /// What was kept; nothing when there is none, or it is not of a job.
+    #[must_use]
+    pub fn read(text: Option<&str>) -> Self {
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    /// As it is kept.
+    #[must_use]
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// SHA-256 of a value, hex. Members count in the order of their names, however they were written.
+#[must_use]
+pub fn digest(value: &Value) -> String {
+    let mut text = String::new();
+    canonical(value, &mut text);
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(text.as_bytes()) {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+fn canonical(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let mut names: Vec<&String> = members.keys().collect();
+            names.sort();
+            text.push('{');
+            for name in names {
+                text.push_str(&Value::from(name.as_str()).to_string());
+                text.push(':');
+                canonical(&members[name], text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for item in items {
+                canonical(item, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        plain => text.push_str(&plain.to_string()),
+    }
+}
+
+impl JobRun {
+    /// Whether a new attempt of the caller's task may run it again, under which `Idempotency-Key`.
+    ///
+    /// A call that may have been carried out is repeated only under the same key and only where the target honours it.
+    /// What somebody refused, and what succeeded, is not run again.
+    #[must_use]
+    pub fn again(&self) -> Again {
+        match self.state {
+            RunState::Failed => Again::Anew,
+            RunState::TimedOut | RunState::Cancelled | RunState::Unknown => match (self.in_doubt, &self.spec.target) {
+                (false, _) => Again::Anew,
+                (true, JobTarget::Http { idempotency: Idempotency::Key, .. }) => Again::SameKey,
+                (true, _) => Again::No,
+            },
+            RunState::Succeeded
+            | RunState::Denied
+            | RunState::AwaitingApproval
+            | RunState::Queued
+            | RunState::Running => Again::No,
+        }
+    }
+
+    /// Until when it is found by its key; for ever while it has not ended.
+    #[must_use]
+    pub fn key_kept_until(&self) -> Timestamp {
+        let keep = self.spec.keep_key.map_or(KEEP_KEY, |span| span.0);
+        self.ended.map_or(Timestamp::MAX, |ended| ended.saturating_add(keep).unwrap_or(Timestamp::MAX))
+    }
+}
+
+/// How long a run is found by its key after its end, when the job does not say.
+pub const KEEP_KEY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+/// Whether an ended run may run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// As a new call.
+    Anew,
+    /// As the same call: the target does it only once.
+    SameKey,
+    /// No.
+    No,
 }
 
 /// How a run stands.
@@ -113,6 +240,19 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// All states.
+    pub const ALL: [Self; 9] = [
+        Self::AwaitingApproval,
+        Self::Queued,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Denied,
+        Self::TimedOut,
+        Self::Unknown,
+    ];
+
     /// True when it can change no more.
     #[must_use]
     pub fn ended(self) -> bool {
@@ -222,4 +362,19 @@ pub enum CallResult {
     },
     /// Accepted; the far end will call back.
     Accepted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_digest_does_not_depend_on_the_order_of_members() {
+        let one: Value = serde_json::from_str(r#"{"a":1,"b":[{"c":"x","d":null}]}"#).unwrap();
+        let other: Value = serde_json::from_str(r#"{"b":[{"d":null,"c":"x"}],"a":1}"#).unwrap();
+        assert_eq!(digest(&one), digest(&other));
+        assert_ne!(digest(&one), digest(&json!({"a": 1, "b": [{"c": "x"}]})));
+        assert_ne!(digest(&json!(["ab"])), digest(&json!(["a", "b"])));
+    }
 }

@@ -11,6 +11,8 @@ mod automation_stories;
 mod automation_templates;
 mod canary;
 mod deadlines;
+mod jobs;
+mod jobs_property;
 mod lineage;
 mod noise;
 mod pages_property;

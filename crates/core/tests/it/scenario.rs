@@ -12,6 +12,7 @@ use trackside_core::event::{Event, Fact, Report, ReportAction, Severity};
 use trackside_core::ids::{EventId, IncidentId, Seq};
 use trackside_core::incident::{Alert, AlertKey, Incident, IncidentState};
 use trackside_core::input::{Command, DeliveryResult, DutyEdit, Entry, Input, Origin, Outcome};
+use trackside_core::job::run::JobRun;
 use trackside_core::limits;
 use trackside_core::pipeline::Pipeline;
 use trackside_core::ruleset::Ruleset;
@@ -46,6 +47,7 @@ struct Archive {
     silences: BTreeMap<Uuid, Silence>,
     works: BTreeMap<Uuid, PlannedWork>,
     canaries: BTreeMap<String, CanaryTest>,
+    pub(crate) job_runs: BTreeMap<Uuid, JobRun>,
     ruleset: Option<Ruleset>,
     counters: Counters,
     sender_clock: Option<SenderClock>,
@@ -71,6 +73,7 @@ impl Archive {
                 Change::Maintenance(work) => drop(self.works.insert(work.id, (**work).clone())),
                 Change::MaintenanceGone { id, .. } => drop(self.works.remove(id)),
                 Change::Canary(test) => drop(self.canaries.insert(test.connection.clone(), test.clone())),
+                Change::JobRun(run) => drop(self.job_runs.insert(run.id, (**run).clone())),
                 Change::CanaryGone(connection) => drop(self.canaries.remove(connection)),
                 Change::Ruleset(ruleset) => self.ruleset = Some((**ruleset).clone()),
                 Change::Counters(counters) => self.counters = *counters,
@@ -102,6 +105,7 @@ impl Archive {
             silences: self.silences.values().filter(|silence| silence.ends > now).cloned().collect(),
             planned_work: self.works.values().cloned().collect(),
             canaries: self.canaries.values().cloned().collect(),
+            job_runs: self.job_runs.values().filter(|run| !run.state.ended()).cloned().collect(),
             automations: set::Loaded { sender_clock: self.sender_clock, ..set::Loaded::default() },
             ..Loaded::default()
         }
@@ -125,6 +129,12 @@ impl Archive {
         for run in &loaded.runs {
             loaded.attempts.extend(self.attempts.values().filter(|attempt| attempt.key.run == run.key).cloned());
             loaded.aliases.extend(self.aliases.iter().filter(|alias| alias.run == run.key).cloned());
+        }
+        loaded.job_runs.extend(needed.job_runs.iter().filter_map(|id| self.job_runs.get(id)).cloned());
+        for (job, subject, key) in &needed.job_keys {
+            let of_key =
+                |run: &&JobRun| run.job == *job && run.caller.subject == *subject && run.key.as_ref() == Some(key);
+            loaded.job_runs.extend(self.job_runs.values().filter(of_key).max_by_key(|run| run.seq).cloned());
         }
         loaded.incidents.extend(needed.incidents.iter().filter_map(|id| self.incidents.get(id)).cloned());
         loaded
@@ -341,6 +351,16 @@ impl Story {
         self.input(Input::Command { caller, command: command(incident), origin })
     }
 
+    /// A run of a job as the store has it.
+    pub(crate) fn job_run(&self, id: Uuid) -> JobRun {
+        self.archive.job_runs[&id].clone()
+    }
+
+    /// All runs of jobs.
+    pub(crate) fn job_runs(&self) -> impl Iterator<Item = &JobRun> {
+        self.archive.job_runs.values()
+    }
+
     /// An incident as the store has it.
     pub(crate) fn incident(&self, number: u64) -> Incident {
         self.archive.incidents.values().find(|incident| incident.number == number).unwrap().clone()
@@ -391,6 +411,7 @@ impl Story {
             status: Some(status),
             far_ref: None,
             act: None,
+            job: None,
         })))
     }
 

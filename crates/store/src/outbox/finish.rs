@@ -12,7 +12,9 @@ use crate::statement::{Batch, Sql, Statement};
 use jiff::Timestamp;
 use trackside_core::caller::Caller;
 use trackside_core::ids::{DeliveryId, derive};
-use trackside_core::input::{DeliveryResult, Input, Outcome};
+use trackside_core::effect::Action;
+use trackside_core::input::{DeliveryResult, Input, JobOutcome, Outcome};
+use trackside_core::job::run::CallResult;
 
 /// One attempt, as it is recorded.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,8 @@ pub struct AttemptRecord {
     pub error: Option<String>,
     /// The far end's name for it, when it gave one.
     pub far_ref: Option<String>,
+    /// What the call of a job came to, when this ended it.
+    pub call: Option<CallResult>,
 }
 
 /// What follows an attempt.
@@ -157,12 +161,16 @@ impl Store {
     /// Puts a dead row back: it is due at once, or as soon as the row of its lane that is being sent is done.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when it is not dead (or not there), which says what it is.
+    /// [`Error::Conflict`] when it is not dead (or not there), which says what it is; for the call of a job always.
     pub async fn retry(&self, id: DeliveryId, now: Timestamp, caller: &Caller) -> Result<()> {
         const NOT_DEAD: &str = "only a dead delivery can be retried";
         let Some(row) = self.delivery_row(id).await? else {
             return Err(Error::Conflict { statement: REVIVE.name, problem: format!("there is no delivery {id}") });
         };
+        if row.effect.action == Action::Job {
+            let problem = "the call of a job is not repeated by hand: start the job again, or settle its run".to_owned();
+            return Err(Error::Conflict { statement: REVIVE.name, problem });
+        }
         let summary = format!("Delivery {id} to {} put back by hand", row.effect.connection);
         let audit = NewAudit {
             at: now,
@@ -210,6 +218,11 @@ fn end_of(result: &DeliveryResult) -> (&'static str, Option<&str>) {
     }
 }
 
+/// What earlier attempts at the call of a job have learnt.
+fn kept_of_job(delivery: &Delivery) -> Option<String> {
+    delivery.far_ref.clone().filter(|_| delivery.effect.action == Action::Job)
+}
+
 /// The end of a delivery as an input. Its id is derived from the row, its attempts and the end, so that a row which
 /// is put back and ends again is heard of again, and the same end is heard of once.
 fn outcome(
@@ -229,9 +242,16 @@ fn outcome(
         result,
         attempts: delivery.attempts,
         status: last.and_then(|attempt| attempt.status),
-        far_ref: last.and_then(|attempt| attempt.far_ref.clone()),
+        far_ref: last.and_then(|attempt| attempt.far_ref.clone()).or_else(|| kept_of_job(delivery)),
         act: effect.act.clone(),
-        job: None,
+        job: effect.job.as_ref().map(|job| {
+            Box::new(JobOutcome {
+                run: job.run,
+                step: job.step.clone(),
+                result: last.and_then(|attempt| attempt.call.clone()),
+                in_doubt: last.map_or(delivery.in_doubt, |attempt| attempt.in_doubt),
+            })
+        }),
     };
     NewEntry::input(now, &Input::Outcome(Box::new(outcome)), id)
 }
