@@ -23,3 +23,4 @@ pub mod secret;
 pub mod session;
 pub mod signer;
 pub mod token;
+pub mod workload;
