@@ -188,6 +188,17 @@ impl ConnectionConfig {
         }
     }
 
+    /// The address of a service that is called; `None` for those that are only told.
+    #[must_use]
+    pub fn service_url(&self) -> Option<&HttpUrl> {
+        match self {
+            Self::Http(HttpConfig { url, .. })
+            | Self::Airflow(AirflowConfig { url, .. })
+            | Self::AppService(AppServiceConfig { url, .. }) => Some(url),
+            _ => None,
+        }
+    }
+
     /// Checks what the shape alone cannot: that templates render, and that fields which need each other are there.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub mod door;
 pub mod email;
 pub mod far_end;
 pub mod heartbeat;
+pub mod job;
 pub mod native;
 pub mod openlineage;
 pub mod pagerduty;
