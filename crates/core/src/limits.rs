@@ -91,6 +91,8 @@ pub const APPROVALS: usize = 10_000;
 pub const APPROVALS_PER_CALLER: usize = 20;
 /// Most parts of a rule about agreement, groups of a part, and people of a group: counting tries them all.
 pub const APPROVAL_PARTS: usize = 10;
+/// A question is over this long after its last instant, so that what is said at that instant counts.
+pub const APPROVAL_GRACE: SignedDuration = SignedDuration::from_millis(1);
 /// Most voices heard about one question.
 pub const VOICES: usize = 100;
 /// Longest justification or remark, in bytes.

@@ -3,6 +3,7 @@
 //! Invariant: built once per ruleset; [`Rules::new`] is the only place that can fail, with the path of the bad value.
 //! Whether a rule's condition holds is decided in [`crate::engine`]; here is only whom and what it applies to.
 
+mod approvals;
 mod expect;
 mod failures;
 mod people;
@@ -78,6 +79,7 @@ impl Rules {
         let pipelines = compile_pipelines(&source)?;
         let person_by_name = people::index(&source)?;
         people::check(&source)?;
+        approvals::check(&source)?;
         let upstreams = people::compile_upstreams(&source)?;
         let maintenance = people::compile_maintenance(&source)?;
         let inhibitions = people::compile_inhibitions(&source)?;

@@ -8,7 +8,7 @@ pub mod expect;
 pub mod noise;
 pub mod people;
 
-use crate::approval::rule::{ApprovalChoice, ApprovalRule};
+use crate::approval::rule::{ApprovalRule, GuardedRoute};
 use crate::duty::schedule::Schedule;
 use crate::event::Severity;
 use crate::job::spec::JobSpec;
@@ -68,7 +68,7 @@ pub struct Ruleset {
     pub approvals: BTreeMap<String, ApprovalRule>,
     /// Routes of the gateway that need agreement, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub route_approvals: BTreeMap<String, ApprovalChoice>,
+    pub route_approvals: BTreeMap<String, GuardedRoute>,
     /// Test alerts through real channels, on a schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,

@@ -1,7 +1,11 @@
 //! The audit trail and the explanations: who did what, and why each input led to what it led to.
 //!
 //! Invariants: rows of decisions are keyed by (log entry, ordinal) and written with the decision; every other write
-//! that changes something puts its row into its own batch ([`insert`]). Rows are never changed.
+//! that changes something puts its row into its own batch ([`insert`]). What has an effect outside is noted before it is
+//! done and becomes a row when it has ended ([`begun`]). Rows are never changed; [`chain`] shows when somebody did.
+
+pub mod begun;
+pub mod chain;
 
 use crate::Store;
 use crate::error::Result;
@@ -10,14 +14,16 @@ use crate::statement::{Batch, Listing, Query, Sql, Statement, given};
 use crate::value::{Kind, Row, json};
 use jiff::Timestamp;
 use trackside_core::caller::Caller;
-use trackside_core::decision::{AuditEntry, Explanation};
+use serde::{Deserialize, Serialize};
+use trackside_core::decision::{AuditDetail, AuditEntry, Explanation};
 use trackside_core::ids::{DeliveryId, EventId, IncidentId, Seq};
+use uuid::Uuid;
 
 /// Most explanations read of one event or incident.
 pub const EXPLANATIONS: usize = 200;
 
 /// A row of the audit trail.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditRow {
     /// Position in the trail.
     pub position: u64,
@@ -38,10 +44,16 @@ pub struct AuditRow {
     pub event: Option<EventId>,
     /// Delivery it concerns.
     pub delivery: Option<DeliveryId>,
+    /// Run of a job it concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Uuid>,
+    /// What it is about, and on what authority.
+    #[serde(flatten)]
+    pub detail: AuditDetail,
 }
 
 /// A row that is not part of a decision.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewAudit {
     /// When.
     pub at: Timestamp,
@@ -53,6 +65,42 @@ pub struct NewAudit {
     pub summary: String,
     /// Delivery it concerns.
     pub delivery: Option<DeliveryId>,
+    /// Run of a job it concerns.
+    pub job: Option<Uuid>,
+    /// What it is about, and on what authority.
+    pub detail: AuditDetail,
+}
+
+impl NewAudit {
+    /// A row that concerns nothing in particular.
+    #[must_use]
+    pub fn new(at: Timestamp, caller: Caller, action: impl Into<String>, summary: impl Into<String>) -> Self {
+        Self {
+            at,
+            caller,
+            action: action.into(),
+            summary: summary.into(),
+            delivery: None,
+            job: None,
+            detail: AuditDetail::default(),
+        }
+    }
+
+    /// The same, about something (`token:airflow`).
+    #[must_use]
+    pub fn about(mut self, resource: impl Into<String>) -> Self {
+        self.detail.resource = Some(resource.into());
+        self
+    }
+}
+
+/// The part of a row that is kept as JSON.
+#[derive(Default, Serialize, Deserialize)]
+struct Kept {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    behalf: Vec<String>,
+    #[serde(flatten)]
+    detail: AuditDetail,
 }
 
 /// Which audit rows to list.
@@ -68,6 +116,16 @@ pub struct AuditFilter {
     pub event: Option<EventId>,
     /// Only this delivery.
     pub delivery: Option<DeliveryId>,
+    /// Only this run of a job.
+    pub job: Option<Uuid>,
+    /// Only what is about this (`route:orders`).
+    pub resource: Option<String>,
+    /// Only what came out so (`refused`).
+    pub outcome: Option<String>,
+    /// Only what ended at or after this.
+    pub since: Option<Timestamp>,
+    /// Only what ended before this.
+    pub until: Option<Timestamp>,
     /// Only positions below this ([`Page::next`]).
     pub before: Option<u64>,
     /// Most items, at most [`crate::page::PAGE_ITEMS`].
@@ -87,12 +145,18 @@ pub(crate) const ROW: &[Kind] = &[
     Kind::Uuid,
     Kind::Uuid,
     Kind::Uuid,
+    Kind::Text,
+    Kind::Text,
+    Kind::Text,
+    Kind::Uuid,
+    Kind::Text,
 ];
 
 static INSERT: Sql = Sql::write(
     "audit.insert",
-    "INSERT INTO audit (seq, ordinal, at, subject, via, action, summary, incident, event, delivery)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    "INSERT INTO audit (seq, ordinal, at, subject, via, action, summary, incident, event, delivery, token, resource,
+       outcome, job, detail)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
 );
 static EXPLAIN: Sql = Sql::write(
     "explanations.insert",
@@ -100,7 +164,8 @@ static EXPLAIN: Sql = Sql::write(
 );
 static LIST: Listing = Listing {
     name: "audit.list",
-    head: "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery
+    head: "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery, token,
+            resource, outcome, job, detail
            FROM audit WHERE 1 = 1",
     clauses: &[
         "subject = {0}",
@@ -108,6 +173,11 @@ static LIST: Listing = Listing {
         "incident = {0}",
         "event = {0}",
         "delivery = {0}",
+        "job = {0}",
+        "resource = {0}",
+        "outcome = {0}",
+        "at >= {0}",
+        "at < {0}",
         "position < {0}",
     ],
     order: "ORDER BY position DESC",
@@ -115,8 +185,9 @@ static LIST: Listing = Listing {
 };
 static REFUSAL: Sql = Sql::read(
     "audit.refusal",
-    "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery
-     FROM audit WHERE seq = $1 AND action IN ('command.refused', 'job.refused', 'job.conflict', 'job.limited') ORDER BY ordinal LIMIT 1",
+    "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery, token,
+            resource, outcome, job, detail
+     FROM audit WHERE seq = $1 AND action IN ('command.refused', 'job.refused', 'job.conflict', 'job.limited', 'approval.refused') ORDER BY ordinal LIMIT 1",
     LIST.columns,
 );
 static OF_EVENT: Sql = Sql::read(
@@ -162,6 +233,11 @@ impl Store {
             given(filter.incident),
             given(filter.event),
             given(filter.delivery),
+            given(filter.job),
+            given(filter.resource.as_ref()),
+            given(filter.outcome.as_ref()),
+            given(filter.since),
+            given(filter.until),
             given(filter.before),
         ];
         let rows = self.rows(LIST.query(filters, limit)).await?;
@@ -219,7 +295,23 @@ pub(crate) fn insert(row: &NewAudit) -> Statement {
         .bind(None::<IncidentId>)
         .bind(None::<EventId>)
         .bind(row.delivery)
+        .bind(row.caller.token.as_ref())
+        .bind(row.detail.resource.as_ref())
+        .bind(row.detail.outcome.as_ref())
+        .bind(row.job)
+        .bind(kept(&row.caller, &row.detail))
         .any()
+}
+
+/// The JSON part of a row; nothing when it says nothing.
+fn kept(caller: &Caller, detail: &AuditDetail) -> Option<String> {
+    // Columns of their own are not said twice.
+    let detail = AuditDetail { resource: None, outcome: None, ..detail.clone() };
+    if caller.behalf.is_empty() && detail == AuditDetail::default() {
+        return None;
+    }
+    // Texts, times and maps of texts: this cannot fail.
+    serde_json::to_string(&Kept { behalf: caller.behalf.clone(), detail }).ok()
 }
 
 /// The statement of a row of a decision.
@@ -235,6 +327,11 @@ pub(crate) fn insert_decided(entry: &AuditEntry) -> Statement {
         .bind(entry.incident)
         .bind(entry.event)
         .bind(entry.delivery)
+        .bind(entry.caller.token.as_ref())
+        .bind(entry.detail.resource.as_ref())
+        .bind(entry.detail.outcome.as_ref())
+        .bind(entry.job)
+        .bind(kept(&entry.caller, &entry.detail))
         .any()
 }
 
@@ -252,15 +349,23 @@ pub(crate) fn insert_explanation(explanation: &Explanation, ordinal: u32) -> Res
 pub(crate) fn audit_row(mut row: Row) -> Result<AuditRow> {
     let position = row.next()?;
     let (seq, ordinal): (Option<Seq>, Option<u32>) = (row.next()?, row.next()?);
+    let (at, subject, via): (Timestamp, String, String) = (row.next()?, row.next()?, row.next()?);
+    let (action, summary) = (row.next()?, row.next()?);
+    let (incident, event, delivery) = (row.next()?, row.next()?, row.next()?);
+    let (token, resource, outcome) = (row.next()?, row.next()?, row.next()?);
+    let job = row.next()?;
+    let Kept { behalf, detail } = row.json_or_default()?;
     Ok(AuditRow {
         position,
         decided: seq.zip(ordinal),
-        at: row.next()?,
-        caller: Caller::new(row.next::<String>()?, row.next::<String>()?),
-        action: row.next()?,
-        summary: row.next()?,
-        incident: row.next()?,
-        event: row.next()?,
-        delivery: row.next()?,
+        at,
+        caller: Caller { subject, via, token, behalf },
+        action,
+        summary,
+        incident,
+        event,
+        delivery,
+        job,
+        detail: AuditDetail { resource, outcome, ..detail },
     })
 }

@@ -107,10 +107,13 @@ fn tally<'a>(quorum: &'a Quorum, yes: &[&'a VoiceHeard]) -> Tally<'a> {
     for person in 0..yes.len() {
         matching.seat(person, &mut vec![false; seats.len()]);
     }
-    let mut groups: Vec<Seats<'a>> =
-        quorum.all_of.iter().map(|voice| Seats { voice, taken: Vec::new() }).collect();
-    let mut seated: Vec<(usize, usize)> =
-        matching.taken.iter().enumerate().filter_map(|(seat, person)| Some(((*person)?, groups_of_seats[seat]))).collect();
+    let mut groups: Vec<Seats<'a>> = quorum.all_of.iter().map(|voice| Seats { voice, taken: Vec::new() }).collect();
+    let mut seated: Vec<(usize, usize)> = matching
+        .taken
+        .iter()
+        .enumerate()
+        .filter_map(|(seat, person)| Some(((*person)?, groups_of_seats[seat])))
+        .collect();
     seated.sort_unstable();
     for (person, group) in seated {
         groups[group].taken.push(&yes[person].caller.subject);

@@ -17,6 +17,9 @@ pub struct Approval {
     pub number: u64,
     /// What it is about.
     pub subject: Subject,
+    /// The team that owns what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
     /// The rule as it was when this was asked.
     pub rule: ApprovalRule,
     /// Who asks.
@@ -169,7 +172,9 @@ impl ApprovalAsk {
     pub fn approval(&self) -> Option<Uuid> {
         match self {
             Self::Request { .. } => None,
-            Self::Say { approval: id, .. } | Self::Withdraw { approval: id, .. } | Self::Revoke { grant: id } => Some(*id),
+            Self::Say { approval: id, .. } | Self::Withdraw { approval: id, .. } | Self::Revoke { grant: id } => {
+                Some(*id)
+            }
         }
     }
 }

@@ -25,6 +25,17 @@ pub enum ApprovalChoice {
     Own(ApprovalRule),
 }
 
+/// A route of the gateway that needs agreement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GuardedRoute {
+    /// The team that owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// Whose agreement.
+    pub approval: ApprovalChoice,
+}
+
 /// A rule of the section `approvals`, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -8,9 +8,7 @@
 mod tell;
 
 use super::turn::Turn;
-use crate::approval::request::{
-    Approval, ApprovalAsk, ApprovalState, Grant, Says, Subject, VoiceHeard, approval_id,
-};
+use crate::approval::request::{Approval, ApprovalAsk, ApprovalState, Grant, Says, Subject, VoiceHeard, approval_id};
 use crate::approval::rule::{APPROVERS, ApprovalChoice, ApprovalRule, Justification, OwnRequests, PERSON};
 use crate::caller::Caller;
 use crate::effect::Action;
@@ -69,6 +67,7 @@ impl Turn<'_> {
         requester: Caller,
     ) -> Uuid {
         let known_as = self.known_as(&requester, &BTreeSet::new());
+        let rule = self.approval_rule(rule);
         let approval = self.question(subject, rule, justification, requester, known_as);
         let (id, full) = (approval.id, self.state.open_approvals().count() >= limits::APPROVALS);
         let unexplained = approval.rule.justification == Justification::Required && approval.justification.is_none();
@@ -114,8 +113,8 @@ impl Turn<'_> {
         let Subject::Route { route } = subject else {
             return self.refuse_approval("a run of a job asks by itself when it is started");
         };
-        let choice = self.rules().and_then(|rules| rules.source().route_approvals.get(route).cloned());
-        let Some(choice) = choice else {
+        let guarded = self.rules().and_then(|rules| rules.source().route_approvals.get(route).cloned());
+        let Some(guarded) = guarded else {
             return self.refuse_approval(&format!("there is no route `{route}` that needs an approval"));
         };
         let requester = self.caller.clone();
@@ -131,10 +130,11 @@ impl Turn<'_> {
             return self.refuse_approval("too many questions are open; wait until some are decided");
         }
         let justification = justification.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-        let approval = self.question(subject.clone(), &choice, justification, requester, known_as);
-        if approval.rule.justification == Justification::Required && approval.justification.is_none() {
+        let rule = self.approval_rule(&guarded.approval);
+        if rule.justification == Justification::Required && justification.is_none() {
             return self.refuse_approval(&format!("access to route {route} needs a justification"));
         }
+        let approval = self.question(subject.clone(), rule, justification, requester, known_as);
         self.asked(&approval);
         self.wait_for_voices(approval);
     }
@@ -143,12 +143,12 @@ impl Turn<'_> {
     fn question(
         &mut self,
         subject: Subject,
-        choice: &ApprovalChoice,
+        rule: ApprovalRule,
         justification: Option<String>,
         requester: Caller,
         known_as: BTreeSet<String>,
     ) -> Approval {
-        let rule = self.approval_rule(choice);
+        let team = self.team_of(&subject);
         let mut ordinal = 0;
         let mut id = approval_id(&self.state.workspace, self.seq, ordinal);
         while self.state.approval(id).is_some() {
@@ -159,6 +159,7 @@ impl Turn<'_> {
             id,
             number: self.state.next_approval_number(),
             subject,
+            team,
             requester,
             known_as,
             justification,
@@ -183,6 +184,14 @@ impl Turn<'_> {
         }
     }
 
+    fn team_of(&self, subject: &Subject) -> Option<String> {
+        let rules = self.rules()?;
+        match subject {
+            Subject::JobRun { job, .. } => rules.source().jobs.get(job)?.owner.clone(),
+            Subject::Route { route } => rules.source().route_approvals.get(route)?.team.clone(),
+        }
+    }
+
     fn asked(&mut self, approval: &Approval) {
         let (number, what, who) = (approval.number, approval.subject.title(), &approval.requester.subject);
         let why = approval.justification.as_ref().map_or_else(String::new, |why| format!(": {why}"));
@@ -191,7 +200,8 @@ impl Turn<'_> {
     }
 
     fn wait_for_voices(&mut self, approval: Approval) {
-        self.state.set_timer(TimerKey::ApprovalEnds { approval: approval.id }, approval.expires);
+        let over = approval.expires.saturating_add(limits::APPROVAL_GRACE).unwrap_or(Timestamp::MAX);
+        self.state.set_timer(TimerKey::ApprovalEnds { approval: approval.id }, over);
         self.tell_approval(&approval, Action::Trigger);
         self.state.put_approval(approval);
     }
@@ -264,7 +274,8 @@ impl Turn<'_> {
         let known_as = self.known_as(&self.caller, more_names);
         if !approval.is_asked_by(&known_as) {
             let (number, asked) = (approval.number, &approval.requester.subject);
-            return self.refuse_approval(&format!("approval #{number} was asked by {asked}; only they can take it back"));
+            return self
+                .refuse_approval(&format!("approval #{number} was asked by {asked}; only they can take it back"));
         }
         let why = format!("taken back by {}", self.caller.subject);
         self.decide_question(approval, ApprovalState::Withdrawn, why);

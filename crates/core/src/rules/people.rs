@@ -181,7 +181,7 @@ fn known_target(source: &Ruleset, path: &str, target: &Target) -> Result<(), Bad
     }
 }
 
-fn known_person(source: &Ruleset, path: &str, name: &str) -> Result<(), BadRuleset> {
+pub(super) fn known_person(source: &Ruleset, path: &str, name: &str) -> Result<(), BadRuleset> {
     if source.people.contains_key(name) {
         return Ok(());
     }
@@ -197,7 +197,7 @@ fn known_policy(source: &Ruleset, path: String, name: Option<&str>) -> Result<()
     }
 }
 
-fn can_be_told(source: &Ruleset, path: &str, via: &str) -> Result<(), BadRuleset> {
+pub(super) fn can_be_told(source: &Ruleset, path: &str, via: &str) -> Result<(), BadRuleset> {
     match source.connections.get(via) {
         Some(info) if info.kind.can_tell() => Ok(()),
         Some(_) => bad(path.to_owned(), format!("`{via}` is read from; it cannot be told")),

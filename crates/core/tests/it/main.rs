@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests fail by panicking")]
 
 mod anomalies;
+mod approvals;
 mod automation_lint;
 mod automation_ours;
 mod automation_prefect;

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
+use trackside_core::approval::request::{Approval, Grant};
 use trackside_core::automation::edit::SenderClock;
 use trackside_core::automation::set;
 use trackside_core::caller::Caller;
@@ -47,6 +48,8 @@ struct Archive {
     silences: BTreeMap<Uuid, Silence>,
     works: BTreeMap<Uuid, PlannedWork>,
     canaries: BTreeMap<String, CanaryTest>,
+    approvals: BTreeMap<Uuid, Approval>,
+    grants: BTreeMap<Uuid, Grant>,
     pub(crate) job_runs: BTreeMap<Uuid, JobRun>,
     ruleset: Option<Ruleset>,
     counters: Counters,
@@ -75,6 +78,9 @@ impl Archive {
                 Change::Canary(test) => drop(self.canaries.insert(test.connection.clone(), test.clone())),
                 Change::JobRun(run) => drop(self.job_runs.insert(run.id, (**run).clone())),
                 Change::CanaryGone(connection) => drop(self.canaries.remove(connection)),
+                Change::Approval(approval) => drop(self.approvals.insert(approval.id, (**approval).clone())),
+                Change::Grant(grant) => drop(self.grants.insert(grant.id, grant.clone())),
+                Change::GrantGone { id, .. } => drop(self.grants.remove(id)),
                 Change::Ruleset(ruleset) => self.ruleset = Some((**ruleset).clone()),
                 Change::Counters(counters) => self.counters = *counters,
                 _ => {}
@@ -105,6 +111,8 @@ impl Archive {
             silences: self.silences.values().filter(|silence| silence.ends > now).cloned().collect(),
             planned_work: self.works.values().cloned().collect(),
             canaries: self.canaries.values().cloned().collect(),
+            approvals: self.approvals.values().filter(|approval| approval.is_open()).cloned().collect(),
+            grants: self.grants.values().cloned().collect(),
             job_runs: self.job_runs.values().filter(|run| !run.state.ended()).cloned().collect(),
             automations: set::Loaded { sender_clock: self.sender_clock, ..set::Loaded::default() },
             ..Loaded::default()
@@ -136,6 +144,7 @@ impl Archive {
                 |run: &&JobRun| run.job == *job && run.caller.subject == *subject && run.key.as_ref() == Some(key);
             loaded.job_runs.extend(self.job_runs.values().filter(of_key).max_by_key(|run| run.seq).cloned());
         }
+        loaded.approvals.extend(needed.approvals.iter().filter_map(|id| self.approvals.get(id)).cloned());
         loaded.incidents.extend(needed.incidents.iter().filter_map(|id| self.incidents.get(id)).cloned());
         loaded
     }
@@ -364,6 +373,18 @@ impl Story {
     /// An incident as the store has it.
     pub(crate) fn incident(&self, number: u64) -> Incident {
         self.archive.incidents.values().find(|incident| incident.number == number).unwrap().clone()
+    }
+
+    /// The questions for agreement as the store has them, by number.
+    pub(crate) fn approvals(&self) -> Vec<Approval> {
+        let mut all: Vec<Approval> = self.archive.approvals.values().cloned().collect();
+        all.sort_by_key(|approval| approval.number);
+        all
+    }
+
+    /// The access that holds, as the store has it.
+    pub(crate) fn grants(&self) -> Vec<Grant> {
+        self.archive.grants.values().cloned().collect()
     }
 
     /// Alice changes what is planned.

@@ -15,6 +15,7 @@ fn approval(number: u64, who: &str, state: ApprovalState) -> Approval {
         id: Uuid::from_u128(u128::from(number)),
         number,
         subject: Subject::Route { route: "billing".to_owned() },
+        team: None,
         rule: ApprovalRule::default(),
         requester: Caller::new(who, "test"),
         known_as: BTreeSet::from([who.to_owned()]),

@@ -16,7 +16,8 @@ fn rule(text: &str) -> ApprovalRule {
             count: count.map(|count| count.trim().parse().unwrap()),
         }
     };
-    let any_of = text.split('|').map(|part| Quorum { all_of: part.split('+').map(|text| voice(text.trim())).collect() });
+    let any_of =
+        text.split('|').map(|part| Quorum { all_of: part.split('+').map(|text| voice(text.trim())).collect() });
     ApprovalRule { any_of: any_of.collect(), ..ApprovalRule::default() }
 }
 
@@ -39,6 +40,7 @@ fn approval(rule: ApprovalRule, voices: Vec<VoiceHeard>) -> Approval {
         id: Uuid::nil(),
         number: 1,
         subject: Subject::Route { route: "billing".to_owned() },
+        team: None,
         rule,
         requester: Caller::new("zoe", "test"),
         known_as: BTreeSet::from(["zoe".to_owned()]),

@@ -43,11 +43,7 @@ impl Turn<'_> {
             (None, Some(why)) => format!("{who} asks to {what}: {why}"),
             (None, None) => format!("{who} asks to {what}"),
         };
-        let team = match &approval.subject {
-            Subject::JobRun { job, .. } => rules.source().jobs.get(job).and_then(|job| job.owner.clone()),
-            Subject::Route { .. } => None,
-        };
-        let team = team.unwrap_or_else(|| rules.source().owners.default.clone());
+        let team = approval.team.clone().unwrap_or_else(|| rules.source().owners.default.clone());
         let owner = OwnerView { team, because: "its rule names the connections that are told".to_owned() };
         let title = format!("Approval #{}: {who} wants to {what}", approval.number);
         let mut notice = Notice::plain(title, summary, Severity::Info, self.at, owner);
