@@ -8,11 +8,14 @@
 
 mod ahead;
 mod automation;
+mod caller;
 mod duty;
 mod heartbeat;
+mod job;
 mod judge;
 mod merge;
 mod partial;
+mod policy;
 mod problem;
 mod read;
 mod server;
@@ -21,6 +24,7 @@ mod suggestion;
 pub use automation::{AutomationEntry, ConfiguredAutomation, Findings};
 pub use heartbeat::{HeartbeatOut, HeartbeatUrl};
 pub use partial::{Rehearsal, automations_of, lint_files, rehearsals};
+pub use policy::{PolicyTest, policy_tests};
 pub use problem::{Problem, Problems, Spot};
 pub use read::{FILE_BYTES, FILES, SourceFile, is_configuration, read_folder};
 pub use server::{LogFormat, RetentionSettings, ServerSettings, TlsSettings};
@@ -32,12 +36,18 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use trackside_connect::connection::ConnectionConfig;
+use trackside_core::approval::rule::ApprovalRule;
 use trackside_core::duty::schedule::Schedule;
+use trackside_core::job::spec::JobSpec;
 use trackside_core::ruleset::noise::{IncidentSettings, Inhibition, Maintenance, Upstream};
 use trackside_core::ruleset::people::{Person, Policy};
 use trackside_core::ruleset::{Canary, Owners, PipelineEntry, Rule, Ruleset, Team};
+use trackside_identity::certificate::CertificateRule;
+use trackside_identity::issuer::IssuerConfig;
 use trackside_identity::role::Role;
 use trackside_identity::secret::SecretRef;
+use trackside_policy::Policies;
+use trackside_policy::case::PolicyCase;
 
 /// What one file may hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +67,14 @@ pub struct Sections {
     pub connections: BTreeMap<String, ConnectionConfig>,
     /// API tokens that are given by secret reference.
     pub tokens: Vec<TokenEntry>,
+    /// Issuers whose tokens are taken, by name.
+    pub issuers: BTreeMap<String, IssuerConfig>,
+    /// Whom client certificates stand for; needs `server.tls.client_ca`.
+    pub certificates: Vec<CertificateRule>,
+    /// Rules about agreement by name; jobs and routes name them.
+    pub approvals: BTreeMap<String, ApprovalRule>,
+    /// Jobs by name.
+    pub jobs: BTreeMap<String, JobSpec>,
     /// People by name.
     pub people: BTreeMap<String, Person>,
     /// On-call schedules by name.
@@ -80,6 +98,8 @@ pub struct Sections {
     pub heartbeat_out: Option<HeartbeatOut>,
     /// What is done when events come, or do not come.
     pub automations: Vec<AutomationEntry>,
+    /// Tests of the policies (`*.cedar` files of the folder), for `trackside policy test`. The server does not use them.
+    pub policy_tests: Vec<PolicyCase>,
     /// Tests of the automations, for `trackside automations test`. The server does not use them.
     pub tests: Vec<Case>,
 }
@@ -113,6 +133,10 @@ pub struct Config {
     pub connections: BTreeMap<String, ConnectionConfig>,
     /// Tokens by reference.
     pub tokens: Vec<TokenEntry>,
+    /// Issuers by name.
+    pub issuers: BTreeMap<String, IssuerConfig>,
+    /// Whom client certificates stand for.
+    pub certificates: Vec<CertificateRule>,
     /// The sign of life to another service.
     pub heartbeat_out: Option<HeartbeatOut>,
     /// Automations, in the order written.
@@ -121,11 +145,13 @@ pub struct Config {
     pub warnings: Vec<Problem>,
     /// What cannot be used in the environment of this process: secrets that are not there. Elsewhere they may be.
     pub unusable_here: Vec<Problem>,
+    /// The policies of the `*.cedar` files.
+    pub policies: Policies,
     /// Where each schedule stands.
     pub schedule_spots: BTreeMap<String, Spot>,
 }
 
-/// Reads and checks a folder of `*.yaml`, `*.yml` and `*.json` files (not its sub-folders), in the order of their names.
+/// Reads and checks a folder of `*.yaml`, `*.yml`, `*.json` and `*.cedar` files (not its sub-folders), in the order of their names.
 ///
 /// # Errors
 /// Every mistake that was found, with file, line and column. Files are all read before anything is judged together.

@@ -15,7 +15,7 @@ use trackside_core::ids::derive;
 use trackside_web::{Change, ConfigChange};
 
 /// The sections, in the order they are shown.
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "server",
     "teams",
     "people",
@@ -30,6 +30,7 @@ const SECTIONS: [&str; 18] = [
     "inhibitions",
     "maintenance",
     "connections",
+    "approvals",
     "canary",
     "heartbeat_out",
     "tokens",
@@ -64,6 +65,7 @@ impl View {
             ("inhibitions", only(json!({"": value(&rules.inhibitions)}))),
             ("maintenance", named(rules.maintenance.iter().map(|window| (&window.name, unnamed(value(window)))))),
             ("connections", values(&config.connections)),
+            ("approvals", values(&rules.approvals)),
             ("canary", rules.canary.iter().map(|canary| (String::new(), value(canary))).collect()),
             ("heartbeat_out", config.heartbeat_out.iter().map(|out| (String::new(), value(out))).collect()),
             ("tokens", named(tokens)),

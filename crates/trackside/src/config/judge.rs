@@ -5,7 +5,7 @@
 
 use super::merge::{Merged, Origins};
 use super::problem::{Problem, Problems};
-use super::{Config, automation, duty};
+use super::{Config, automation, caller, duty, job, policy};
 use std::collections::BTreeMap;
 use trackside_connect::connection::{ConnectionConfig, SlackAccess};
 use trackside_core::event::Severity;
@@ -15,7 +15,7 @@ use trackside_identity::secret::{SecretError, Secrets};
 
 /// Makes a configuration of what stands in a folder.
 pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
-    let Merged { sections, automations, origins } = merged;
+    let Merged { sections, automations, policies, folder, origins } = merged;
     let server = sections.server.unwrap_or_default();
     let mut problems = Vec::new();
     for (name, connection) in &sections.connections {
@@ -35,6 +35,8 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
             problems.push(origins.problem(&path, format!("`{}` is used twice", token.name)));
         }
     }
+    job::check(&sections, &origins, &mut problems);
+    caller::check(&sections, &server, &origins, &mut problems);
     let ruleset = Ruleset {
         teams: sections.teams,
         owners: sections.owners.unwrap_or_default(),
@@ -51,6 +53,8 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         incidents: sections.incidents.unwrap_or_default(),
         upstreams: sections.upstreams,
         canary: sections.canary,
+        approvals: sections.approvals,
+        jobs: sections.jobs,
         ..Ruleset::default()
     };
     if let Err(bad) = Rules::new(ruleset.clone()) {
@@ -64,6 +68,8 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
     for (index, case) in sections.tests.iter().enumerate() {
         problems.extend(automation::check_case(index, case, &automations, &origins).err().unwrap_or_default());
     }
+    let policies = policy::compile(&folder, &policies, &mut problems);
+    policy::check_cases(&sections.policy_tests, &policies, &origins, &mut problems);
     let found = automation::lint(&automations, &ruleset.connections, &origins);
     problems.extend(found.errors);
     if !problems.is_empty() {
@@ -76,8 +82,11 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         ruleset,
         connections: sections.connections,
         tokens: sections.tokens,
+        issuers: sections.issuers,
+        certificates: sections.certificates,
         heartbeat_out: sections.heartbeat_out,
         automations,
+        policies,
         warnings: Vec::new(),
         unusable_here: Vec::new(),
     };
@@ -143,7 +152,8 @@ fn warnings(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
     for (name, connection) in &config.connections {
         let alarm = config.heartbeat_out.as_ref().and_then(|out| out.alarm.as_ref());
         let told = alarm == Some(name) || duty::tells(&config.ruleset, name);
-        let used = config.automations.iter().any(|automation| automation.uses(name));
+        let called = config.ruleset.jobs.values().any(|job| job.target.connection() == name);
+        let used = called || config.automations.iter().any(|automation| automation.uses(name));
         if !told && !used && connection.kind() != ConnectionKind::Prefect {
             let problem = "nobody is told through it, and no automation uses it".to_owned();
             warn(format!("connections.{name}"), problem, "name it in a team's `notify` or a person's `contacts`");
@@ -167,6 +177,7 @@ fn unusable_here(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
     {
         found.push(origins.problem("heartbeat_out.url", error));
     }
+    found.extend(caller::unusable_here(config, &none, origins));
     for (index, token) in config.tokens.iter().enumerate() {
         match token.secret.resolve(&none) {
             Err(SecretError::NotFetched(_)) | Ok(_) => {}

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Merged<'a> {
     pub(super) sections: Sections,
     pub(super) automations: Vec<Written>,
+    pub(super) policies: Vec<trackside_policy::Source>,
+    pub(super) folder: PathBuf,
     pub(super) origins: Origins<'a>,
 }
 
@@ -65,11 +67,12 @@ impl<'a> Origins<'a> {
 /// Puts the files of a folder together.
 pub(super) fn merge<'a>(folder: &Path, files: &'a [File]) -> Result<Merged<'a>, Problems> {
     let origins = Origins { folder: folder.to_owned(), entries: BTreeMap::new() };
-    let mut merged = Merged { sections: Sections::default(), automations: Vec::new(), origins };
+    let mut merged = Merged { sections: Sections::default(), automations: Vec::new(), policies: Vec::new(), folder: folder.to_owned(), origins };
     let mut problems = Vec::new();
     for file in files {
         match &file.content {
             Content::Sections(sections) => merged.add(file, sections, &mut problems),
+            Content::Policies(source) => merged.policies.push(source.clone()),
             Content::Prefect(bodies) => {
                 for (path, body) in bodies {
                     merged.automation(file, path.clone(), Written::file(body.clone()));
@@ -95,6 +98,10 @@ impl<'a> Merged<'a> {
         adding.named("schedules", "the schedule", &mut all.schedules, &some.schedules);
         adding.named("escalations", "the escalation policy", &mut all.escalations, &some.escalations);
         adding.named("calendars", "the calendar", &mut all.calendars, &some.calendars);
+        adding.named("approvals", "the approval rule", &mut all.approvals, &some.approvals);
+        adding.named("jobs", "the job", &mut all.jobs, &some.jobs);
+        adding.named("issuers", "the issuer", &mut all.issuers, &some.issuers);
+        adding.listed("certificates", &mut all.certificates, &some.certificates);
         adding.listed("rules", &mut all.rules, &some.rules);
         adding.listed("pipelines", &mut all.pipelines, &some.pipelines);
         adding.listed("tokens", &mut all.tokens, &some.tokens);
@@ -102,6 +109,7 @@ impl<'a> Merged<'a> {
         adding.listed("inhibitions", &mut all.inhibitions, &some.inhibitions);
         adding.listed("upstreams", &mut all.upstreams, &some.upstreams);
         adding.listed("tests", &mut all.tests, &some.tests);
+        adding.listed("policy_tests", &mut all.policy_tests, &some.policy_tests);
         for (index, entry) in some.automations.iter().enumerate() {
             self.automation(file, format!("automations[{index}]"), Written::Ours(entry.0.clone()));
         }
