@@ -19,6 +19,7 @@ use crate::state::CanaryTest;
 use crate::timer::{Timer, TimerKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Everything one decided batch changes. Committed atomically with `cursor`.
@@ -259,6 +260,44 @@ pub struct AuditEntry {
     /// Delivery it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<crate::ids::DeliveryId>,
+    /// Run of a job it concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Uuid>,
+    /// What it is about (`job:load_orders`, `route:orders`), and on what authority.
+    #[serde(flatten)]
+    pub detail: AuditDetail,
+}
+
+/// What an audit row says beside who, what and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditDetail {
+    /// What was acted on: `route:orders`, `job:load_orders`, `connection:pd`, `token:airflow`, `configuration`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// What came of it: `done`, `refused`, `failed`, `unknown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// Why it was allowed or refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// Policies that decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
+    /// SHA-256 of what was changed, as it was, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// SHA-256 of what was changed, as it is, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Approval it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Uuid>,
+    /// When it began, for what took time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Timestamp>,
+    /// Further facts by name: `method`, `path`, `status`, `client`, `request_id`, `guard`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
 }
 
 /// Why an input led to what it led to. The page "Why", the audit and `trackside explain` show this value.

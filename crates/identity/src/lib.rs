@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod act_link;
+pub mod audit_key;
 pub mod broker;
 pub mod callers;
 pub mod certificate;

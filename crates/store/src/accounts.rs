@@ -166,7 +166,7 @@ impl Store {
 }
 
 fn token_audit(action: &str, summary: String, at: Timestamp, caller: &Caller) -> NewAudit {
-    NewAudit { at, caller: caller.clone(), action: action.to_owned(), summary, delivery: None }
+    NewAudit::new(at, caller.clone(), action, summary)
 }
 
 fn token(mut row: Row) -> Result<TokenRecord> {

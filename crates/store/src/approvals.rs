@@ -140,7 +140,8 @@ impl Store {
     /// When one cannot be read back.
     pub async fn approvals(&self, filter: &ApprovalFilter) -> Result<Page<ApprovalRow>> {
         let limit = bounded(filter.limit);
-        let states = filter.states.as_ref().map(|states| states.iter().map(|state| state.as_str().to_owned()).collect());
+        let states =
+            filter.states.as_ref().map(|states| states.iter().map(|state| state.as_str().to_owned()).collect());
         let Some(states) = one_of::<String>(states.as_ref())? else {
             return Ok(Page { items: Vec::new(), next: None });
         };

@@ -216,13 +216,12 @@ fn filters(filter: &BlockFilter) -> Result<Option<Vec<Filter>>> {
 }
 
 fn audit_row(block: &Block, done: &str, at: Timestamp, caller: &Caller) -> Statement {
-    audit::insert(&NewAudit {
+    audit::insert(&NewAudit::new(
         at,
-        caller: caller.clone(),
-        action: format!("block.{done}"),
-        summary: format!("Block document {}/{} {done}", block.block_type, block.name),
-        delivery: None,
-    })
+        caller.clone(),
+        format!("block.{done}"),
+        format!("Block document {}/{} {done}", block.block_type, block.name),
+    ))
 }
 
 fn block_row(mut row: Row) -> Result<Block> {

@@ -11,6 +11,7 @@ use crate::page::{PAGE_ITEMS, bounded};
 use crate::statement::{Batch, Filter, Listing, Sql, Statement, given};
 use crate::value::{Kind, Row, json, stored_time};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use trackside_core::caller::Caller;
 use uuid::Uuid;
 
@@ -138,17 +139,8 @@ pub struct Membership {
     pub member_name: String,
 }
 
-const ENTRY: &[Kind] = &[
-    Kind::Uuid,
-    Kind::Text,
-    Kind::Text,
-    Kind::Bool,
-    Kind::Int,
-    Kind::Time,
-    Kind::Time,
-    Kind::Time,
-    Kind::Text,
-];
+const ENTRY: &[Kind] =
+    &[Kind::Uuid, Kind::Text, Kind::Text, Kind::Bool, Kind::Int, Kind::Time, Kind::Time, Kind::Time, Kind::Text];
 const CLAUSES: &[&str] = &[
     "kind = {0}",
     "id = {0}",
@@ -179,8 +171,7 @@ static JOIN: Sql = Sql::write(
     "directory.join",
     "INSERT INTO directory_members (of_group, member) VALUES ($1, $2) ON CONFLICT (of_group, member) DO NOTHING",
 );
-static LEAVE: Sql =
-    Sql::write("directory.leave", "DELETE FROM directory_members WHERE of_group = $1 AND member = $2");
+static LEAVE: Sql = Sql::write("directory.leave", "DELETE FROM directory_members WHERE of_group = $1 AND member = $2");
 static EMPTY: Sql = Sql::write("directory.empty", "DELETE FROM directory_members WHERE of_group = $1");
 static LEAVE_ALL: Sql = Sql::write("directory.leave_all", "DELETE FROM directory_members WHERE member = $1");
 static LIST: Listing = Listing {
@@ -198,6 +189,11 @@ static COUNT: Listing = Listing {
     order: "",
     columns: &[Kind::Int],
 };
+static KNOWN: Sql = Sql::read(
+    "directory.known",
+    "SELECT id FROM directory WHERE id = $1 AND kind = 'user' AND gone IS NULL",
+    &[Kind::Uuid],
+);
 static USERS: Sql = Sql::read(
     "directory.users",
     "SELECT id, kind, external_id, active, version, created, changed, gone, body FROM directory WHERE kind = 'user'
@@ -232,6 +228,7 @@ pub(crate) static SQL: &[&Sql] = &[
     &LEAVE,
     &EMPTY,
     &LEAVE_ALL,
+    &KNOWN,
     &USERS,
     &MEMBERS_OF,
     &GROUPS_OF,
@@ -353,6 +350,23 @@ impl Store {
         Ok(self.directory_list(&filter, 0, 1).await?.pop())
     }
 
+    /// Those of these that are users who are there.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] for more than [`MEMBERS`].
+    pub async fn directory_known(&self, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>> {
+        if ids.len() > MEMBERS {
+            let problem = format!("{} members, at most {MEMBERS} are allowed", ids.len());
+            return Err(crate::Error::Invalid { what: "the group".to_owned(), problem });
+        }
+        let mut answers = self.snapshot(ids.iter().map(|id| KNOWN.bind(*id).query()).collect()).await?;
+        let mut known = BTreeSet::new();
+        for _ in ids {
+            known.extend(answers.next(|mut row| row.next::<Uuid>())?);
+        }
+        Ok(known)
+    }
+
     /// The members of a group, at most [`MEMBERS`].
     ///
     /// # Errors
@@ -374,8 +388,7 @@ impl Store {
     /// # Errors
     /// When something cannot be read back.
     pub async fn directory_people(&self) -> Result<(Vec<Entry>, Vec<Membership>)> {
-        let mut answers =
-            self.snapshot(vec![USERS.bind(2 * ENTRIES).query(), MEMBERSHIPS.bound().query()]).await?;
+        let mut answers = self.snapshot(vec![USERS.bind(2 * ENTRIES).query(), MEMBERSHIPS.bound().query()]).await?;
         Ok((answers.next(entry)?, answers.next(membership)?))
     }
 }
@@ -404,13 +417,12 @@ fn audit_row(entry: &Entry, done: &str, at: Timestamp, caller: &Caller, members:
     let kind = entry.kind.as_str();
     let state = if entry.active || done == "deleted" { "" } else { ", not active" };
     let members = if members > 0 { format!(", {members} members named") } else { String::new() };
-    audit::insert(&NewAudit {
+    audit::insert(&NewAudit::new(
         at,
-        caller: caller.clone(),
-        action: format!("{kind}.{done}"),
-        summary: format!("Directory: {kind} {} {done}{state}{members}", entry.name),
-        delivery: None,
-    })
+        caller.clone(),
+        format!("{kind}.{done}"),
+        format!("Directory: {kind} {} {done}{state}{members}", entry.name),
+    ))
 }
 
 fn entry(mut row: Row) -> Result<Entry> {

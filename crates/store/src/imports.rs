@@ -53,15 +53,11 @@ static FAILED: Sql = Sql::write(
     "INSERT INTO imports (connection, tried, failed) VALUES ($1, $2, $3)
      ON CONFLICT (connection) DO UPDATE SET tried = excluded.tried, failed = excluded.failed",
 );
-static IMPORTS: Sql = Sql::read(
-    "imports.list",
-    "SELECT connection, taken, tried, failed, body FROM imports ORDER BY connection",
-    IMPORT,
-);
+static IMPORTS: Sql =
+    Sql::read("imports.list", "SELECT connection, taken, tried, failed, body FROM imports ORDER BY connection", IMPORT);
 static DROP: Sql = Sql::write("imports.drop", "DELETE FROM imports WHERE connection = $1");
 static CLEAR: Sql = Sql::write("drift.clear", "DELETE FROM drift WHERE connection = $1");
-static PUT: Sql =
-    Sql::write("drift.put", "INSERT INTO drift (connection, key, since, body) VALUES ($1, $2, $3, $4)");
+static PUT: Sql = Sql::write("drift.put", "INSERT INTO drift (connection, key, since, body) VALUES ($1, $2, $3, $4)");
 static LIST: Sql =
     Sql::read("drift.list", "SELECT connection, key, since, body FROM drift ORDER BY connection, key", DRIFT);
 

@@ -93,7 +93,8 @@ impl Store {
     /// When one cannot be read back.
     pub async fn job_runs(&self, filter: &JobRunFilter) -> Result<Page<JobRunRow>> {
         let limit = bounded(filter.limit);
-        let states = filter.states.as_ref().map(|states| states.iter().map(|state| state.as_str().to_owned()).collect());
+        let states =
+            filter.states.as_ref().map(|states| states.iter().map(|state| state.as_str().to_owned()).collect());
         let Some(states) = one_of::<String>(states.as_ref())? else {
             return Ok(Page { items: Vec::new(), next: None });
         };

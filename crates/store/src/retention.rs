@@ -26,7 +26,7 @@ pub struct Retention {
     pub incidents: Option<Timestamp>,
     /// Delivered and superseded deliveries that ended before this. Dead ones stay until they are put back.
     pub deliveries: Option<Timestamp>,
-    /// Audit rows before this, with the history of automations removed before this, and the overrides, silences,
+    /// Audit rows sealed before this, with the history of automations removed before this, and the overrides, silences,
     /// maintenance windows, approvals and grants that were over before this. The history of automations that are there has a bound of its own,
     /// [`crate::automations::HISTORY_ROWS`].
     pub audit: Option<Timestamp>,
@@ -77,12 +77,12 @@ impl Purged {
             self.pages,
             self.alert_firings,
             self.deliveries,
-            self.audit,
             self.history,
             self.planned,
             self.approvals,
         ];
-        counts.iter().any(|count| *count >= PURGE_ROWS as u64)
+        // Rows of the audit go by whole checkpoints, so a batch of them may be small.
+        self.audit > 0 || counts.iter().any(|count| *count >= PURGE_ROWS as u64)
     }
 }
 
@@ -168,7 +168,13 @@ static DELIVERIES: Sql = Sql::write(
 );
 static AUDIT: Sql = Sql::write(
     "audit.purge",
-    "DELETE FROM audit WHERE position IN (SELECT position FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
+    // The rows of whole checkpoints, at least one, so that what is left can be verified.
+    "DELETE FROM audit WHERE position <= (
+       SELECT max(last) FROM (
+         SELECT last, sum(rows) OVER (ORDER BY number) AS total FROM (
+           SELECT number, last, rows FROM audit_checkpoints
+           WHERE at < $1 AND last >= (SELECT min(position) FROM audit) ORDER BY number LIMIT $2) AS old) AS running
+       WHERE total <= $2)",
 );
 
 // A removal's own row goes last, so that what is left of its history is still found by it.

@@ -268,7 +268,7 @@ fn insert(session: &SessionRecord) -> Statement {
 }
 
 fn row(action: &str, summary: String, at: Timestamp, caller: &Caller) -> Statement {
-    audit::insert(&NewAudit { at, caller: caller.clone(), action: action.to_owned(), summary, delivery: None })
+    audit::insert(&NewAudit::new(at, caller.clone(), action, summary))
 }
 
 fn record(mut row: Row) -> Result<SessionRecord> {

@@ -145,6 +145,8 @@ mod tests {
             crate::log::SQL,
             crate::state::SQL,
             crate::audit::SQL,
+            crate::audit::begun::SQL,
+            crate::audit::chain::SQL,
             crate::runs::SQL,
             crate::incidents::SQL,
             crate::incidents::related::SQL,

@@ -291,7 +291,17 @@ impl Row {
     /// The next column, decoded from JSON text.
     pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
         let text: String = self.next()?;
-        serde_json::from_str(&text)
+        self.decoded(&text)
+    }
+
+    /// The next column, decoded from JSON text; the default when there is none.
+    pub(crate) fn json_or_default<T: DeserializeOwned + Default>(&mut self) -> Result<T> {
+        let text: Option<String> = self.next()?;
+        text.map_or_else(|| Ok(T::default()), |text| self.decoded(&text))
+    }
+
+    fn decoded<T: DeserializeOwned>(&self, text: &str) -> Result<T> {
+        serde_json::from_str(text)
             .map_err(|error| Error::Corrupt { what: self.query.to_owned(), problem: error.to_string() })
     }
 }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::sync::watch;
 use trackside_core::caller::Caller;
-use trackside_core::decision::{AuditEntry, Decision};
+use trackside_core::decision::{AuditDetail, AuditEntry, Change, Decision};
 use trackside_core::engine::decide;
 use trackside_core::ids::{Seq, derive};
 use trackside_core::input::{Entry, Input};
@@ -194,7 +194,9 @@ impl Decider {
         }
         self.state.forget_settled();
         self.decided.send_replace(decision.cursor);
-        if !decision.effects.is_empty() {
+        // A call whose run has ended is looked at again as well.
+        let ended = |change: &Change| matches!(change, Change::JobRun(run) if run.state.ended());
+        if !decision.effects.is_empty() || decision.changes.iter().any(ended) {
             self.effects.send_modify(|count| *count += 1);
         }
         Ok(())
@@ -280,6 +282,8 @@ fn skipped(entry: &Entry) -> Decision {
             _ => None,
         },
         delivery: None,
+        job: None,
+        detail: AuditDetail::default(),
     };
     Decision { cursor: entry.seq, audit: vec![audit], ..Decision::default() }
 }

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::decide::{Decider, Step};
 use crate::deliver::{Deliverer, Wakes};
+use crate::issuers::{CallerMetrics, KeyKeeper};
 use crate::watchdog::{Charge, Watchdog};
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
@@ -23,7 +24,9 @@ use trackside_core::caller::Caller;
 use trackside_core::duty::zone::tzdb_version;
 use trackside_core::ids::Seq;
 use trackside_core::ruleset::Ruleset;
+use trackside_identity::callers::Callers;
 use trackside_identity::directory::{Grant, Origin};
+use trackside_identity::exchange;
 use trackside_identity::role::Role;
 use trackside_identity::secret::Secrets;
 use trackside_identity::token::{Token, TokenForm, TokenHash};
@@ -99,9 +102,12 @@ impl Server {
 
         let (stop_serving, stop_loops) = (watch::Sender::new(false), watch::Sender::new(false));
         let (configuring, asked) = apply::handle();
-        let configured = derived::configured(&config, &ruleset, admin.clone(), &secrets)?;
+        let exchange = exchange::network();
+        let callers = Arc::new(derived::callers(&config, &exchange, &secrets, &Callers::default())?);
+        let configured = derived::configured(&config, &ruleset, admin.clone(), &secrets, callers)?;
         let mut registry = Registry::default();
         let outbox = metrics::register(&mut registry, &store);
+        let caller_metrics = CallerMetrics::register(&mut registry);
         let configure = configuring.configure();
 
         let parts = WebParts {
@@ -122,6 +128,8 @@ impl Server {
         let decided = decider.decided();
         loops.spawn(decider.run(clock.clone(), stop_loops.subscribe()));
         let charge = charge(&config, &ruleset, &store, outbox, &secrets);
+        let keeper = KeyKeeper::new(state.clone(), caller_metrics);
+        loops.spawn(keeper.run(clock.clone(), stop_loops.subscribe()));
         let watchdog = Watchdog::new(charge, clock.now());
         loops.spawn(watchdog.run(sender, clock.clone(), stop_loops.subscribe()));
 
@@ -132,6 +140,7 @@ impl Server {
             store: store.clone(),
             clock,
             decided: decided.clone(),
+            exchange,
             connections,
             secrets,
             address,
@@ -267,13 +276,8 @@ async fn web_state(store: &Store, clock: &Clock, decider: &Decider, mut parts: W
 
 /// What the audit trail says of a start: with which program and which rules of local time it decides from now on.
 fn started(clock: &Clock) -> NewAudit {
-    NewAudit {
-        at: clock.now(),
-        caller: Caller::new("trackside", "cli"),
-        action: "server.started".to_owned(),
-        summary: format!("version {}, time zone database {}", env!("CARGO_PKG_VERSION"), tzdb_version()),
-        delivery: None,
-    }
+    let summary = format!("version {}, time zone database {}", env!("CARGO_PKG_VERSION"), tzdb_version());
+    NewAudit::new(clock.now(), Caller::new("trackside", "cli"), "server.started", summary)
 }
 
 /// Decides what was accepted before the last end, so that what is compared with the files is what is in force.

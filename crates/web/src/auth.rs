@@ -4,6 +4,7 @@
 //! authenticates must come from our own page; an API caller is never redirected; a token in an address is taken for
 //! calendar feeds only.
 
+use crate::access::{Wish, may_now};
 use crate::problem::Problem;
 use crate::state::AppState;
 use axum::extract::{FromRequestParts, Request, State};
@@ -64,9 +65,14 @@ pub(crate) async fn require(
     let found = authenticate(&state, request.method(), request.headers()).await;
     let refused = match found {
         Ok(Some(identity)) if identity.rights.allow(needed) => {
-            state.note_token_uses().await;
-            request.extensions_mut().insert(Who(identity));
-            return next.run(request).await;
+            match changes_what_is_configured(&state, &identity, needed, &request).await {
+                Ok(()) => {
+                    state.note_token_uses().await;
+                    request.extensions_mut().insert(Who(identity));
+                    return next.run(request).await;
+                }
+                Err(refused) => refused,
+            }
         }
         Ok(Some(identity)) => {
             let rights = &identity.rights;
@@ -79,6 +85,40 @@ pub(crate) async fn require(
         Err(problem) => problem,
     };
     if is_browser(request.headers()) { crate::page::error(&refused) } else { words(refused) }
+}
+
+/// Every write that needs the role admin changes what is configured: policies may forbid it, by the area of the path
+/// (`Server::"tokens"` for `/api/v1/tokens/…`).
+async fn changes_what_is_configured(
+    state: &AppState,
+    who: &Identity,
+    needed: Role,
+    request: &Request,
+) -> Result<(), Problem> {
+    if needed != Role::Admin || request.method().is_safe() {
+        return Ok(());
+    }
+    let mut parts = request.uri().path().split('/').filter(|part| !matches!(*part, "" | "api" | "v1"));
+    may_now(state, who, Wish::configure(parts.next().unwrap_or("server"))).await
+}
+
+/// Middleware like [`require`], for programs that need a scope and no role: lets callers with it pass.
+pub(crate) async fn require_scope(
+    State((state, scope, words)): State<(AppState, &'static str, fn(Problem) -> Response)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let refused = match authenticate(&state, request.method(), request.headers()).await {
+        Ok(Some(identity)) if identity.names.contains(scope) => {
+            state.note_token_uses().await;
+            request.extensions_mut().insert(Who(identity));
+            return next.run(request).await;
+        }
+        Ok(Some(_)) => Problem::new(StatusCode::FORBIDDEN, format!("this needs a token with the scope `{scope}`")),
+        Ok(None) => Problem::unauthenticated("send an API token as `Authorization: Bearer TOKEN`"),
+        Err(problem) => problem,
+    };
+    words(refused)
 }
 
 /// Middleware like [`require`], for what programs fetch that cannot send headers: a token may stand in the address, if
@@ -115,20 +155,21 @@ pub(crate) async fn authenticate(
     if presented != Presented::Nothing {
         let now = state.now();
         if let Some(identity) = state.directory().find_any(presented.candidates(), now) {
-            return Ok(Some(Arc::clone(identity)));
+            return state.roster().admit(Arc::clone(identity)).map(Some).map_err(refused);
         }
         let Presented::Token(token) = presented else {
             return Err(Problem::unauthenticated(NotKnown::Foreign.to_string()));
         };
         let callers = Arc::clone(&state.configured().callers);
-        return callers.identify(token, now).await.map(Some).map_err(refused);
+        let identity = callers.identify(token, now).await.map_err(refused)?;
+        return state.roster().admit(identity).map(Some).map_err(refused);
     }
     let Some(identity) = crate::session::identity(state, headers) else { return Ok(None) };
     if !method.is_safe() {
         csrf::same_origin(headers, &state.configured().public_origin())
             .map_err(|foreign| Problem::new(StatusCode::FORBIDDEN, foreign.to_string()))?;
     }
-    Ok(Some(identity))
+    state.roster().admit(identity).map(Some).map_err(refused)
 }
 
 /// How a foreign token's refusal is answered.

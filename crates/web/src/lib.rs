@@ -5,6 +5,7 @@
 //! durable; every change has a caller; nothing here reads a clock, makes randomness, decides or sends.
 
 #[allow(unused_qualifications, reason = "the OpenAPI macro writes paths in full")]
+mod access;
 mod api;
 mod assets;
 mod auth;
@@ -13,7 +14,9 @@ mod door;
 mod metrics;
 mod page;
 mod problem;
+mod roster;
 mod route;
+mod scim;
 mod serve;
 mod session;
 mod state;

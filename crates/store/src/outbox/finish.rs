@@ -11,8 +11,8 @@ use crate::log::NewEntry;
 use crate::statement::{Batch, Sql, Statement};
 use jiff::Timestamp;
 use trackside_core::caller::Caller;
-use trackside_core::ids::{DeliveryId, derive};
 use trackside_core::effect::Action;
+use trackside_core::ids::{DeliveryId, derive};
 use trackside_core::input::{DeliveryResult, Input, JobOutcome, Outcome};
 use trackside_core::job::run::CallResult;
 
@@ -168,17 +168,12 @@ impl Store {
             return Err(Error::Conflict { statement: REVIVE.name, problem: format!("there is no delivery {id}") });
         };
         if row.effect.action == Action::Job {
-            let problem = "the call of a job is not repeated by hand: start the job again, or settle its run".to_owned();
+            let problem =
+                "the call of a job is not repeated by hand: start the job again, or settle its run".to_owned();
             return Err(Error::Conflict { statement: REVIVE.name, problem });
         }
         let summary = format!("Delivery {id} to {} put back by hand", row.effect.connection);
-        let audit = NewAudit {
-            at: now,
-            caller: caller.clone(),
-            action: "delivery.retried".to_owned(),
-            summary,
-            delivery: Some(id),
-        };
+        let audit = NewAudit { delivery: Some(id), ..NewAudit::new(now, caller.clone(), "delivery.retried", summary) };
         let lane = lane_of(&row.effect);
         let statements = vec![
             STEP_BACK.bind(&row.effect.connection).bind(lane).bind(row.position).any(),

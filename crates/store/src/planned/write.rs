@@ -43,8 +43,7 @@ static DROP_ABSENCE: Sql = Sql::write("absences.drop", "DELETE FROM absences WHE
 static DROP_CANARY: Sql = Sql::write("canaries.drop", "DELETE FROM canaries WHERE connection = $1");
 
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] =
-    &[
+pub(crate) static SQL: &[&Sql] = &[
     &PUT_OVERRIDE,
     &END_OVERRIDE,
     &PUT_SILENCE,

@@ -49,13 +49,7 @@ fn tokens_are_made_used_and_revoked_with_a_trail() {
 #[test]
 fn a_row_without_a_change_can_be_written() {
     each(|store| async move {
-        let row = NewAudit {
-            at: at(1),
-            caller: caller(),
-            action: "session.begun".to_owned(),
-            summary: "signed in".to_owned(),
-            delivery: None,
-        };
+        let row = NewAudit::new(at(1), caller(), "session.begun", "signed in");
         store.record(&row).await.unwrap();
         store.record(&row).await.unwrap();
         let filter = AuditFilter { subject: Some("ana".to_owned()), limit: 9, ..AuditFilter::default() };

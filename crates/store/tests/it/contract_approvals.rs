@@ -52,8 +52,14 @@ fn questions_are_kept_listed_and_deleted_when_old() {
         };
         let states = |state| Some(BTreeSet::from([state]));
         assert_eq!(listed(ApprovalFilter::default()).await, [2, 1]);
-        assert_eq!(listed(ApprovalFilter { states: states(ApprovalState::Denied), ..ApprovalFilter::default() }).await, [1]);
-        assert_eq!(listed(ApprovalFilter { requester: Some("bob".to_owned()), ..ApprovalFilter::default() }).await, [2]);
+        assert_eq!(
+            listed(ApprovalFilter { states: states(ApprovalState::Denied), ..ApprovalFilter::default() }).await,
+            [1]
+        );
+        assert_eq!(
+            listed(ApprovalFilter { requester: Some("bob".to_owned()), ..ApprovalFilter::default() }).await,
+            [2]
+        );
         let about = Some("route billing".to_owned());
         assert_eq!(listed(ApprovalFilter { about, before: Some(2), ..ApprovalFilter::default() }).await, [1]);
         let old = Retention { audit: Some(at(7200)), ..Retention::default() };

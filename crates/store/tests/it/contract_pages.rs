@@ -3,7 +3,7 @@
 use crate::contract_state::incident;
 use crate::support::{at, caller, each, effect, incident_id, pipeline_key};
 use jiff::Timestamp;
-use trackside_core::decision::{AlertFired, AuditEntry, Change, Decision, PageRecord};
+use trackside_core::decision::{AlertFired, AuditDetail, AuditEntry, Change, Decision, PageRecord};
 use trackside_core::effect::{Action, Effect, delivery_id};
 use trackside_core::event::Severity;
 use trackside_core::ids::DeliveryId;
@@ -49,6 +49,8 @@ fn told(seq: u64, ordinal: u32, number: u64, action: &str, delivery: Option<Deli
         incident: Some(incident_id(number)),
         event: None,
         delivery,
+        job: None,
+        detail: AuditDetail::default(),
     }
 }
 

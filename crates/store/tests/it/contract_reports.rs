@@ -4,7 +4,7 @@ use crate::contract_pages::{fired, page};
 use crate::contract_state::incident;
 use crate::support::{at, each, incident_id, pipeline_key};
 use trackside_core::caller::Caller;
-use trackside_core::decision::{AuditEntry, Change, Decision};
+use trackside_core::decision::{AuditDetail, AuditEntry, Change, Decision};
 use trackside_core::duty::zone::Zone;
 use trackside_core::event::Severity;
 use trackside_core::ids::DeliveryId;
@@ -38,6 +38,8 @@ fn resolved_by(number: u64, caller: Caller) -> AuditEntry {
         incident: Some(incident_id(number)),
         event: None,
         delivery: None,
+        job: None,
+        detail: AuditDetail::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{at, changes, each, effect, entry, incident_id, pipeline_key, run, run_key};
 use trackside_core::caller::Caller;
-use trackside_core::decision::{Alias, AuditEntry, Change, Counters, Decision, Explanation};
+use trackside_core::decision::{Alias, AuditDetail, AuditEntry, Change, Counters, Decision, Explanation};
 use trackside_core::incident::{Alert, Incident, IncidentState};
 use trackside_core::pipeline::Pipeline;
 use trackside_core::ruleset::Ruleset;
@@ -175,6 +175,8 @@ fn a_decision_that_fails_late_leaves_no_part() {
             incident: None,
             event: None,
             delivery: None,
+            job: None,
+            detail: AuditDetail::default(),
         };
         let explanation = Explanation {
             seq: 1,

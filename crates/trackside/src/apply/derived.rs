@@ -16,7 +16,11 @@ use trackside_core::caller::Caller;
 use trackside_core::ids::{Seq, derive};
 use trackside_core::input::Input;
 use trackside_core::ruleset::Ruleset;
+use trackside_identity::callers::Callers;
+use trackside_identity::certificate::Certificates;
 use trackside_identity::directory::{Grant, Origin};
+use trackside_identity::exchange::Exchange;
+use trackside_identity::issuer::{Invalid, Issuers};
 use trackside_identity::secret::Secrets;
 use trackside_identity::token::TokenHash;
 use trackside_store::log::NewEntry;
@@ -38,7 +42,7 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
 }
 
 /// What the web needs of a configuration.
-pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secrets: &Secrets) -> Result<Configured> {
+pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secrets: &Secrets, callers: Arc<Callers>) -> Result<Configured> {
     let mut tokens = vec![admin];
     for entry in &config.tokens {
         let secret = entry.secret.resolve(secrets).with_context(|| format!("token `{}`", entry.name))?;
@@ -59,9 +63,21 @@ pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secre
         connections: config.connections.iter().map(|(name, config)| (name.clone(), shown(config))).collect(),
         ruleset: Arc::new(ruleset.clone()),
         kept_in: config.automations.iter().map(|known| (known.id, place(&known.spot))).collect(),
-        callers: Arc::default(),
-        judge: trackside_identity::question::no_policies(),
+        callers,
+        judge: config.policies.judge(),
     })
+}
+
+/// Whose tokens and certificates are taken. Keys that are read already stay.
+pub(crate) fn callers(config: &Config, exchange: &Exchange, secrets: &Secrets, before: &Callers) -> Result<Callers> {
+    let issuers = Issuers::open(&config.issuers, exchange, secrets, before.issuers())
+        .map_err(|found| anyhow::anyhow!("{}", issuer_mistakes(&found)))?;
+    Ok(before.succeeded_by(Arc::new(issuers), Certificates::new(&config.certificates)))
+}
+
+fn issuer_mistakes(found: &[(String, Invalid)]) -> String {
+    let lines = found.iter().map(|(name, invalid)| format!("issuers.{name}.{}: {}", invalid.field, invalid.problem));
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// File and line, as the page of an automation says where it is kept.

@@ -41,7 +41,7 @@ pub(super) fn check(files: &[SourceFile]) -> Result<(), Problems> {
         if !plain {
             wrong(name, "is not the name of a file in a folder".to_owned());
         } else if !is_configuration(name) {
-            wrong(name, "does not end in .yaml, .yml or .json".to_owned());
+            wrong(name, "does not end in .yaml, .yml, .json or .cedar".to_owned());
         }
         if !names.insert(name.to_lowercase()) {
             wrong(name, "stands twice; names that differ only in case cannot be told apart everywhere".to_owned());
@@ -242,7 +242,7 @@ mod tests {
             ("../a.yaml", "is not the name of a file in a folder"),
             (".hidden.yaml", "is not the name of a file in a folder"),
             ("a/b.yaml", "is not the name of a file in a folder"),
-            ("a.toml", "does not end in .yaml, .yml or .json"),
+            ("a.toml", "does not end in .yaml, .yml, .json or .cedar"),
         ] {
             let problems = check(&[source(name, "")]).unwrap_err();
             assert_eq!(problems.to_string(), format!("{name}: {expect}"));

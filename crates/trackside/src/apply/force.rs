@@ -25,6 +25,7 @@ use trackside_core::caller::Caller;
 use trackside_core::ids::Seq;
 use trackside_core::ruleset::Ruleset;
 use trackside_identity::directory::Grant;
+use trackside_identity::exchange::Exchange;
 use trackside_identity::secret::Secrets;
 use trackside_store::Store;
 use trackside_web::{AppState, ConfigChange, Configured};
@@ -65,6 +66,8 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) decided: watch::Receiver<Seq>,
+    /// How issuers are asked.
+    pub(crate) exchange: Exchange,
     pub(crate) connections: watch::Sender<(Connections, Option<String>)>,
     /// Secrets of secret managers, as last fetched.
     pub(crate) secrets: Secrets,
@@ -131,7 +134,11 @@ impl InForce {
     /// Whether a configuration can be put in force on this server: its tokens are there and do not conflict.
     pub(super) async fn admit(&self, config: &Config) -> Result<Configured, Refused> {
         let ruleset = derived::ruleset(config, self.parts.address);
-        let configured = derived::configured(config, &ruleset, self.parts.admin.clone(), &self.parts.secrets)
+        let parts = &self.parts;
+        let configured = derived::callers(config, &parts.exchange, &parts.secrets, &parts.state.callers())
+            .and_then(|callers| {
+                derived::configured(config, &ruleset, parts.admin.clone(), &parts.secrets, Arc::new(callers))
+            })
             .map_err(|error| Refused::Conflict(format!("{error:#}")))?;
         self.parts.state.check(&configured).await.map_err(|error| Refused::Conflict(error.to_string()))?;
         Ok(configured)

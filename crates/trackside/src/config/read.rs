@@ -38,6 +38,8 @@ pub(super) enum Content {
     Sections(Box<Sections>),
     /// Automations in Prefect's form, each with its path in the file: one body, or a list of them.
     Prefect(Vec<(String, Value)>),
+    /// Policies.
+    Policies(trackside_policy::Source),
 }
 
 /// The files of a folder that are read, in the order of their names.
@@ -61,7 +63,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<SourceFile>, Problems> {
 #[must_use]
 pub fn is_configuration(name: &str) -> bool {
     let end = Path::new(name).extension();
-    end.is_some_and(|end| end == "yaml" || end == "yml" || end == "json")
+    end.is_some_and(|end| end == "yaml" || end == "yml" || end == "json" || end == "cedar")
 }
 
 fn list(folder: &Path) -> Result<Vec<String>, Problem> {
@@ -77,7 +79,7 @@ fn list(folder: &Path) -> Result<Vec<String>, Problem> {
     }
     names.sort();
     match names.len() {
-        0 => Err(whole("has no .yaml, .yml or .json file; see examples/ for one to start from".to_owned())),
+        0 => Err(whole("has no .yaml, .yml, .json or .cedar file; see examples/ for one to start from".to_owned())),
         1..=FILES => Ok(names),
         more => Err(whole(format!("has {more} files, at most {FILES} are read"))),
     }
@@ -96,6 +98,11 @@ pub(super) fn text(path: &Path) -> Result<String, Problem> {
 /// Reads one file.
 pub(super) fn parse(folder: &Path, file: &SourceFile) -> Result<File, Problem> {
     let path = folder.join(&file.name);
+    if path.extension().is_some_and(|end| end == "cedar") {
+        let tree = Tree::parse("{}").map_err(|(place, problem)| at(&path, place, "", problem))?;
+        let source = trackside_policy::Source { name: file.name.clone(), text: file.text.clone() };
+        return Ok(File { path, tree, content: Content::Policies(source) });
+    }
     let json = path.extension().is_some_and(|end| end == "json");
     let tree = if json { Tree::parse_json(&file.text) } else { Tree::parse(&file.text) };
     let tree = tree.map_err(|(place, problem)| at(&path, place, "", problem))?;

@@ -72,6 +72,9 @@ pub struct TlsSettings {
     pub cert: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+    /// PEM file with the authorities whose client certificates are taken. Callers without one use other credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Form of the log.

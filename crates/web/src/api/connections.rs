@@ -1,5 +1,6 @@
 //! Connections in the API: what is configured, how it does, and a test that shows request and answer.
 
+use crate::access::{Wish, may_now};
 use crate::api::Segments;
 use crate::api::model::DeliveryDetailOut;
 use crate::auth::Who;
@@ -12,10 +13,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 use tokio::time::Instant;
-use trackside_core::caller::Caller;
 use trackside_core::ids::Seq;
 use trackside_core::input::Command;
 use trackside_core::state::CanaryTest;
+use trackside_identity::directory::Identity;
 use trackside_store::outbox::{DeliveryDetail, DeliveryFilter, DeliveryState};
 use utoipa::ToSchema;
 
@@ -90,7 +91,7 @@ pub(crate) async fn test(
     who: Who,
     Segments(name): Segments<String>,
 ) -> Result<(StatusCode, Json<DeliveryDetailOut>), Problem> {
-    let detail = send_test(&state, &who.caller, &name).await?;
+    let detail = send_test(&state, &who, &name).await?;
     let status = if detail.attempts.is_empty() { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok((status, Json(DeliveryDetailOut::from(&detail))))
 }
@@ -118,15 +119,16 @@ pub(crate) async fn all(state: &AppState) -> Result<Vec<ConnectionOut>, Problem>
 }
 
 /// Sends a test message and waits for its first attempt, but not for ever.
-pub(crate) async fn send_test(state: &AppState, caller: &Caller, name: &str) -> Result<DeliveryDetail, Problem> {
+pub(crate) async fn send_test(state: &AppState, who: &Identity, name: &str) -> Result<DeliveryDetail, Problem> {
     let configured = state.configured();
     let info = configured.connections.get(name).ok_or_else(|| Problem::missing("connection", name))?;
     if info.sends == Sends::Nothing {
         let detail = format!("`{name}` is a connection that is only read from; nothing can be sent there");
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
+    may_now(state, who, Wish::test(name)).await?;
     let command = Command::SendTest { connection: name.to_owned() };
-    let seq = state.command(caller.clone(), command).await?.seq;
+    let seq = state.command(who.caller.clone(), command).await?.seq;
     let until = Instant::now() + TEST_TIME;
     let mut stopping = state.stopping.clone();
     loop {

@@ -24,7 +24,7 @@ pub(crate) async fn test(
     visitor: Visitor,
     Segments(name): Segments<String>,
 ) -> Result<Redirect, Failed> {
-    let detail = send_test(&state, &visitor.who.caller, &name).await?;
+    let detail = send_test(&state, &visitor.who, &name).await?;
     Ok(Redirect::to(&format!("/deliveries/{}", detail.delivery.effect.id)))
 }
 

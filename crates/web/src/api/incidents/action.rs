@@ -7,6 +7,7 @@ use super::{find, story};
 use crate::api::decided::{settled, status};
 use crate::api::model::IncidentDetailOut;
 use crate::api::span::moment_or_none;
+use crate::access::may_respond;
 use crate::api::{JsonBody, Segments, names};
 use crate::auth::Who;
 use crate::problem::Problem;
@@ -16,13 +17,13 @@ use axum::extract::State;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use trackside_core::caller::Caller;
 use trackside_core::ids::IncidentId;
-use trackside_core::incident::IncidentState;
+use trackside_core::incident::{Incident, IncidentState};
 use trackside_core::input::Command;
 use trackside_core::limits;
 use trackside_core::ruleset::Span;
 use trackside_core::ruleset::people::Target;
+use trackside_identity::directory::Identity;
 use utoipa::ToSchema;
 
 /// Longest note, in bytes.
@@ -78,7 +79,7 @@ type Answer = Result<(StatusCode, Json<IncidentDetailOut>), Problem>;
     responses((status = 200, body = IncidentDetailOut), (status = 202, body = IncidentDetailOut, description = "Will be decided"),
         (status = 404, body = Problem), (status = 409, body = Problem, description = "Already over")))]
 pub(crate) async fn acknowledge(State(state): State<AppState>, who: Who, Segments(text): Segments<String>) -> Answer {
-    let done = act(&state, &who.caller, &text, |incident| Command::Acknowledge { incident }).await?;
+    let done = act(&state, &who, &text, |incident| Command::Acknowledge { incident }).await?;
     answer(&state, &text, done).await
 }
 
@@ -88,7 +89,7 @@ pub(crate) async fn acknowledge(State(state): State<AppState>, who: Who, Segment
     responses((status = 200, body = IncidentDetailOut), (status = 202, body = IncidentDetailOut, description = "Will be decided"),
         (status = 404, body = Problem), (status = 409, body = Problem, description = "Already over")))]
 pub(crate) async fn unacknowledge(State(state): State<AppState>, who: Who, Segments(text): Segments<String>) -> Answer {
-    let done = act(&state, &who.caller, &text, |incident| Command::Unacknowledge { incident }).await?;
+    let done = act(&state, &who, &text, |incident| Command::Unacknowledge { incident }).await?;
     answer(&state, &text, done).await
 }
 
@@ -104,7 +105,7 @@ pub(crate) async fn snooze(
     Segments(text): Segments<String>,
     JsonBody(wanted): JsonBody<SnoozeIn>,
 ) -> Answer {
-    let done = put_off(&state, &who.caller, &text, &wanted).await?;
+    let done = put_off(&state, &who, &text, &wanted).await?;
     answer(&state, &text, done).await
 }
 
@@ -115,7 +116,7 @@ pub(crate) async fn snooze(
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "Already over, no step is left, or its escalation is not running")))]
 pub(crate) async fn escalate(State(state): State<AppState>, who: Who, Segments(text): Segments<String>) -> Answer {
-    let done = act(&state, &who.caller, &text, |incident| Command::Escalate { incident }).await?;
+    let done = act(&state, &who, &text, |incident| Command::Escalate { incident }).await?;
     answer(&state, &text, done).await
 }
 
@@ -131,7 +132,7 @@ pub(crate) async fn reassign(
     Segments(text): Segments<String>,
     JsonBody(wanted): JsonBody<ReassignIn>,
 ) -> Answer {
-    let done = give(&state, &who.caller, &text, wanted.to).await?;
+    let done = give(&state, &who, &text, wanted.to).await?;
     answer(&state, &text, done).await
 }
 
@@ -147,7 +148,7 @@ pub(crate) async fn merge(
     Segments(text): Segments<String>,
     JsonBody(wanted): JsonBody<MergeIn>,
 ) -> Answer {
-    let done = join(&state, &who.caller, &text, &wanted.into).await?;
+    let done = join(&state, &who, &text, &wanted.into).await?;
     answer(&state, &text, done).await
 }
 
@@ -162,7 +163,7 @@ pub(crate) async fn note(
     Segments(text): Segments<String>,
     JsonBody(note): JsonBody<NoteIn>,
 ) -> Answer {
-    let done = add_note(&state, &who.caller, &text, &note.text).await?;
+    let done = add_note(&state, &who, &text, &note.text).await?;
     answer(&state, &text, done).await
 }
 
@@ -172,7 +173,7 @@ pub(crate) async fn note(
     responses((status = 200, body = IncidentDetailOut), (status = 202, body = IncidentDetailOut, description = "Will be decided"),
         (status = 404, body = Problem), (status = 409, body = Problem, description = "Already over")))]
 pub(crate) async fn resolve(State(state): State<AppState>, who: Who, Segments(text): Segments<String>) -> Answer {
-    let done = act(&state, &who.caller, &text, |incident| Command::Resolve { incident }).await?;
+    let done = act(&state, &who, &text, |incident| Command::Resolve { incident }).await?;
     answer(&state, &text, done).await
 }
 
@@ -185,18 +186,19 @@ async fn answer(state: &AppState, text: &str, effect: Effect) -> Answer {
 /// Asks for something about an incident that is open.
 pub(crate) async fn act(
     state: &AppState,
-    caller: &Caller,
+    who: &Identity,
     text: &str,
     command: impl FnOnce(IncidentId) -> Command,
 ) -> Result<Effect, Problem> {
     let incident = open(state, text).await?;
-    settled(state, state.command(caller.clone(), command(incident)).await?).await
+    may_respond(state, who, &incident).await?;
+    settled(state, state.command(who.caller.clone(), command(incident.id)).await?).await
 }
 
 /// Puts an incident off for a length or until a time.
 pub(crate) async fn put_off(
     state: &AppState,
-    caller: &Caller,
+    who: &Identity,
     text: &str,
     wanted: &SnoozeIn,
 ) -> Result<Effect, Problem> {
@@ -209,41 +211,44 @@ pub(crate) async fn put_off(
         let days = limits::SNOOZE.as_hours() / 24;
         return Err(Problem::bad(at, format!("an incident can be put off for 1 second to {days} days")));
     }
-    act(state, caller, text, |incident| Command::Snooze { incident, length: Span(length) }).await
+    act(state, who, text, |incident| Command::Snooze { incident, length: Span(length) }).await
 }
 
 /// Gives an incident to somebody who is known.
-pub(crate) async fn give(state: &AppState, caller: &Caller, text: &str, to: Target) -> Result<Effect, Problem> {
+pub(crate) async fn give(state: &AppState, who: &Identity, text: &str, to: Target) -> Result<Effect, Problem> {
     let to = names::target(&state.configured().ruleset, "to", to)?;
-    act(state, caller, text, |incident| Command::Reassign { incident, to }).await
+    act(state, who, text, |incident| Command::Reassign { incident, to }).await
 }
 
 /// Merges an incident into another one that is open.
-pub(crate) async fn join(state: &AppState, caller: &Caller, text: &str, into: &str) -> Result<Effect, Problem> {
+pub(crate) async fn join(state: &AppState, who: &Identity, text: &str, into: &str) -> Result<Effect, Problem> {
     let into = open(state, into.trim()).await.map_err(|problem| problem.at("into"))?;
-    if open(state, text).await? == into {
+    may_respond(state, who, &into).await?;
+    let into = into.id;
+    if open(state, text).await?.id == into {
         return Err(Problem::bad("into", "an incident cannot be merged into itself"));
     }
-    act(state, caller, text, |incident| Command::Merge { incident, into }).await
+    act(state, who, text, |incident| Command::Merge { incident, into }).await
 }
 
 /// Adds a remark, also to an incident that is over.
-pub(crate) async fn add_note(state: &AppState, caller: &Caller, text: &str, note: &str) -> Result<Effect, Problem> {
+pub(crate) async fn add_note(state: &AppState, who: &Identity, text: &str, note: &str) -> Result<Effect, Problem> {
     let note = note.trim();
     if note.is_empty() || note.len() > NOTE_BYTES {
         return Err(Problem::bad("text", format!("a note has 1 to {NOTE_BYTES} bytes; this one has {}", note.len())));
     }
-    let incident = find(state, text).await?.incident.id;
-    let command = Command::Note { incident, text: note.to_owned() };
-    settled(state, state.command(caller.clone(), command).await?).await
+    let incident = find(state, text).await?.incident;
+    may_respond(state, who, &incident).await?;
+    let command = Command::Note { incident: incident.id, text: note.to_owned() };
+    settled(state, state.command(who.caller.clone(), command).await?).await
 }
 
 /// The incident of this id or number, if it is open.
-async fn open(state: &AppState, text: &str) -> Result<IncidentId, Problem> {
+async fn open(state: &AppState, text: &str) -> Result<Incident, Problem> {
     let incident = find(state, text).await?.incident;
     if incident.state == IncidentState::Resolved {
         let detail = format!("incident #{} is resolved already", incident.number);
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
-    Ok(incident.id)
+    Ok(incident)
 }

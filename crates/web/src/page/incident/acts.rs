@@ -81,7 +81,7 @@ pub(crate) async fn snooze(
 ) -> Done {
     let length = form.length.map(|text| text.parse::<Span>()).transpose();
     let length = length.map_err(|problem| Problem::bad("for", problem))?;
-    put_off(&state, &visitor.who.caller, &id, &SnoozeIn { length, until: form.until }).await?;
+    put_off(&state, &visitor.who, &id, &SnoozeIn { length, until: form.until }).await?;
     Ok(back(&id))
 }
 
@@ -93,7 +93,7 @@ pub(crate) async fn reassign(
     Form(form): Form<ReassignForm>,
 ) -> Done {
     let to = form.to.parse::<Target>().map_err(|problem| Problem::bad("to", problem))?;
-    give(&state, &visitor.who.caller, &id, to).await?;
+    give(&state, &visitor.who, &id, to).await?;
     Ok(back(&id))
 }
 
@@ -104,7 +104,7 @@ pub(crate) async fn merge(
     Segments(id): Segments<String>,
     Form(form): Form<MergeForm>,
 ) -> Done {
-    join(&state, &visitor.who.caller, &id, &form.into).await?;
+    join(&state, &visitor.who, &id, &form.into).await?;
     Ok(back(&form.into))
 }
 
@@ -115,7 +115,7 @@ pub(crate) async fn note(
     Segments(id): Segments<String>,
     Form(note): Form<NoteForm>,
 ) -> Done {
-    add_note(&state, &visitor.who.caller, &id, &note.text).await?;
+    add_note(&state, &visitor.who, &id, &note.text).await?;
     Ok(back(&id))
 }
 
@@ -127,7 +127,7 @@ async fn simple(
     Segments(id): Segments<String>,
     command: impl FnOnce(trackside_core::ids::IncidentId) -> Command,
 ) -> Done {
-    act(&state, &visitor.who.caller, &id, command).await?;
+    act(&state, &visitor.who, &id, command).await?;
     Ok(back(&id))
 }
 
