@@ -6,6 +6,6 @@
 pub mod azure;
 pub mod config;
 pub mod failure;
-mod form;
+pub(crate) mod form;
 pub mod grant;
 pub mod reply;

@@ -9,9 +9,17 @@ use secrecy::{ExposeSecret, SecretString};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+pub mod aws;
+mod azure;
+mod document;
+pub mod keeper;
 pub mod reference;
+pub mod sigv4;
 mod snapshot;
+mod vault;
+pub mod vaults;
 
+pub use document::{Random, Surroundings, Variable};
 pub use reference::{AwsPlace, AzurePlace, SecretRef, VaultPlace};
 pub use snapshot::{Kept, SecretStatus, Secrets, Standing};
 
