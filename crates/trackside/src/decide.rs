@@ -7,7 +7,9 @@
 use crate::clock::{Clock, sleep_until};
 use jiff::{SignedDuration, Timestamp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use tokio::sync::watch;
+use trackside_core::approval::grants::Grants;
 use trackside_core::caller::Caller;
 use trackside_core::decision::{AuditDetail, AuditEntry, Change, Decision};
 use trackside_core::engine::decide;
@@ -39,6 +41,7 @@ pub struct Decider {
     decided_at: Timestamp,
     decided: watch::Sender<Seq>,
     effects: watch::Sender<u64>,
+    grants: watch::Sender<Arc<Grants>>,
 }
 
 /// What a step did.
@@ -72,7 +75,8 @@ impl Decider {
         let state = load(&store, workspace).await?;
         let decided = watch::Sender::new(state.cursor);
         let stored = state.cursor;
-        Ok(Self { store, state, stored, decided_at: Timestamp::MIN, decided, effects: watch::Sender::new(0) })
+        let (effects, grants) = (watch::Sender::new(0), watch::Sender::new(grants_of(&state)));
+        Ok(Self { store, state, stored, decided_at: Timestamp::MIN, decided, effects, grants })
     }
 
     /// The last input decided; changes after each commit.
@@ -85,6 +89,12 @@ impl Decider {
     #[must_use]
     pub fn effects(&self) -> watch::Receiver<u64> {
         self.effects.subscribe()
+    }
+
+    /// The access that was given for a while; replaced with each commit that gives or ends some.
+    #[must_use]
+    pub fn grants(&self) -> watch::Receiver<Arc<Grants>> {
+        self.grants.subscribe()
     }
 
     /// Wakes whoever watches [`Decider::effects`], for rows that were put back by hand.
@@ -185,6 +195,7 @@ impl Decider {
     async fn reload(&mut self) -> Result<(), DecideError> {
         self.state = load(&self.store, &self.state.workspace).await?;
         self.stored = self.state.cursor;
+        self.grants.send_replace(grants_of(&self.state));
         Ok(())
     }
 
@@ -193,6 +204,9 @@ impl Decider {
             self.store_decision(decision).await?;
         }
         self.state.forget_settled();
+        if decision.changes.iter().any(|change| matches!(change, Change::Grant(_) | Change::GrantGone { .. })) {
+            self.grants.send_replace(grants_of(&self.state));
+        }
         self.decided.send_replace(decision.cursor);
         // A call whose run has ended is looked at again as well.
         let ended = |change: &Change| matches!(change, Change::JobRun(run) if run.state.ended());
@@ -251,6 +265,10 @@ impl Decider {
             }
         }
     }
+}
+
+fn grants_of(state: &State) -> Arc<Grants> {
+    Arc::new(Grants::new(state.grants().cloned()))
 }
 
 /// The entry that puts rules in force. They must compile: the caller has checked them.
