@@ -8,6 +8,10 @@
 //! - [`error`]: refusals in SCIM's form; [`filter`]: the filter language; [`patch`]: changes of a resource
 //! - [`user`], [`group`]: the two resources; [`schema`]: what the server says of itself
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
 pub mod error;
 pub mod filter;
 pub mod group;
@@ -15,6 +19,17 @@ pub mod patch;
 pub mod schema;
 pub mod user;
 
+/// What the configuration says about the directory that writes here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScimConfig {
+    /// Teams by the name of the group that is meant. A group that has the name or an alias of a team needs no entry.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, String>,
+}
+
+/// Scope that an API token needs to write here.
+pub const SCOPE: &str = "scim";
 /// Media type of requests and answers (RFC 7644 §8.1).
 pub const MEDIA_TYPE: &str = "application/scim+json";
 /// Longest body that is read.

@@ -45,6 +45,7 @@ use trackside_core::ruleset::{Canary, Owners, PipelineEntry, Rule, Ruleset, Team
 use trackside_identity::certificate::CertificateRule;
 use trackside_identity::issuer::IssuerConfig;
 use trackside_identity::role::Role;
+use trackside_identity::scim::ScimConfig;
 use trackside_identity::secret::SecretRef;
 use trackside_policy::Policies;
 use trackside_policy::case::PolicyCase;
@@ -75,6 +76,8 @@ pub struct Sections {
     pub approvals: BTreeMap<String, ApprovalRule>,
     /// Jobs by name.
     pub jobs: BTreeMap<String, JobSpec>,
+    /// The directory that writes people and groups over SCIM.
+    pub scim: Option<ScimConfig>,
     /// People by name.
     pub people: BTreeMap<String, Person>,
     /// On-call schedules by name.
@@ -137,6 +140,8 @@ pub struct Config {
     pub issuers: BTreeMap<String, IssuerConfig>,
     /// Whom client certificates stand for.
     pub certificates: Vec<CertificateRule>,
+    /// What is said of the directory that writes people and groups.
+    pub scim: ScimConfig,
     /// The sign of life to another service.
     pub heartbeat_out: Option<HeartbeatOut>,
     /// Automations, in the order written.

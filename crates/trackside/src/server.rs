@@ -3,6 +3,7 @@
 //! Order of stopping: no new connections, running requests end, then the loops finish what they began; what is
 //! not finished is found again at the next start. Taking another configuration is in [`crate::apply`].
 
+use crate::audit::seal::Sealer;
 use crate::apply::{self, Configurator, Handle, Parts, derived};
 use crate::automations::stored;
 use crate::clock::Clock;
@@ -85,6 +86,7 @@ impl Server {
         let listener = listen(&config).await?;
         let address = listener.tcp.local_addr()?;
         let admin = local_admin(data, &clock)?;
+        store.end_interrupted_acts(clock.now()).await?;
         store.record(&started(&clock)).await?;
 
         let mut decider = Decider::load(store.clone(), WORKSPACE).await?;
@@ -95,6 +97,7 @@ impl Server {
         let connections = watch::Sender::new((Arc::new(config.connections.clone()), ruleset.public_url.clone()));
         let secrets = Secrets::default();
         let keys = Keys::kept(data, &clock)?;
+        let sealer = Sealer::new(store.clone(), keys.audit.clone());
         let deliverer = Deliverer::new(store.clone(), connections.borrow().0.clone(), ruleset.public_url.clone())
             .with_secrets(secrets.clone())
             .with_seal_key(keys.seal.clone())
@@ -132,6 +135,7 @@ impl Server {
         loops.spawn(keeper.run(clock.clone(), stop_loops.subscribe()));
         let watchdog = Watchdog::new(charge, clock.now());
         loops.spawn(watchdog.run(sender, clock.clone(), stop_loops.subscribe()));
+        loops.spawn(sealer.run(clock.clone(), stop_loops.subscribe()));
 
         let public_url = ruleset.public_url.clone().unwrap_or_default();
         let (stop_configuring, mut configurator) = (watch::Sender::new(false), JoinSet::new());
@@ -148,6 +152,7 @@ impl Server {
         };
         let task = Configurator::started(folder, parts, config, ruleset, asked).await?;
         configurator.spawn(task.run(stop_configuring.subscribe()));
+        state.follow_people(&Caller::rules()).await?;
         let mut serving = JoinSet::new();
         let router = trackside_web::router(state.clone());
         serving.spawn(trackside_web::serve(vec![listener], router, stop_serving.subscribe()));
@@ -258,6 +263,7 @@ async fn web_state(store: &Store, clock: &Clock, decider: &Decider, mut parts: W
         session_key: parts.keys.session,
         seal_key: parts.keys.seal,
         act_key: parts.keys.act,
+        audit_key: parts.keys.audit,
         secrets: parts.secrets,
         wake_sender: Arc::new(move || waker.send_modify(|count| *count += 1)),
         configure: parts.configure,

@@ -4,6 +4,8 @@
 //! sends every request with every role); doors carry no layer but panic containment, because they are the hot path.
 //! Routes of Prefect's API answer with and without a slash at the end, because its clients use both forms.
 
+mod scim;
+
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::{api, assets, auth, door, page};
@@ -37,6 +39,8 @@ enum Access {
     Prefect(Role),
     /// Callers with this role, or calendar programs with a token of exactly this role in the address.
     Feed(Role),
+    /// Programs with this scope, whatever their role, who speak SCIM and are refused in its words.
+    Scim(&'static str),
     /// Whoever brings what we or a far end signed; the handler verifies it. A token opens nothing here.
     Signed,
 }
@@ -83,6 +87,7 @@ pub fn routes() -> Vec<RouteInfo> {
         Access::Public => "anybody".to_owned(),
         Access::Door => Role::Ingest.to_string(),
         Access::Needs(role) | Access::Prefect(role) | Access::Feed(role) => role.to_string(),
+        Access::Scim(scope) => format!("scope {scope}"),
         Access::Signed => "a signature".to_owned(),
     };
     let info = |route: Route| RouteInfo { needs: needs(route.access), method: route.method, path: route.path };
@@ -95,6 +100,7 @@ fn table() -> Vec<Route> {
     routes.extend(answers());
     routes.extend(api());
     routes.extend(people());
+    routes.extend(scim::routes());
     routes.extend(automations());
     routes.extend(prefect());
     routes.extend(pages());
@@ -164,6 +170,7 @@ fn api() -> Vec<Route> {
         route(&get, "/api/v1/connections", viewer, api::connections::list),
         route(&post, "/api/v1/connections/{name}/test", operator, api::connections::test),
         route(&get, "/api/v1/audit", viewer, api::audit::list),
+        route(&get, "/api/v1/audit/export", admin, api::audit::export::export),
         route(&get, "/api/v1/tokens", admin, api::tokens::list),
         route(&post, "/api/v1/tokens", admin, api::tokens::create),
         route(&delete, "/api/v1/tokens/{name}", admin, api::tokens::revoke),
@@ -382,6 +389,10 @@ pub fn router(state: AppState) -> Router {
             Access::Feed(needed) => {
                 let guard = auth::Guard { state: state.clone(), needed, words: Problem::into_response };
                 rest = rest.route(path, handler.layer(from_fn_with_state(guard, auth::require_or_address)));
+            }
+            Access::Scim(scope) => {
+                let guard = (state.clone(), scope, crate::scim::refused as fn(Problem) -> Response);
+                rest = rest.route(path, handler.layer(from_fn_with_state(guard, auth::require_scope)));
             }
             Access::Prefect(needed) => {
                 let guard = auth::Guard { state: state.clone(), needed, words: api::prefect::refused };

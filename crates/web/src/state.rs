@@ -24,11 +24,14 @@ use trackside_core::ids::Seq;
 use trackside_core::input::{Command, DutyEdit, Input};
 use trackside_core::ruleset::Ruleset;
 use trackside_identity::act_link::ActKey;
+use trackside_identity::audit_key::AuditKey;
 use trackside_identity::callers::Callers;
 use trackside_identity::directory::{Conflict, Directory, Grant, Origin};
 use trackside_identity::link::{Links, Redeemed};
 use trackside_identity::question::Judge;
 use trackside_identity::role::{Role, UnknownRole};
+use trackside_identity::roster::Roster;
+use trackside_identity::scim::ScimConfig;
 use trackside_identity::seal::SealKey;
 use trackside_identity::secret::Secrets;
 use trackside_identity::session::{SessionKey, Transport};
@@ -66,6 +69,8 @@ pub struct Shell {
     pub act_key: Arc<ActKey>,
     /// Secrets of secret managers, as last fetched.
     pub secrets: Secrets,
+    /// Key that checkpoints of the audit are signed with; its public half is given out.
+    pub audit_key: Arc<AuditKey>,
     /// Wakes the loop that sends, after a delivery was put back.
     pub wake_sender: Wake,
     /// Says what other configuration files would change, and puts them in force.
@@ -110,6 +115,8 @@ pub struct Configured {
     pub callers: Arc<Callers>,
     /// The policies in force.
     pub judge: Judge,
+    /// What is said of the directory that writes people and groups.
+    pub scim: ScimConfig,
 }
 
 /// A connection as pages and the API show it.
@@ -147,6 +154,7 @@ pub struct Inner {
     pub(crate) seal_key: Arc<SealKey>,
     pub(crate) act_key: Arc<ActKey>,
     pub(crate) secrets: Secrets,
+    pub(crate) audit_key: Arc<AuditKey>,
     pub(crate) wake_sender: Wake,
     pub(crate) configure: Configure,
     pub(crate) decided: watch::Receiver<Seq>,
@@ -162,6 +170,9 @@ pub struct Inner {
     configured: RwLock<Arc<Configured>>,
     directory: RwLock<Arc<Directory>>,
     links: Mutex<Links>,
+    pub(crate) roster: RwLock<Arc<Roster>>,
+    /// Held while people are compared with who is gone.
+    pub(crate) following: tokio::sync::Mutex<()>,
     /// Minute in which the use of tokens was last noted.
     uses_noted: AtomicI64,
 }
@@ -213,6 +224,7 @@ impl AppState {
             seal_key: shell.seal_key,
             act_key: shell.act_key,
             secrets: shell.secrets,
+            audit_key: shell.audit_key,
             wake_sender: shell.wake_sender,
             configure: shell.configure,
             decided: shell.decided,
@@ -226,6 +238,8 @@ impl AppState {
             configured: RwLock::new(Arc::new(shell.configured.clone())),
             directory: RwLock::default(),
             links: Mutex::default(),
+            roster: RwLock::default(),
+            following: tokio::sync::Mutex::default(),
             uses_noted: AtomicI64::new(0),
         }));
         state.reconfigure(shell.configured).await?;
@@ -241,6 +255,7 @@ impl AppState {
         let directory = self.read_directory(&configured.tokens).await?;
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
         *self.configured.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configured);
+        self.read_roster().await?;
         Ok(())
     }
 
@@ -317,6 +332,12 @@ impl AppState {
         Arc::clone(&self.configured.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whose tokens and certificates are taken.
+    #[must_use]
+    pub fn callers(&self) -> Arc<Callers> {
+        Arc::clone(&self.configured().callers)
+    }
+
     pub(crate) fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -362,7 +383,7 @@ impl AppState {
         }
     }
 
-    async fn put(&self, input: &Input) -> Result<Commanded, trackside_store::Error> {
+    pub(crate) async fn put(&self, input: &Input) -> Result<Commanded, trackside_store::Error> {
         let at = self.now();
         let entry = NewEntry::input(at, input, self.new_id())?;
         let appended = self.store.append(vec![entry]).await?;

@@ -325,14 +325,28 @@ impl Reader<'_> {
         let attribute = self.attribute()?;
         if self.take('[') {
             let filter = self.any(depth + 1)?;
-            let closed = self.take(']');
-            return if closed { Ok(Filter::Element(attribute, Box::new(filter))) } else { Err("`]` is missing".to_owned()) };
+            if !self.take(']') {
+                return Err("`]` is missing".to_owned());
+            }
+            return Ok(Filter::Element(attribute, Box::new(self.part_of_element(filter)?)));
         }
         if self.word("pr") {
             return Ok(Filter::Present(attribute));
         }
         let operator = self.operator()?;
         Ok(Filter::Compare(attribute, operator, self.value()?))
+    }
+
+    /// `.value eq "x"` behind `emails[type eq "work"]`, as Entra asks for a user by address.
+    fn part_of_element(&mut self, filter: Filter) -> Result<Filter, String> {
+        if !self.rest().starts_with('.') {
+            return Ok(filter);
+        }
+        self.at += 1;
+        let attribute = self.attribute()?;
+        let operator = self.operator()?;
+        let part = Filter::Compare(attribute, operator, self.value()?);
+        Ok(Filter::And(Box::new(filter), Box::new(part)))
     }
 
     fn attribute(&mut self) -> Result<Attribute, String> {

@@ -65,6 +65,7 @@ pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secre
         kept_in: config.automations.iter().map(|known| (known.id, place(&known.spot))).collect(),
         callers,
         judge: config.policies.judge(),
+        scim: config.scim.clone(),
     })
 }
 

@@ -175,6 +175,7 @@ impl InForce {
         self.config = Config { server, heartbeat_out, ..config };
         self.feed().await.map_err(Refused::Failed)?;
         self.wait_until_decided().await;
+        self.parts.state.follow_people(caller).await?;
         Ok(())
     }
 

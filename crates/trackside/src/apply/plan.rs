@@ -12,10 +12,11 @@ use trackside_core::automation::definition::{Automation, AutomationId, Automatio
 use trackside_core::automation::edit::AutomationEdit;
 use trackside_core::automation::written::written;
 use trackside_core::ids::derive;
+use trackside_identity::scim::ScimConfig;
 use trackside_web::{Change, ConfigChange};
 
 /// The sections, in the order they are shown.
-const SECTIONS: [&str; 19] = [
+const SECTIONS: [&str; 20] = [
     "server",
     "teams",
     "people",
@@ -33,6 +34,7 @@ const SECTIONS: [&str; 19] = [
     "approvals",
     "canary",
     "heartbeat_out",
+    "scim",
     "tokens",
     "automations",
 ];
@@ -68,6 +70,7 @@ impl View {
             ("approvals", values(&rules.approvals)),
             ("canary", rules.canary.iter().map(|canary| (String::new(), value(canary))).collect()),
             ("heartbeat_out", config.heartbeat_out.iter().map(|out| (String::new(), value(out))).collect()),
+            ("scim", if config.scim == ScimConfig::default() { BTreeMap::new() } else { only(value(&config.scim)) }),
             ("tokens", named(tokens)),
         ]))
     }

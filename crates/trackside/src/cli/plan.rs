@@ -236,7 +236,7 @@ fn singular(section: &str) -> &str {
         "escalations" => "escalation policy",
         "maintenance" => "maintenance window",
         "heartbeat_out" => "heartbeat out",
-        "owners" | "pipelines" | "server" | "incidents" | "inhibitions" | "upstreams" | "canary" => section,
+        "owners" | "pipelines" | "server" | "incidents" | "inhibitions" | "upstreams" | "canary" | "scim" => section,
         section => section.trim_end_matches('s'),
     }
 }

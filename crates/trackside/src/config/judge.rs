@@ -37,6 +37,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
     }
     job::check(&sections, &origins, &mut problems);
     caller::check(&sections, &server, &origins, &mut problems);
+    caller::check_groups(&sections, &origins, &mut problems);
     let ruleset = Ruleset {
         teams: sections.teams,
         owners: sections.owners.unwrap_or_default(),
@@ -84,6 +85,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         tokens: sections.tokens,
         issuers: sections.issuers,
         certificates: sections.certificates,
+        scim: sections.scim.unwrap_or_default(),
         heartbeat_out: sections.heartbeat_out,
         automations,
         policies,

@@ -338,5 +338,8 @@ fn configured(ruleset: &Ruleset) -> Configured {
         kept_in: BTreeMap::from([(AutomationId(derive("automation", &["f"])), "alerts.yaml, line 3".to_owned())]),
         callers: std::sync::Arc::default(),
         judge: trackside_identity::question::no_policies(),
+        scim: trackside_identity::scim::ScimConfig {
+            groups: BTreeMap::from([("Data Engineering".to_owned(), "payments".to_owned())]),
+        },
     }
 }

@@ -29,8 +29,10 @@ fn filters_pass_what_they_say() {
     check("emails.value ew \"home.net\" and not (active eq false)", true);
     check("emails[type eq \"work\" and value co \"home\"]", false);
     check("emails[type eq \"work\" and value co \"example\"]", true);
+    check("emails[type eq \"work\"].value eq \"ana@example.net\"", true);
+    check("emails[type eq \"home\"].value eq \"ana@example.net\"", false);
     check("title pr", false);
-    check("title eq null or nickName pr", false);
+    check("title eq null", true);
     check("nickName eq null", true);
     check("userName ne \"ben\" or active eq false and title pr", true);
     check("(userName eq \"ben\" or userName eq \"cleo\") and active eq true", false);
