@@ -32,7 +32,7 @@ pub struct Callers {
     issuers: Arc<Issuers>,
     certificates: Certificates,
     kept: Cache<[u8; 32], Kept>,
-    counts: Counts,
+    counts: Arc<Counts>,
 }
 
 /// What is kept of a token.
@@ -96,7 +96,13 @@ impl Callers {
     /// Callers that these issuers and certificates vouch for.
     #[must_use]
     pub fn new(issuers: Arc<Issuers>, certificates: Certificates) -> Self {
-        Self { issuers, certificates, kept: Cache::new(KEPT), counts: Counts::default() }
+        Self { issuers, certificates, kept: Cache::new(KEPT), counts: Arc::default() }
+    }
+
+    /// Callers that others vouch for from now on: nobody is kept, and counting goes on.
+    #[must_use]
+    pub fn succeeded_by(&self, issuers: Arc<Issuers>, certificates: Certificates) -> Self {
+        Self { counts: Arc::clone(&self.counts), ..Self::new(issuers, certificates) }
     }
 
     /// The issuers in force.
@@ -105,7 +111,7 @@ impl Callers {
         &self.issuers
     }
 
-    /// How often what happened, since this configuration is in force.
+    /// How often what happened since the start.
     #[must_use]
     pub fn counts(&self) -> CallerCounts {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);

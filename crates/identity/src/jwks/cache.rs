@@ -265,7 +265,11 @@ impl KeyCache {
     }
 }
 
-fn read_file(path: &std::path::Path) -> Result<Bytes, String> {
+/// Reads a file with keys, within the bound of a set.
+///
+/// # Errors
+/// When it cannot be read, or is too long.
+pub fn read_file(path: &std::path::Path) -> Result<Bytes, String> {
     use std::io::Read as _;
     let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     let file = std::fs::File::open(path).map_err(unreadable)?;
