@@ -1,8 +1,12 @@
 //! The credential of a connection as configured.
 
+use crate::issuer::discovery::Address;
 use crate::secret::SecretRef;
+use crate::signer::Algorithm;
+use crate::workload::claims::RESERVED;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use url::Url;
 
@@ -79,6 +83,9 @@ pub enum CredentialConfig {
         /// Whether the token says on whose behalf it is used.
         #[serde(default)]
         behalf: Behalf,
+        /// Further claims, for far ends that ask for some (Airflow's simple auth manager: `role`).
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        claims: BTreeMap<String, serde_json::Value>,
     },
 }
 
@@ -107,12 +114,38 @@ pub struct ClientCredentials {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenExchange {
-    /// Where and as whom.
-    #[serde(flatten)]
-    pub client: ClientCredentials,
+    /// Token endpoint, or the issuer whose discovery document names it.
+    pub endpoint: TokenEndpoint,
+    /// Client id.
+    pub client_id: String,
+    /// How the client proves itself.
+    pub proof: ClientProof,
+    /// Scopes; all of them must be granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Resource indicator (RFC 8707).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Audience parameter, for servers that want one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
     /// What is exchanged.
     #[serde(default)]
     pub subject: SubjectToken,
+    /// Whether Trackside names itself beside it.
+    #[serde(default)]
+    pub actor: ActorToken,
+}
+
+/// Whether Trackside names itself in a token exchange (RFC 8693 §2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorToken {
+    /// It does not; a minted subject token names it anyway.
+    #[default]
+    Nobody,
+    /// With a token that it signs for itself.
+    Minted,
 }
 
 /// What is exchanged.
@@ -132,8 +165,8 @@ pub enum SubjectToken {
 pub enum TokenEndpoint {
     /// The token endpoint.
     Url(Url),
-    /// An issuer; its discovery document names the endpoint.
-    Issuer(Url),
+    /// An issuer, written as its discovery document writes it; that document names the endpoint.
+    Issuer(String),
 }
 
 /// How a client proves itself.
@@ -196,4 +229,137 @@ pub enum Behalf {
     /// It does not.
     #[default]
     Nobody,
+}
+
+/// A mistake in the configuration of a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadCredential {
+    /// Field, dotted.
+    pub field: &'static str,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl CredentialConfig {
+    /// Its kind, as in the configuration.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Bearer { .. } => "bearer",
+            Self::Basic { .. } => "basic",
+            Self::Header { .. } => "header",
+            Self::ClientCredentials(_) => "client_credentials",
+            Self::TokenExchange(_) => "token_exchange",
+            Self::AzureManagedIdentity { .. } => "azure_managed_identity",
+            Self::AzureServicePrincipal { .. } => "azure_service_principal",
+            Self::AirflowLogin { .. } => "airflow_login",
+            Self::Workload { .. } => "workload",
+        }
+    }
+
+    /// Checks what the form alone cannot.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn check(&self) -> Result<(), Vec<BadCredential>> {
+        let mut wrong = Vec::new();
+        let mut need = |field, problem: Result<(), String>| {
+            wrong.extend(problem.err().map(|problem| BadCredential { field, problem }));
+        };
+        match self {
+            Self::Bearer { .. } | Self::Basic { .. } | Self::AirflowLogin { .. } => {}
+            Self::Header { name, .. } => need("name", header_name(name)),
+            Self::ClientCredentials(client) => client.check(&mut need),
+            Self::TokenExchange(exchange) => exchange.client().check(&mut need),
+            // The metadata service is on this machine or link-local, and speaks plain http.
+            Self::AzureManagedIdentity { resource, .. } => need("resource", filled(resource)),
+            Self::AzureServicePrincipal { tenant, client_id, scope, authority, proof } => {
+                need("tenant", filled(tenant));
+                need("client_id", filled(client_id));
+                need("authority", authority.as_ref().map_or(Ok(()), |url| secure(url.as_str())));
+                let whole = scope.ends_with("/.default") && !scope.contains(' ');
+                let problem =
+                    "must be the application id URI with `/.default` behind it: https://management.azure.com/.default";
+                need("scope", whole.then_some(()).ok_or_else(|| problem.to_owned()));
+                if let AzureProof::Certificate { algorithm: Some(name), .. } = proof {
+                    let known = matches!(name.as_str(), "PS256" | "RS256");
+                    need("proof.certificate.algorithm", known.then_some(()).ok_or("must be PS256 or RS256".to_owned()));
+                }
+            }
+            Self::Workload { audience, lifetime_seconds, claims, .. } => {
+                need("audience", filled(audience));
+                let fits = lifetime_seconds.is_none_or(|seconds| (1..=3_600).contains(&seconds));
+                need("lifetime_seconds", fits.then_some(()).ok_or("must be between 1 and 3600".to_owned()));
+                let reserved = claims.keys().find(|name| RESERVED.contains(&name.as_str()));
+                need(
+                    "claims",
+                    reserved.map_or(Ok(()), |name| Err(format!("`{name}` is set by Trackside; leave it out"))),
+                );
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+}
+
+impl TokenExchange {
+    /// Where and as whom it is asked for.
+    #[must_use]
+    pub fn client(&self) -> ClientCredentials {
+        ClientCredentials {
+            endpoint: self.endpoint.clone(),
+            client_id: self.client_id.clone(),
+            proof: self.proof.clone(),
+            scopes: self.scopes.clone(),
+            resource: self.resource.clone(),
+            audience: self.audience.clone(),
+        }
+    }
+}
+
+impl ClientCredentials {
+    fn check(&self, need: &mut impl FnMut(&'static str, Result<(), String>)) {
+        need("client_id", filled(&self.client_id));
+        match &self.endpoint {
+            TokenEndpoint::Url(url) => need("endpoint.url", secure(url.as_str())),
+            TokenEndpoint::Issuer(issuer) => need("endpoint.issuer", secure(issuer)),
+        }
+        if let ClientProof::PrivateKey(PrivateKeyProof { algorithm: Some(name), .. }) = &self.proof {
+            let known = name.parse::<Algorithm>().map(|_| ()).map_err(|error| error.to_string());
+            need("proof.private_key.algorithm", known);
+        }
+        let spaced = self.scopes.iter().any(|scope| scope.is_empty() || scope.contains(char::is_whitespace));
+        need("scopes", (!spaced).then_some(()).ok_or("is a list: one scope in each entry, without spaces".to_owned()));
+    }
+}
+
+fn filled(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { Ok(()) }
+}
+
+/// A credential goes there: only over TLS, or on this machine.
+fn secure(address: &str) -> Result<(), String> {
+    Address::parse(address).map(|_| ())
+}
+
+/// Headers that belong to the connection or the message cannot carry a credential.
+fn header_name(name: &str) -> Result<(), String> {
+    let taken = [
+        "host",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "proxy-authorization",
+    ];
+    match http::HeaderName::from_bytes(name.as_bytes()) {
+        Err(_) => Err("is not the name of a header".to_owned()),
+        Ok(name) if taken.contains(&name.as_str()) => {
+            Err("belongs to the connection; a credential cannot be put there".to_owned())
+        }
+        Ok(_) => Ok(()),
+    }
 }

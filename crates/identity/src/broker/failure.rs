@@ -70,12 +70,14 @@ impl FailureClass {
 impl Failure {
     /// Something here is missing.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
     pub fn here(text: impl ToString) -> Self {
         Self { class: FailureClass::Here, status: None, after: None, text: text.to_string() }
     }
 
     /// The answer cannot be used.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
     pub fn unusable(text: impl ToString) -> Self {
         Self { class: FailureClass::Unusable, status: None, after: None, text: text.to_string() }
     }

@@ -133,14 +133,9 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_well_before_it_ends() {
-        for (life, renew, usable) in [
-            (86_400, 43_200, 86_370),
-            (3_600, 1_800, 3_570),
-            (600, 300, 570),
-            (300, 150, 270),
-            (60, 30, 45),
-            (4, 2, 3),
-        ] {
+        for (life, renew, usable) in
+            [(86_400, 43_200, 86_370), (3_600, 1_800, 3_570), (600, 300, 570), (300, 150, 270), (60, 30, 45), (4, 2, 3)]
+        {
             let granted = Granted::new(SecretString::from("t"), NOW, SignedDuration::from_secs(life));
             assert_eq!(
                 (granted.renew_at(0.0).as_second(), granted.usable_until().as_second()),

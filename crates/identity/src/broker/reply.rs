@@ -79,8 +79,8 @@ pub fn token(reply: &Reply, expected: Expected<'_>, now: Timestamp) -> Result<Gr
     if reply.status != StatusCode::OK && reply.status != StatusCode::CREATED {
         return Err(refusal(reply, now));
     }
-    let success: Success =
-        serde_json::from_slice(&reply.body).map_err(|_| Failure::unusable("the reply of the token endpoint is not a token"))?;
+    let success: Success = serde_json::from_slice(&reply.body)
+        .map_err(|_| Failure::unusable("the reply of the token endpoint is not a token"))?;
     success.granted(expected, now)
 }
 
@@ -91,15 +91,23 @@ impl Success {
             return unusable("the token endpoint gave a token that does not fit into a header".to_owned());
         }
         if let Some(kind) = self.token_type.as_deref().filter(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-            return unusable(format!("the token endpoint gave a token of type `{}`; only bearer tokens can be used", shown(kind)));
+            return unusable(format!(
+                "the token endpoint gave a token of type `{}`; only bearer tokens can be used",
+                shown(kind)
+            ));
         }
         if expected.exchange == Exchanged::Token && self.issued_token_type.is_none() {
-            return unusable("the reply of the token exchange does not say what kind of token it is (`issued_token_type`)".to_owned());
+            return unusable(
+                "the reply of the token exchange does not say what kind of token it is (`issued_token_type`)"
+                    .to_owned(),
+            );
         }
         let missing = missing_scopes(expected.scopes, self.scope.as_deref());
         if !missing.is_empty() {
             let missing = missing.join(", ");
-            return unusable(format!("the token endpoint left out what was asked for: {missing}; it must be allowed for this client there"));
+            return unusable(format!(
+                "the token endpoint left out what was asked for: {missing}; it must be allowed for this client there"
+            ));
         }
         let exposed = secrecy::ExposeSecret::expose_secret(&self.access_token);
         let (opaque, chain) = (!is_jwt(exposed), actors(exposed));
@@ -125,7 +133,9 @@ impl Success {
         };
         match life {
             Some(life) if life.is_positive() => Ok(Some(life)),
-            _ => Err(Failure::unusable("the token endpoint gave a token that is over already, or does not say when it ends; is the clock right?")),
+            _ => Err(Failure::unusable(
+                "the token endpoint gave a token that is over already, or does not say when it ends; is the clock right?",
+            )),
         }
     }
 }
@@ -168,15 +178,23 @@ fn advice(said: &Refusal) -> Option<&'static str> {
         7_000_215 => Some("the client secret is wrong: it must be the secret's value, not its id"),
         7_000_222 => Some("the client secret is over; make a new one"),
         700_027 => Some("the certificate is not registered with the application"),
-        700_024 | 700_023 => Some("the assertion is outside its time or for somebody else; check the clock and the tenant"),
+        700_024 | 700_023 => {
+            Some("the assertion is outside its time or for somebody else; check the clock and the tenant")
+        }
         700_016 => Some("there is no such application in this tenant"),
-        70_011 | 1_002_012 => Some("the scope must be the application id URI of the far end with `/.default` behind it"),
+        70_011 | 1_002_012 => {
+            Some("the scope must be the application id URI of the far end with `/.default` behind it")
+        }
         90_002 => Some("there is no such tenant"),
         _ => None,
     });
     of_code.or(match said.error.as_deref()? {
-        "invalid_client" => Some("the client id or what proves it is wrong, or the client must prove itself in another way"),
-        "unauthorized_client" | "unsupported_grant_type" => Some("this client may not ask for tokens in this way; allow the grant type there"),
+        "invalid_client" => {
+            Some("the client id or what proves it is wrong, or the client must prove itself in another way")
+        }
+        "unauthorized_client" | "unsupported_grant_type" => {
+            Some("this client may not ask for tokens in this way; allow the grant type there")
+        }
         "invalid_scope" => Some("a scope is not known there"),
         "invalid_target" => Some("the `resource` or `audience` is not known there"),
         _ => None,
@@ -186,8 +204,12 @@ fn advice(said: &Refusal) -> Option<&'static str> {
 /// A whole number, given as one or as text.
 fn number(value: &Value) -> Option<i64> {
     match value {
-        Value::Number(number) => {
-            #[allow(clippy::cast_possible_truncation, reason = "the fraction of a second does not matter, `as` saturates")]
+        Value::Number(number) =>
+        {
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "the fraction of a second does not matter, `as` saturates"
+            )]
             number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64))
         }
         Value::String(text) => text.trim().parse().ok(),

@@ -50,7 +50,12 @@ impl Workload {
     ///
     /// # Errors
     /// When there is no key.
-    pub fn sign(&self, wanted: &Wanted<'_>, now: Timestamp, id: Uuid) -> Result<(SecretString, Timestamp), WorkloadError> {
+    pub fn sign(
+        &self,
+        wanted: &Wanted<'_>,
+        now: Timestamp,
+        id: Uuid,
+    ) -> Result<(SecretString, Timestamp), WorkloadError> {
         let issuing = self.issuing();
         let key = issuing.signing(now).ok_or(WorkloadError::NoKey)?;
         let (mut header, claims, ends) = compose(wanted, &issuing.issuer, now, id);

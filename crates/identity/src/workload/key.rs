@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn the_thumbprint_is_that_of_the_standard() {
         // RFC 8037 §A.3.
-        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "alg": "EdDSA"});
+        let jwk =
+            json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "alg": "EdDSA"});
         assert_eq!(thumbprint(&jwk).as_deref(), Some("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"));
         assert_eq!(thumbprint(&json!({"kty": "oct", "k": "x"})), None);
     }
@@ -147,7 +148,10 @@ mod tests {
         for algorithm in [WorkloadAlgorithm::ES256, WorkloadAlgorithm::RS256, WorkloadAlgorithm::EdDSA] {
             let key = make(algorithm, Uuid::from_u128(1), times, &seal, Randomness::new([1; 56])).expect("made");
             let open = key.open(&seal).expect("opened");
-            assert_eq!((open.signer.algorithm(), open.public["kid"].as_str()), (algorithm.algorithm(), Some(&*open.kid)));
+            assert_eq!(
+                (open.signer.algorithm(), open.public["kid"].as_str()),
+                (algorithm.algorithm(), Some(&*open.kid))
+            );
             assert!(open.public.get("d").is_none() && open.public.get("p").is_none());
             assert!(key.open(&SealKey::new([8; 32])).is_err());
             let moved = SealedKey { times: KeyTimes { id: Uuid::from_u128(2), ..key.times }, ..key.clone() };

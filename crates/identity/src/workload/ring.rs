@@ -42,7 +42,10 @@ pub enum Step {
 #[must_use]
 pub fn signing(keys: &[KeyTimes], now: Timestamp) -> Option<&KeyTimes> {
     let live = || keys.iter().filter(|key| key.retired.is_none());
-    live().filter(|key| key.signs <= now).max_by_key(|key| (key.signs, key.id)).or_else(|| live().min_by_key(|key| key.signs))
+    live()
+        .filter(|key| key.signs <= now)
+        .max_by_key(|key| (key.signs, key.id))
+        .or_else(|| live().min_by_key(|key| key.signs))
 }
 
 /// What is to be done now.
@@ -83,7 +86,13 @@ mod tests {
                 match step {
                     Step::Make { signs } => {
                         let id = Uuid::from_u128(u128::try_from(hour).expect("positive") + 1);
-                        keys.push(KeyTimes { id, algorithm: settings.algorithm.algorithm(), published: now, signs, retired: None });
+                        keys.push(KeyTimes {
+                            id,
+                            algorithm: settings.algorithm.algorithm(),
+                            published: now,
+                            signs,
+                            retired: None,
+                        });
                         told.push((hour, format!("make {}", signs.duration_since(now).as_hours())));
                     }
                     Step::Retire(id) => {

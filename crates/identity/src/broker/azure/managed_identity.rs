@@ -58,7 +58,10 @@ impl Host {
         match (variable("IDENTITY_ENDPOINT"), variable("IDENTITY_HEADER")) {
             (Some(endpoint), Some(header)) => {
                 let bad = |_| Failure::here("`IDENTITY_ENDPOINT` is not an address; App Service sets it");
-                Ok(Self::AppService { endpoint: Url::parse(&endpoint).map_err(bad)?, header: SecretString::from(header) })
+                Ok(Self::AppService {
+                    endpoint: Url::parse(&endpoint).map_err(bad)?,
+                    header: SecretString::from(header),
+                })
             }
             _ => Url::parse(METADATA).map(Self::Metadata).map_err(Failure::here),
         }

@@ -27,7 +27,11 @@ fn tokens_in_the_words_of_each_server() {
         (200, r#"{"access_token":"t","expires_in":3600,"token_type":"Bearer"}"#, 3_600),
         (200, r#"{"access_token":"t","expires_in":3599.5,"token_type":"bearer"}"#, 3_599),
         // Azure's metadata service: every number is a string.
-        (200, r#"{"access_token":"t","client_id":"c","expires_in":"86399","expires_on":"1","resource":"r","token_type":"Bearer"}"#, 86_399),
+        (
+            200,
+            r#"{"access_token":"t","client_id":"c","expires_in":"86399","expires_on":"1","resource":"r","token_type":"Bearer"}"#,
+            86_399,
+        ),
         // App Service has no `expires_in`.
         (200, r#"{"access_token":"t","expires_on":"86400","resource":"r","token_type":"Bearer"}"#, 86_400),
         // Nobody says.
@@ -94,13 +98,26 @@ fn an_opaque_token_for_nobody_is_warned_of() {
 fn refusals_say_whether_and_what_somebody_must_change() {
     for (status, body, expect) in [
         (400, r#"{"error":"invalid_request"}"#, "refused: the token endpoint answered 400 invalid_request"),
-        (401, r#"{"error":"invalid_client","error_codes":[7000215],"error_description":"AADSTS7000215: Invalid client secret provided."}"#,
-            "permanent: the token endpoint answered 401 invalid_client: AADSTS7000215: Invalid client secret provided. (the client secret is wrong: it must be the secret's value, not its id)"),
-        (400, r#"{"error":"x","error_codes":[700027]}"#, "permanent: the token endpoint answered 400 x (the certificate is not registered with the application)"),
-        (400, r#"{"error":"invalid_scope","error_codes":[1002012]}"#,
-            "permanent: the token endpoint answered 400 invalid_scope (the scope must be the application id URI of the far end with `/.default` behind it)"),
-        (429, r#"{"error":"invalid_client"}"#,
-            "busy: the token endpoint answered 429 invalid_client (the client id or what proves it is wrong, or the client must prove itself in another way)"),
+        (
+            401,
+            r#"{"error":"invalid_client","error_codes":[7000215],"error_description":"AADSTS7000215: Invalid client secret provided."}"#,
+            "permanent: the token endpoint answered 401 invalid_client: AADSTS7000215: Invalid client secret provided. (the client secret is wrong: it must be the secret's value, not its id)",
+        ),
+        (
+            400,
+            r#"{"error":"x","error_codes":[700027]}"#,
+            "permanent: the token endpoint answered 400 x (the certificate is not registered with the application)",
+        ),
+        (
+            400,
+            r#"{"error":"invalid_scope","error_codes":[1002012]}"#,
+            "permanent: the token endpoint answered 400 invalid_scope (the scope must be the application id URI of the far end with `/.default` behind it)",
+        ),
+        (
+            429,
+            r#"{"error":"invalid_client"}"#,
+            "busy: the token endpoint answered 429 invalid_client (the client id or what proves it is wrong, or the client must prove itself in another way)",
+        ),
         (500, "oops", "busy: the token endpoint answered 500"),
         (404, "[1]", "refused: the token endpoint answered 404"),
     ] {
@@ -125,7 +142,11 @@ fn a_sign_in_page_is_told_from_other_redirects() {
     ] {
         assert!(at(302, Some(location)), "{location}");
     }
-    for location in ["/next", "https://example.net/?to=login.microsoftonline.com", "https://login.microsoftonline.com.evil.example/"] {
+    for location in [
+        "/next",
+        "https://example.net/?to=login.microsoftonline.com",
+        "https://login.microsoftonline.com.evil.example/",
+    ] {
         assert!(!at(302, Some(location)), "{location}");
     }
     assert!(!at(200, Some("/.auth/login/aad")) && !at(302, None));

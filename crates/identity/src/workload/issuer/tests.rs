@@ -25,7 +25,10 @@ fn issuer(algorithm: WorkloadAlgorithm, signs: &[i64]) -> Workload {
         .map(|(second, number)| {
             let times = (Timestamp::UNIX_EPOCH, at(*second));
             let random = Randomness::new([number; 56]);
-            key::make(algorithm, Uuid::from_u128(number.into()), times, &seal, random).expect("made").open(&seal).expect("opened")
+            key::make(algorithm, Uuid::from_u128(number.into()), times, &seal, random)
+                .expect("made")
+                .open(&seal)
+                .expect("opened")
         })
         .collect();
     let workload = Workload::default();
@@ -87,7 +90,10 @@ fn the_key_whose_time_has_come_signs_and_all_are_published() {
     for (second, index) in [(0, 0), (99, 0), (100, 1), (500, 1)] {
         assert_eq!(verified(&workload, &wanted(&claims, None), at(second)).0, index, "{second}");
     }
-    assert_eq!(Workload::default().sign(&wanted(&claims, None), at(0), Uuid::nil()).map(|_| ()), Err(WorkloadError::NoKey));
+    assert_eq!(
+        Workload::default().sign(&wanted(&claims, None), at(0), Uuid::nil()).map(|_| ()),
+        Err(WorkloadError::NoKey)
+    );
 }
 
 #[test]

@@ -61,7 +61,8 @@ fn only_what_can_pass_is_tried_again() {
     assert!(gone.1.iter().sum::<u64>() >= 70);
     let lost = AskError::Lost { host: "169.254.169.254".to_owned(), reason: "timed out".to_owned() };
     assert_eq!(waits(Err(lost)), (FailureClass::NoAnswer, usual));
-    for (status, class) in [(400, FailureClass::Permanent), (401, FailureClass::Refused), (403, FailureClass::Refused)] {
+    for (status, class) in [(400, FailureClass::Permanent), (401, FailureClass::Refused), (403, FailureClass::Refused)]
+    {
         let body = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
         assert_eq!(waits(reply(status, body)), (class, vec![]), "{status}");
     }

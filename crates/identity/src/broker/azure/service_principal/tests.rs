@@ -51,9 +51,13 @@ fn an_assertion_names_the_certificate() {
 
 #[test]
 fn a_certificate_that_cannot_sign_is_refused() {
-    for (certificate, key, algorithm) in
-        [(CERTIFICATE, KEY, Some("ES256")), (CERTIFICATE, KEY, Some("none")), (KEY, KEY, None), ("", KEY, None), (CERTIFICATE, "", None)]
-    {
+    for (certificate, key, algorithm) in [
+        (CERTIFICATE, KEY, Some("ES256")),
+        (CERTIFICATE, KEY, Some("none")),
+        (KEY, KEY, None),
+        ("", KEY, None),
+        (CERTIFICATE, "", None),
+    ] {
         assert!(Certificate::new(certificate, key, algorithm).is_err());
     }
 }
