@@ -166,6 +166,15 @@ pub struct Grant {
     pub approvers: Vec<String>,
 }
 
+/// Where somebody is answered who spoke in a chat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyTo {
+    /// The connection.
+    pub connection: String,
+    /// Their address there.
+    pub to: String,
+}
+
 impl ApprovalAsk {
     /// The question it is about, or that gave what it is about.
     #[must_use]
@@ -205,6 +214,12 @@ pub enum ApprovalAsk {
         /// Remark.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remark: Option<String>,
+        /// Why it cannot count, when the door knows: a policy forbids it, or nobody knows who this is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        barred: Option<String>,
+        /// Where they are told when it does not count, if not at the door.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<ReplyTo>,
     },
     /// Take the question back.
     Withdraw {

@@ -22,10 +22,12 @@ use uuid::Uuid;
 const REFUSED: &str = "approval.refused";
 
 /// What somebody says to a question.
+#[derive(Clone, Copy)]
 struct Word<'a> {
     says: Says,
     speaks_for: &'a BTreeSet<String>,
     remark: Option<&'a str>,
+    barred: Option<&'a str>,
 }
 
 impl Turn<'_> {
@@ -37,18 +39,23 @@ impl Turn<'_> {
                 self.means(format!("{who} asks for access to {}", subject.title()));
                 self.access_asked_for(subject, known_as, justification.as_deref());
             }
-            ApprovalAsk::Say { approval, says, speaks_for, remark } => {
+            ApprovalAsk::Say { approval, says, speaks_for, remark, barred, reply } => {
                 let verb = match says {
                     Says::Approve => "approves",
                     Says::Deny => "denies",
                 };
                 self.means(format!("{who} {verb}"));
-                let word = Word { says: *says, speaks_for, remark: remark.as_deref() };
-                self.with_open_question(*approval, |turn, approval| turn.heard(approval, &word));
+                let word =
+                    Word { says: *says, speaks_for, remark: remark.as_deref(), barred: barred.as_deref() };
+                let refused = self.with_open_question(*approval, |turn, approval| turn.heard(approval, &word)).err();
+                if let (Some(why), Some(reply)) = (refused, reply) {
+                    self.answer_speaker(reply, &why);
+                }
             }
             ApprovalAsk::Withdraw { approval, known_as } => {
                 self.means(format!("{who} takes a question back"));
-                self.with_open_question(*approval, |turn, approval| turn.taken_back(approval, known_as));
+                // The refusal is in the audit.
+                let _ = self.with_open_question(*approval, |turn, approval| turn.taken_back(approval, known_as));
             }
             ApprovalAsk::Revoke { grant } => {
                 self.means(format!("{who} revokes access"));
@@ -222,28 +229,26 @@ impl Turn<'_> {
 
 /// Deciding.
 impl Turn<'_> {
-    /// An open question, once what is over is over.
-    fn with_open_question(&mut self, id: Uuid, act: impl FnOnce(&mut Self, Approval)) {
-        let Some(mut approval) = self.state.approval(id).cloned() else {
-            return self.refuse_approval(&format!("there is no approval {id}"));
+    /// Does something with an open question, once what is over is over; a refusal goes into the audit.
+    fn with_open_question(
+        &mut self,
+        id: Uuid,
+        act: impl FnOnce(&mut Self, Approval) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let done = match self.state.approval(id).cloned() {
+            None => Err(format!("there is no approval {id}")),
+            Some(approval) => {
+                let late = approval.is_open() && self.at > approval.expires;
+                let approval = if late { self.expire(approval) } else { approval };
+                if approval.is_open() { act(self, approval) } else { Err(decided_already(&approval)) }
+            }
         };
-        if approval.is_open() && self.at > approval.expires {
-            approval = self.expire(approval);
-        }
-        if approval.is_open() {
-            return act(self, approval);
-        }
-        let (number, state) = (approval.number, approval.state.as_str());
-        let since = approval.decided.map_or_else(String::new, |at| format!(" since {at}"));
-        self.refuse_approval(&format!("approval #{number} is {state}{since}; it cannot be decided again"));
+        done.inspect_err(|why| self.refuse_approval(why))
     }
 
-    fn heard(&mut self, mut approval: Approval, word: &Word<'_>) {
+    fn heard(&mut self, mut approval: Approval, word: &Word<'_>) -> Result<(), String> {
         let known_as = self.known_as(&self.caller, word.speaks_for);
-        if let Err(why) = may_speak(&approval, &known_as, word) {
-            let number = approval.number;
-            return self.refuse_approval(&format!("approval #{number}: {why}"));
-        }
+        may_speak(&approval, &known_as, word).map_err(|why| format!("approval #{}: {why}", approval.number))?;
         // A yes may be taken back by a no; the no counts.
         approval.voices.retain(|voice| voice.known_as.is_disjoint(&known_as));
         let speaks_for = word.speaks_for.clone();
@@ -268,17 +273,18 @@ impl Turn<'_> {
                 self.state.put_approval(approval);
             }
         }
+        Ok(())
     }
 
-    fn taken_back(&mut self, approval: Approval, more_names: &BTreeSet<String>) {
+    fn taken_back(&mut self, approval: Approval, more_names: &BTreeSet<String>) -> Result<(), String> {
         let known_as = self.known_as(&self.caller, more_names);
         if !approval.is_asked_by(&known_as) {
             let (number, asked) = (approval.number, &approval.requester.subject);
-            return self
-                .refuse_approval(&format!("approval #{number} was asked by {asked}; only they can take it back"));
+            return Err(format!("approval #{number} was asked by {asked}; only they can take it back"));
         }
         let why = format!("taken back by {}", self.caller.subject);
         self.decide_question(approval, ApprovalState::Withdrawn, why);
+        Ok(())
     }
 
     fn expire(&mut self, approval: Approval) -> Approval {
@@ -357,8 +363,17 @@ impl Turn<'_> {
     }
 }
 
+fn decided_already(approval: &Approval) -> String {
+    let (number, state) = (approval.number, approval.state.as_str());
+    let since = approval.decided.map_or_else(String::new, |at| format!(" since {at}"));
+    format!("approval #{number} is {state}{since}; it cannot be decided again")
+}
+
 /// Whether somebody may say this to an open question.
 fn may_speak(approval: &Approval, known_as: &BTreeSet<String>, word: &Word<'_>) -> Result<(), String> {
+    if let Some(why) = word.barred {
+        return Err(why.to_owned());
+    }
     let stops = word.says == Says::Deny && word.speaks_for.contains(APPROVERS);
     if !approval.rule.asks(word.speaks_for) && !stops {
         return Err(format!("you are not asked; it needs {}", approval.missing()));

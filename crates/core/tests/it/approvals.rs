@@ -4,7 +4,7 @@ use crate::scenario::{Story, start};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use trackside_core::approval::grants::Grants;
-use trackside_core::approval::request::{ApprovalAsk, Says, Subject};
+use trackside_core::approval::request::{ApprovalAsk, ReplyTo, Says, Subject};
 use trackside_core::caller::Caller;
 use trackside_core::input::Input;
 use jiff::SignedDuration;
@@ -53,6 +53,8 @@ fn say(story: &mut Story, line: &str) -> String {
             says: if *says == "approves" { Says::Approve } else { Says::Deny },
             speaks_for: groups.iter().map(|name| (*name).to_owned()).collect(),
             remark: None,
+            barred: (who == "U404").then(|| "nobody knows who this is".to_owned()),
+            reply: who.starts_with('U').then(|| ReplyTo { connection: "slack".to_owned(), to: who.to_owned() }),
         },
         other => panic!("not understood: {other:?}"),
     };
@@ -211,6 +213,23 @@ fn a_late_voice_is_refused_also_when_nothing_ran_meanwhile() {
     }).collect();
     assert_eq!(audit[0], "trackside approval.expired: #1 route billing: nobody decided by 2026-11-20T01:00:00Z");
     assert_eq!(audit.last().unwrap().split(':').next().unwrap(), "bob approval.refused");
+}
+
+#[test]
+fn whoever_speaks_in_a_chat_is_told_there_that_it_did_not_count() {
+    let mut story = guarded();
+    check(&mut story, &[("zoe asks notes to read", "approval #1 is asked for")]);
+    check(
+        &mut story,
+        &[
+            ("U404 approves #1 for", "refused: approval #1: nobody knows who this is"),
+            ("U1 approves #1 for payments", "refused: approval #1: you are not asked; it needs 1 of approvers"),
+        ],
+    );
+    story.expect(
+        "0 slack to U404 message: Your answer was not counted
+         0 slack to U1 message: Your answer was not counted",
+    );
 }
 
 #[test]

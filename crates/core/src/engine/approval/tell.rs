@@ -3,7 +3,7 @@
 //! Invariants: the connections of the rule hear of the question once and of its end; those whose messages are edited in
 //! place show every voice. A message about a question has the question's id as its key and lane.
 
-use crate::approval::request::{Approval, Says, Subject};
+use crate::approval::request::{Approval, ReplyTo, Says, Subject};
 use crate::effect::Action;
 use crate::engine::turn::Turn;
 use crate::event::{Link, Severity};
@@ -30,6 +30,21 @@ impl Turn<'_> {
             let summary = format!("approval #{} via {via}: its rule says so", approval.number);
             self.audit("notify.decided", summary, None, Some(delivery));
         }
+    }
+
+    /// Tells somebody who spoke in a chat why it did not count.
+    pub(super) fn answer_speaker(&mut self, reply: &ReplyTo, why: &str) {
+        let Some(rules) = self.rules() else {
+            return;
+        };
+        if rules.connection(&reply.connection).is_none_or(|info| !info.kind.can_tell()) {
+            return;
+        }
+        let team = rules.source().owners.default.clone();
+        let owner = OwnerView { team, because: "what nobody else owns".to_owned() };
+        let title = "Your answer was not counted".to_owned();
+        let notice = Notice::plain(title, why.to_owned(), Severity::Info, self.at, owner);
+        self.effect_to(&reply.connection, Some(&reply.to), Action::Message, None, notice);
     }
 
     fn approval_notice(&self, rules: &Rules, approval: &Approval) -> Notice {
