@@ -4,12 +4,14 @@
 //! in `trackside-core`, the durable memory in `trackside-store`, the wire formats in `trackside-connect`.
 
 pub mod apply;
+pub mod audit;
 pub mod automations;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decide;
 pub mod deliver;
+mod issuers;
 pub mod prefect;
 pub mod server;
 pub mod watchdog;
