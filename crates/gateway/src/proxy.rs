@@ -1,0 +1,6 @@
+//! From a checked request to the upstream and back, streaming both ways.
+
+pub mod body;
+pub mod strict;
+pub mod tunnel;
+pub mod upstream;
