@@ -6,7 +6,8 @@
 //! and the API show), [`planned`] (overrides, silences, maintenance), [`pages`] (who was paged), [`overdue`] (what
 //! should have happened by now), [`heard`] (what may be heard once), [`accounts`] (tokens), [`sessions`] (who is signed
 //! in), [`blocks`] (block documents),
-//! [`directory`] (people and groups as another system keeps them), [`imports`] (what PagerDuty says of teams), [`retention`].
+//! [`directory`] (people and groups as another system keeps them), [`imports`] (what PagerDuty says of teams), [`workload`] (keys that sign
+//! tokens of ours), [`retention`].
 //!
 //! Invariants: a write answers after its commit is on disk; a write is one atomic batch of statements that are data,
 //! there are no interactive transactions; every answer has a limit. Everything that knows a database is in `sqlite`.
@@ -42,6 +43,7 @@ mod statement;
 pub mod stats;
 pub mod timeline;
 mod value;
+pub mod workload;
 
 pub use error::{Error, Result};
 pub use metrics::Metrics;

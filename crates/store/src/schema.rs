@@ -22,6 +22,7 @@ pub(crate) static SQLITE: &[Migration] = &[
     Migration { number: 6, text: include_str!("../sql/sqlite/0006_audit.sql") },
     Migration { number: 7, text: include_str!("../sql/sqlite/0007_directory.sql") },
     Migration { number: 8, text: include_str!("../sql/sqlite/0008_sessions.sql") },
+    Migration { number: 9, text: include_str!("../sql/sqlite/0009_workload.sql") },
 ];
 
 /// The version this program works with.

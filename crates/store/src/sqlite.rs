@@ -158,6 +158,7 @@ mod tests {
             crate::automations::load::SQL,
             crate::firings::SQL,
             crate::blocks::SQL,
+            crate::workload::SQL,
             crate::directory::SQL,
             crate::imports::SQL,
             crate::log::scan::SQL,

@@ -23,6 +23,7 @@ mod contract_restart;
 mod contract_scan;
 mod contract_sessions;
 mod contract_state;
+mod contract_workload;
 mod crash;
 mod files;
 mod lanes;
