@@ -145,6 +145,10 @@ fn build(
             .references(root)
             .raw_header(header("X-Trackside-Incident", &incident.to_string()));
     }
+    if let Some(approval) = &effect.notice.approval {
+        let root = format!("<approval.{}@{domain}>", approval.id);
+        builder = builder.in_reply_to(root.clone()).references(root);
+    }
     let body = MultiPart::alternative()
         .boundary(format!("=_{}", effect.id.0.simple()))
         .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text))

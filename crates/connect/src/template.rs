@@ -23,7 +23,7 @@ mod filters;
 mod sample;
 mod text;
 
-pub use sample::sample_effect;
+pub use sample::{sample_effect, sample_question};
 pub use text::{slack_escape, truncate_bytes, truncate_mrkdwn, truncate_utf16};
 
 /// Work a template may do, in minijinja's units of fuel: a few per instruction.

@@ -157,9 +157,12 @@ fn mac(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> Result<Hma
     signature::mac_of(&key, &[format!("{id}.{seconds}.").as_bytes(), body])
 }
 
-/// `incident.trigger` and so on for incidents, else `message` or `test`.
+/// `incident.trigger` and so on for incidents, `approval.trigger` for questions, else `message` or `test`.
 fn kind(effect: &Effect) -> String {
     let action = effect.action.as_str();
+    if effect.notice.approval.is_some() && effect.incident.is_none() {
+        return format!("approval.{action}");
+    }
     if effect.incident.is_some() { format!("incident.{action}") } else { action.to_owned() }
 }
 

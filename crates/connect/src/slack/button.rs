@@ -1,9 +1,11 @@
-//! The buttons below the message of an incident, and what each asks for.
+//! The buttons below the message of an incident or of a question for agreement, and what each asks for.
 //!
+//! A button of a question has the question's id as its value: what was decided stays, so there is no later life.
 //! A button's value is the incident's id and its life, so that a message about an earlier life of the incident never
 //! touches a later one. Limits of Block Kit: 25 elements in a block, label 75 characters, value 2,000, ids 255.
 
 use serde_json::{Value, json};
+use trackside_core::approval::request::Says;
 use trackside_core::effect::{Action, Effect};
 use trackside_core::ids::IncidentId;
 use trackside_core::input::Command;
@@ -12,6 +14,8 @@ use trackside_core::ruleset::Span;
 
 /// `block_id` of the buttons.
 pub const BLOCK_ID: &str = "trackside.incident";
+/// `block_id` of the buttons of a question.
+pub const APPROVAL_BLOCK_ID: &str = "trackside.approval";
 
 /// What a button asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +88,46 @@ impl Button {
     }
 }
 
-/// The buttons below the message for `effect`; none when there is no incident, or it is over.
+/// What a button of a question says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer(pub Says);
+
+impl Answer {
+    /// All, in the order in which they are shown.
+    pub const ALL: [Self; 2] = [Self(Says::Approve), Self(Says::Deny)];
+
+    /// The `action_id` that Slack sends back.
+    #[must_use]
+    pub fn action_id(self) -> &'static str {
+        match self.0 {
+            Says::Approve => "trackside.approve",
+            Says::Deny => "trackside.deny",
+        }
+    }
+
+    fn element(self, value: &str) -> Value {
+        let (label, style) = match self.0 {
+            Says::Approve => ("Approve", "primary"),
+            Says::Deny => ("Deny", "danger"),
+        };
+        json!({
+            "type": "button",
+            "action_id": self.action_id(),
+            "text": { "type": "plain_text", "text": label, "emoji": true },
+            "value": value,
+            "style": style,
+        })
+    }
+}
+
+/// The buttons below the message for `effect`; none when there is nothing to press, or it is over.
 pub(super) fn block(effect: &Effect) -> Option<Value> {
+    if let Some(approval) = &effect.notice.approval {
+        let told = matches!(effect.action, Action::Trigger | Action::Update) && approval.state == "open";
+        let value = approval.id.to_string();
+        let elements = || Answer::ALL.map(|answer| answer.element(&value));
+        return told.then(|| json!({ "type": "actions", "block_id": APPROVAL_BLOCK_ID, "elements": elements() }));
+    }
     let incident = effect.notice.incident.as_ref()?;
     let of_incident = matches!(effect.action, Action::Trigger | Action::Update | Action::Remind | Action::Acknowledge);
     if !of_incident || incident.state == "resolved" {

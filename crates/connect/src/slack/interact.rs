@@ -5,13 +5,15 @@
 //! buttons mean anything, everything else of the app is left alone; a person is known by the user id alone, because
 //! everybody chooses their names.
 
-use super::button::{self, Button};
+use super::button::{self, Answer, Button};
 use crate::door::{Reject, decode, one_line};
 use crate::signature::{self, BadSignature};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
+use trackside_core::approval::request::Says;
 use trackside_core::ids::IncidentId;
+use uuid::Uuid;
 
 /// Largest body, in bytes. Slack repeats the message in it: 50 blocks of up to 3,000 characters would be larger, ours
 /// never are.
@@ -53,8 +55,21 @@ pub struct Interaction {
     pub user: String,
     /// The name they chose, for people.
     pub name: Option<String>,
-    /// The buttons of ours that they pressed.
+    /// The buttons of incidents that they pressed.
     pub pressed: Vec<Pressed>,
+    /// What they said to questions for agreement.
+    pub said: Vec<Said>,
+}
+
+/// One pressed button of a question for agreement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Yes or no.
+    pub says: Says,
+    /// To which question.
+    pub approval: Uuid,
+    /// A name of this very press: the same when Slack sends it again.
+    pub id: String,
 }
 
 /// One pressed button.
@@ -81,9 +96,11 @@ pub fn parse(body: &[u8]) -> Result<Interaction, Reject> {
     let user = one_line(&payload["user"]["id"]).ok_or_else(|| Reject::new(400, "/user/id", "is missing"))?;
     let name = ["username", "name"].iter().find_map(|field| one_line(&payload["user"][field]));
     let ours = payload["type"] == "block_actions";
-    let actions = payload["actions"].as_array().filter(|_| ours).into_iter().flatten();
-    let pressed = actions.filter_map(|action| pressed(&payload, &user, action)).take(PRESSED).collect();
-    Ok(Interaction { user, name, pressed })
+    let actions = payload["actions"].as_array().filter(|_| ours).map_or(&[][..], Vec::as_slice);
+    let actions = actions.iter().take(PRESSED);
+    let said = actions.clone().filter_map(|action| said(&payload, &user, action)).collect();
+    let pressed = actions.filter_map(|action| pressed(&payload, &user, action)).collect();
+    Ok(Interaction { user, name, pressed, said })
 }
 
 /// A button of ours; the app may have others.
@@ -91,10 +108,23 @@ fn pressed(payload: &Value, user: &str, action: &Value) -> Option<Pressed> {
     let id = action["action_id"].as_str()?;
     let button = Button::ALL.into_iter().find(|button| button.action_id() == id)?;
     let (incident, life) = button::read_value(action["value"].as_str()?)?;
-    // The time of the press is Slack's, to the microsecond; the trigger is named anew for each press.
+    let marks = marks(payload, action);
+    Some(Pressed { button, incident, life, id: format!("{user}/{id}/{incident}/{life}/{marks}") })
+}
+
+/// A button of a question.
+fn said(payload: &Value, user: &str, action: &Value) -> Option<Said> {
+    let id = action["action_id"].as_str()?;
+    let answer = Answer::ALL.into_iter().find(|answer| answer.action_id() == id)?;
+    let approval: Uuid = action["value"].as_str()?.parse().ok()?;
+    let marks = marks(payload, action);
+    Some(Said { says: answer.0, approval, id: format!("{user}/{id}/{approval}/{marks}") })
+}
+
+/// What tells one press from another: the time is Slack's, to the microsecond; the trigger is named anew for each.
+fn marks(payload: &Value, action: &Value) -> String {
     let marks = [&action["action_ts"], &payload["trigger_id"], &payload["container"]["message_ts"]];
-    let marks = marks.map(|mark| one_line(mark).unwrap_or_default());
-    Some(Pressed { button, incident, life, id: format!("{user}/{id}/{incident}/{life}/{}", marks.join("/")) })
+    marks.map(|mark| one_line(mark).unwrap_or_default()).join("/")
 }
 
 #[cfg(test)]

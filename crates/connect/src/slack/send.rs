@@ -152,7 +152,10 @@ fn blocks(effect: &Effect, title: &str, rendered: &Rendered) -> Vec<Value> {
     if !rendered.body.is_empty() {
         blocks.push(section(&rendered.body));
     }
-    let mut facts = vec![format!("severity *{}*", effect.notice.severity.as_str())];
+    let mut facts = match &effect.notice.approval {
+        Some(approval) => vec![format!("approval #{}", approval.number), slack_escape(&approval.state).to_string()],
+        None => vec![format!("severity *{}*", effect.notice.severity.as_str())],
+    };
     if let Some(incident) = &effect.notice.incident {
         facts.push(format!("incident #{}", incident.number));
         facts.push(slack_escape(&incident.state));
@@ -200,6 +203,13 @@ fn passed_on(text: &str, extra: &Value) -> Map<String, Value> {
 
 /// What a reader sees first in a list of messages.
 fn sign(effect: &Effect) -> &'static str {
+    if let Some(approval) = &effect.notice.approval {
+        return match approval.state.as_str() {
+            "open" => "🔐",
+            "approved" => "✅",
+            _ => "⛔",
+        };
+    }
     match (effect.action, effect.notice.severity) {
         (Action::Resolve, _) => "✅",
         (Action::Acknowledge, _) => "👀",

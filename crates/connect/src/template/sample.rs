@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use trackside_core::effect::{Action, Effect, delivery_id};
 use trackside_core::event::{Link, Message, Severity};
 use trackside_core::ids::{IncidentId, derive};
-use trackside_core::notice::{AlertView, IncidentView, Notice, OwnerView, PageView, PipelineView, RunView};
+use trackside_core::notice::{AlertView, ApprovalView, IncidentView, Notice, OwnerView, PageView, PipelineView, RunView};
 
 /// An example of a failed run with its incident, as of `now`, in the state that fits `action`.
 #[must_use]
@@ -28,10 +28,24 @@ pub fn sample_effect(action: Action, now: Timestamp) -> Effect {
         (incident.snoozed_until, incident.reopened) = (None, 0);
         incident.affected.clear();
     }
+    effect.notice.approval = None;
     effect.notice.page = effect.notice.page.filter(|_| action == Action::Remind);
     if action != Action::Message {
         effect.notice.passthrough = None;
     }
+    effect
+}
+
+/// An example of a question for agreement, as of `now`.
+#[must_use]
+pub fn sample_question(action: Action, now: Timestamp) -> Effect {
+    let mut effect = complete_effect(action, now);
+    let approval = effect.notice.approval.take();
+    let title = "Approval #7: ana wants to run job reload".to_owned();
+    let owner = effect.notice.owner.clone();
+    let summary = "ana asks to run job reload: yesterday's file was wrong".to_owned();
+    (effect.incident, effect.to) = (None, None);
+    *effect.notice = Notice { approval, ..Notice::plain(title, summary, Severity::Info, now, owner) };
     effect
 }
 
@@ -104,7 +118,17 @@ fn sample_notice(incident: IncidentId, now: Timestamp) -> Notice {
         links: vec![Link { text: "Dashboard".to_owned(), href: "https://grafana.example.net/d/orders".to_owned() }],
         details: [("region".to_owned(), "eu-west-1".to_owned())].into(),
         owner: OwnerView { team: "payments".to_owned(), because: "tag team:payments on the pipeline".to_owned() },
-        approval: None,
+        approval: Some(ApprovalView {
+            id: incident.0,
+            number: 7,
+            state: "open".to_owned(),
+            about: "job reload".to_owned(),
+            requester: "ana".to_owned(),
+            justification: Some("yesterday's file was wrong".to_owned()),
+            expires: before(-60),
+            missing: "1 of platform".to_owned(),
+            voices: vec!["bob: yes".to_owned()],
+        }),
         page: Some(PageView {
             whom: "Ana, on call for primary".to_owned(),
             person: Some("ana".to_owned()),

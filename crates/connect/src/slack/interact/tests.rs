@@ -81,3 +81,14 @@ fn a_button_fits_how_the_incident_stands() {
     assert_eq!(labels(Action::Resolve, "resolved"), [""; 0]);
     assert_eq!(labels(Action::Test, "triggered"), [""; 0]);
 }
+
+#[test]
+fn what_is_said_to_a_question_is_understood() {
+    for (id, expect) in [("trackside.approve", Says::Approve), ("trackside.deny", Says::Deny)] {
+        let read = parse(&form(&payload(id, INCIDENT))).unwrap();
+        let [said] = &read.said[..] else { panic!("{read:?}") };
+        assert_eq!((said.says, said.approval.to_string().as_str()), (expect, INCIDENT));
+        assert_eq!(read.pressed, []);
+    }
+    assert_eq!(parse(&form(&payload("trackside.approve", "7"))).unwrap().said, []);
+}

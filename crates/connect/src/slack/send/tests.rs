@@ -1,7 +1,7 @@
 use super::*;
 use crate::far_end::request;
 use crate::far_end::tests::{now, shown, slack_api, slack_webhook};
-use crate::template::sample_effect;
+use crate::template::{sample_effect, sample_question};
 use proptest::prelude::*;
 
 fn body(effect: &Effect) -> Value {
@@ -85,6 +85,19 @@ fn buttons_are_there_when_what_is_pressed_comes_back() {
     assert_eq!(ids(&with_buttons("#a"), Action::Acknowledge), all[1..]);
     assert_eq!(ids(&with_buttons("#a"), Action::Resolve), [""; 0]);
     assert_eq!(ids(&slack_api("#a"), Action::Trigger), [""; 0]);
+}
+
+#[test]
+fn a_question_has_two_buttons_until_it_is_decided() {
+    let connection = with_buttons("#data-alerts");
+    let mut asked = sample_question(Action::Trigger, now());
+    insta::assert_json_snapshot!(shown(&request(&connection, &asked, None, now()).unwrap()));
+    asked.action = Action::Resolve;
+    let approval = asked.notice.approval.as_mut().unwrap();
+    approval.state = "denied".to_owned();
+    asked.notice.summary = "denied by bob: not on a Friday".to_owned();
+    let decided = request(&connection, &asked, Some("C0123456789:1795190000.000100"), now()).unwrap();
+    insta::assert_json_snapshot!(shown(&decided));
 }
 
 #[test]
