@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
+use trackside_core::duty::absence::Changes;
 use trackside_core::duty::calendar::{self, Feed};
 use trackside_core::duty::schedule::Shift;
 use trackside_core::ruleset::Ruleset;
@@ -59,10 +60,11 @@ pub(crate) async fn of_person(
 /// The shifts of a feed made now, by schedule.
 async fn shifts(state: &AppState, ruleset: &Ruleset, now: Timestamp) -> Result<BTreeMap<String, Vec<Shift>>, Problem> {
     let since = now.saturating_sub(BACK).unwrap_or(Timestamp::MIN);
+    let gone = crate::api::oncall::gone(state).await?;
     let mut all = BTreeMap::new();
     for (name, schedule) in &ruleset.schedules {
         let overrides = state.store.overrides(Some(name), since, Timestamp::MAX).await?;
-        all.insert(name.clone(), calendar::shifts(schedule, &overrides, now));
+        all.insert(name.clone(), calendar::shifts(schedule, Changes { overrides: &overrides, gone: Some(&gone) }, now));
     }
     Ok(all)
 }

@@ -13,6 +13,7 @@ use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use trackside_core::duty::absence::{Changes, Gone};
 use trackside_core::duty::schedule::{OnCall, Override, Schedule, Shift};
 use trackside_core::duty::zone::Zone;
 use trackside_core::ruleset::Ruleset;
@@ -129,33 +130,52 @@ pub(crate) async fn stands(
     ruleset: &Ruleset,
     at: Timestamp,
 ) -> Result<BTreeMap<String, Stand>, Problem> {
-    let overrides = overrides_by_schedule(state, at).await?;
-    let stand = |(name, schedule): (&String, &Schedule)| {
-        let overrides = overrides.get(name).map_or(&[][..], Vec::as_slice);
-        (name.clone(), stand(schedule, overrides, at))
-    };
+    let run_time = run_time(state, at).await?;
+    let stand = |(name, schedule): (&String, &Schedule)| (name.clone(), stand(schedule, run_time.of(name), at));
     Ok(ruleset.schedules.iter().map(stand).collect())
 }
 
-/// Overrides that are not over at an instant, by schedule.
-pub(crate) async fn overrides_by_schedule(
-    state: &AppState,
-    at: Timestamp,
-) -> Result<BTreeMap<String, Vec<Override>>, Problem> {
-    let mut by_schedule: BTreeMap<String, Vec<Override>> = BTreeMap::new();
-    for made in state.store.overrides(None, at, Timestamp::MAX).await? {
-        by_schedule.entry(made.schedule.clone()).or_default().push(made);
+/// What changes schedules at run time.
+#[derive(Debug, Default)]
+pub(crate) struct RunTime {
+    overrides: BTreeMap<String, Vec<Override>>,
+    gone: Gone,
+}
+
+impl RunTime {
+    /// What changes one schedule.
+    pub(crate) fn of(&self, schedule: &str) -> Changes<'_> {
+        let overrides = self.overrides.get(schedule).map_or(&[][..], Vec::as_slice);
+        Changes { overrides, gone: Some(&self.gone) }
     }
-    Ok(by_schedule)
+
+    /// Whether somebody has left.
+    pub(crate) fn is_gone(&self, person: &str) -> bool {
+        self.gone.contains_key(person)
+    }
+}
+
+/// Overrides that are not over at an instant, and who has left.
+pub(crate) async fn run_time(state: &AppState, at: Timestamp) -> Result<RunTime, Problem> {
+    let mut run_time = RunTime { gone: gone(state).await?, ..RunTime::default() };
+    for made in state.store.overrides(None, at, Timestamp::MAX).await? {
+        run_time.overrides.entry(made.schedule.clone()).or_default().push(made);
+    }
+    Ok(run_time)
+}
+
+/// Who has left, and since when.
+pub(crate) async fn gone(state: &AppState) -> Result<Gone, Problem> {
+    Ok(state.store.absences().await?.into_iter().map(|absence| (absence.person, absence.since)).collect())
 }
 
 /// How one schedule stands at an instant.
-fn stand(schedule: &Schedule, overrides: &[Override], at: Timestamp) -> Stand {
+fn stand(schedule: &Schedule, changes: Changes<'_>, at: Timestamp) -> Stand {
     let until = at.saturating_add(GAPS_AHEAD).unwrap_or(Timestamp::MAX);
     Stand {
-        on_call: schedule.on_call(overrides, at),
-        next: schedule.next_handover(overrides, at),
-        gaps: schedule.gaps(at, until, overrides),
+        on_call: schedule.on_call(changes, at),
+        next: schedule.next_handover(changes, at),
+        gaps: schedule.gaps(at, until, changes),
     }
 }
 
@@ -168,7 +188,9 @@ pub(crate) async fn roster(
 ) -> Result<Roster, Problem> {
     let mut overrides = state.store.overrides(Some(name), stretch.from, stretch.until).await?;
     overrides.sort_by_key(|made| (made.start, made.created));
-    let shifts = schedule.shifts(&overrides, stretch.from, stretch.until);
+    let gone = gone(state).await?;
+    let changes = Changes { overrides: &overrides, gone: Some(&gone) };
+    let shifts = schedule.shifts(changes, stretch.from, stretch.until);
     Ok(Roster { shifts, overrides })
 }
 

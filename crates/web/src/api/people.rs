@@ -4,7 +4,7 @@
 
 use crate::api::Params;
 use crate::api::model::{ContactOut, DutyOut, NamedOut, NotifyOut, PersonOut, PolicyOut, QuietOut, TeamOut};
-use crate::api::oncall::{Stand, ZoneQuery, on_call_out, overrides_by_schedule, stands};
+use crate::api::oncall::{Stand, ZoneQuery, on_call_out, run_time, stands};
 use crate::api::span::{local, zone};
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -43,20 +43,30 @@ pub(crate) async fn all(state: &AppState) -> Result<Vec<PersonOut>, Problem> {
     let ruleset = state.configured().ruleset.clone();
     let now = state.now();
     let until = now.saturating_add(DUTY_AHEAD).unwrap_or(Timestamp::MAX);
-    let overrides = overrides_by_schedule(state, now).await?;
-    let shifts = ruleset.schedules.iter().map(|(name, schedule)| {
-        let overrides = overrides.get(name).map_or(&[][..], Vec::as_slice);
-        (name.as_str(), schedule.shifts(overrides, now, until))
-    });
+    let run_time = run_time(state, now).await?;
+    let shifts = ruleset
+        .schedules
+        .iter()
+        .map(|(name, schedule)| (name.as_str(), schedule.shifts(run_time.of(name), now, until)));
     let shifts: BTreeMap<&str, Vec<Shift>> = shifts.collect();
-    Ok(ruleset.people.iter().map(|(name, person)| person_out(&ruleset, name, person, &shifts, now)).collect())
+    let roster = state.roster();
+    let out = |(name, person): (&String, &Person)| PersonOut {
+        left: roster.gone().get(name).cloned(),
+        ..person_out(&ruleset, name, person, &shifts, now)
+    };
+    Ok(ruleset.people.iter().map(out).collect())
 }
 
 /// Every team, with who is on call for it.
 pub(crate) async fn all_teams(state: &AppState, zone: &Zone) -> Result<Vec<TeamOut>, Problem> {
     let ruleset = state.configured().ruleset.clone();
     let stands = stands(state, &ruleset, state.now()).await?;
-    Ok(ruleset.teams.iter().map(|(name, team)| team_out(&ruleset, name, team, &stands, zone)).collect())
+    let roster = state.roster();
+    let out = |(name, team): (&String, &Team)| TeamOut {
+        directory: roster.members(name).map(|members| members.iter().cloned().collect()),
+        ..team_out(&ruleset, name, team, &stands, zone)
+    };
+    Ok(ruleset.teams.iter().map(out).collect())
 }
 
 fn person_out(
@@ -92,6 +102,7 @@ fn person_out(
         teams: ruleset.teams.iter().filter(member).map(|(team, _)| team.clone()).collect(),
         on_call: on_call.map(|(schedule, _)| (*schedule).to_owned()).collect(),
         next,
+        left: None,
     }
 }
 
@@ -114,5 +125,6 @@ fn team_out(ruleset: &Ruleset, name: &str, team: &Team, stands: &BTreeMap<String
         escalate_from: team.escalate_from.unwrap_or(Severity::Warning),
         on_call: on_call.map(|(schedule, stand)| on_call_out(schedule, stand, ruleset, zone)).collect(),
         default: ruleset.owners.default == name,
+        directory: None,
     }
 }

@@ -20,17 +20,25 @@ use trackside_core::duty::interval::TimeInterval;
 use trackside_core::event::Severity;
 use trackside_core::ruleset::Ruleset;
 use trackside_core::ruleset::people::{Contact, Person};
+use trackside_identity::roster::Roster;
 
 /// `GET /people`
 pub(crate) async fn show(State(state): State<AppState>, visitor: Visitor) -> Result<Markup, Failed> {
     let ruleset = state.configured().ruleset.clone();
     let people = all(&state).await?;
     let owned = state.store.owned_pipelines().await?;
-    let content = render(&ruleset, &people, &owned, state.now());
+    let roster = state.roster();
+    let content = render(&ruleset, &people, &owned, &roster, state.now());
     visitor.page(&state, "People and teams", Some(Section::People), &content).await
 }
 
-fn render(ruleset: &Ruleset, people: &[PersonOut], owned: &BTreeMap<String, u64>, now: Timestamp) -> Markup {
+fn render(
+    ruleset: &Ruleset,
+    people: &[PersonOut],
+    owned: &BTreeMap<String, u64>,
+    roster: &Roster,
+    now: Timestamp,
+) -> Markup {
     html! {
         (head("People and teams", &html! {}, &lamp()))
         div id="people" data-live {
@@ -38,7 +46,7 @@ fn render(ruleset: &Ruleset, people: &[PersonOut], owned: &BTreeMap<String, u64>
                 @if people.is_empty() { (nobody_yet()) } @else { (table_of(ruleset, people, now)) }
             }))
             div.teams {
-                @for (name, team) in &ruleset.teams { (team::card_of(ruleset, name, team, people, owned.get(name).copied().unwrap_or(0))) }
+                @for (name, team) in &ruleset.teams { (team::card_of(ruleset, name, team, people, roster.members(name), owned.get(name).copied().unwrap_or(0))) }
             }
         }
     }
@@ -67,6 +75,7 @@ fn table_of(ruleset: &Ruleset, people: &[PersonOut], now: Timestamp) -> Markup {
                     td.title {
                         b { (found.title) }
                         div.small.soft { (found.name) @if !found.teams.is_empty() { " · " (found.teams.join(", ")) } }
+                        @if let Some(why) = &found.left { div.small.warn { "has left: " (why) } }
                     }
                     td { b.nowrap { (there.strftime("%a %H:%M")) } div.small.soft { (crate::page::ui::name(&found.zone)) } }
                     td { (on_call(found)) }

@@ -19,5 +19,6 @@ mod planned;
 mod prefect_api;
 mod prefect_socket;
 mod reports;
+mod scim;
 mod serving;
 mod world;

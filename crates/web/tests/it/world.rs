@@ -96,6 +96,11 @@ impl World {
 
     /// The same over another store, with other rules.
     pub(crate) async fn with(store: Store, ruleset: Ruleset) -> Self {
+        Self::with_tokens(store, ruleset, Vec::new()).await
+    }
+
+    /// The same with more tokens.
+    pub(crate) async fn with_tokens(store: Store, ruleset: Ruleset, more: Vec<Grant>) -> Self {
         let now = Arc::new(Mutex::new("2026-11-19T02:14:00Z".parse().expect("a time")));
         let (decided, stopping) = (watch::Sender::new(0), watch::Sender::new(false));
         let mut registry = Registry::default();
@@ -108,6 +113,7 @@ impl World {
             session_key: SessionKey::new([7; 32]),
             seal_key: Arc::new(SealKey::new([8; 32])),
             act_key: Arc::new(ActKey::new(ACT_KEY)),
+            audit_key: Arc::new(trackside_identity::audit_key::AuditKey::new(&[5; 32]).expect("a key")),
             secrets: trackside_identity::secret::Secrets::default(),
             wake_sender: Arc::new(|| {}),
             configure: Arc::new(|request| Box::pin(std::future::ready(configure(&request)))),
@@ -115,7 +121,7 @@ impl World {
             stopping: stopping.subscribe(),
             registry: Arc::new(registry),
             metrics,
-            configured: configured(&ruleset),
+            configured: configured(&ruleset, more),
             version: Version { version: "0.0.0-test".to_owned(), commit: None },
         };
         let state = AppState::new(shell).await.expect("a valid configuration");
@@ -304,7 +310,7 @@ pub(crate) fn ruleset() -> Ruleset {
     serde_json::from_value(json).expect("a ruleset")
 }
 
-fn configured(ruleset: &Ruleset) -> Configured {
+fn configured(ruleset: &Ruleset, more: Vec<Grant>) -> Configured {
     let token = |role: Role| Grant {
         name: role.as_str().to_owned(),
         role,
@@ -332,12 +338,13 @@ fn configured(ruleset: &Ruleset) -> Configured {
     ];
     Configured {
         public_url: "http://127.0.0.1:4180".parse().expect("an address"),
-        tokens: Role::ALL.map(token).into_iter().chain([unstorable]).collect(),
+        tokens: Role::ALL.map(token).into_iter().chain([unstorable]).chain(more).collect(),
         connections: BTreeMap::from(connections.map(|(name, info)| (name.to_owned(), info))),
         ruleset: Arc::new(ruleset.clone()),
         kept_in: BTreeMap::from([(AutomationId(derive("automation", &["f"])), "alerts.yaml, line 3".to_owned())]),
         callers: std::sync::Arc::default(),
         judge: trackside_identity::question::no_policies(),
+        routes: BTreeMap::new(),
         scim: trackside_identity::scim::ScimConfig {
             groups: BTreeMap::from([("Data Engineering".to_owned(), "payments".to_owned())]),
         },

@@ -1,13 +1,12 @@
 //! Everything that belongs to one incident: what happened, who was paged, who will be, and which others it goes with.
 
-use crate::api::oncall::overrides_by_schedule;
+use crate::api::oncall::{RunTime, run_time};
 use crate::problem::Problem;
 use crate::state::AppState;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use trackside_core::decision::PageRecord;
-use trackside_core::duty::schedule::Override;
 use trackside_core::ids::IncidentId;
 use trackside_core::incident::course::{Course, DueStep};
 use trackside_core::incident::{Incident, IncidentState};
@@ -103,8 +102,8 @@ pub(crate) async fn of(state: &AppState, detail: IncidentDetail) -> Result<Story
     let outlook = match &incident.course {
         Some(course) => {
             let ruleset = state.configured().ruleset.clone();
-            let overrides = overrides_by_schedule(state, state.now()).await?;
-            Some(outlook(incident, course, &ruleset, &overrides))
+            let run_time = run_time(state, state.now()).await?;
+            Some(outlook(incident, course, &ruleset, &run_time))
         }
         None => None,
     };
@@ -119,7 +118,7 @@ fn outlook(
     incident: &Incident,
     course: &Course,
     ruleset: &Ruleset,
-    overrides: &BTreeMap<String, Vec<Override>>,
+    run_time: &RunTime,
 ) -> Outlook {
     let stands = match incident.state {
         IncidentState::Resolved => Stands::Over,
@@ -136,10 +135,11 @@ fn outlook(
     }
     let steps = if stands == Stands::Over { Vec::new() } else { ahead.outlook(limits::OUTLOOK) };
     let people = |target: &Target, at: Timestamp| match target {
+        Target::Person(name) if run_time.is_gone(name) => Vec::new(),
         Target::Person(name) => vec![name.clone()],
         Target::OnCall(name) => {
-            let overrides = overrides.get(name).map_or(&[][..], Vec::as_slice);
-            ruleset.schedules.get(name).map(|schedule| schedule.on_call(overrides, at).users).unwrap_or_default()
+            let changes = run_time.of(name);
+            ruleset.schedules.get(name).map(|schedule| schedule.on_call(changes, at).users).unwrap_or_default()
         }
         Target::Team(_) | Target::Channel(_) => Vec::new(),
     };

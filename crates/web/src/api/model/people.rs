@@ -36,6 +36,9 @@ pub(crate) struct PersonOut {
     /// Their next time on call within sixty days, the present one not counted; times in their zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<DutyOut>,
+    /// What says that they have left, when something does; then nothing pages them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) left: Option<String>,
 }
 
 /// A time on call.
@@ -114,6 +117,9 @@ pub(crate) struct TeamOut {
     pub(crate) on_call: Vec<OnCallOut>,
     /// True for the team that owns what nobody else owns.
     pub(crate) default: bool,
+    /// Its people as the directory says (SCIM), when it says something of the team.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) directory: Option<Vec<String>>,
 }
 
 /// One way to tell a team.

@@ -8,6 +8,7 @@ use crate::page::oncall::title;
 use crate::page::ui::{address, column, number, table};
 use crate::page::words::plural;
 use maud::{Markup, html};
+use std::collections::BTreeSet;
 use trackside_core::event::Severity;
 use trackside_core::ruleset::people::{Policy, Target};
 use trackside_core::ruleset::{Notify, Ruleset, Team};
@@ -16,7 +17,16 @@ use trackside_core::ruleset::{Notify, Ruleset, Team};
 const SEVERITIES: [Severity; 4] = [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical];
 
 /// The card of one team.
-pub(super) fn card_of(ruleset: &Ruleset, name: &str, team: &Team, people: &[PersonOut], owned: u64) -> Markup {
+pub(super) fn card_of(
+    ruleset: &Ruleset,
+    name: &str,
+    team: &Team,
+    people: &[PersonOut],
+    directory: Option<&BTreeSet<String>>,
+    owned: u64,
+) -> Markup {
+    let directory: Option<Vec<String>> =
+        directory.map(|members| members.iter().map(|member| title(ruleset, member)).collect());
     let aside = html! { @if ruleset.owners.default == name { span.small.soft { "owns what nobody else owns" } } };
     let on_call = people.iter().filter(|person| !person.on_call.is_empty() && team.members.contains(&person.name));
     let on_call: Vec<&str> = on_call.map(|person| person.title.as_str()).collect();
@@ -30,6 +40,7 @@ pub(super) fn card_of(ruleset: &Ruleset, name: &str, team: &Team, people: &[Pers
             dl.facts {
                 dt { "Owns" } dd { a href=(runs) { (plural(owned, "pipeline", "pipelines")) } " · " a href=(incidents) { "open incidents" } }
                 dt { "Members" } dd { @if members.is_empty() { span.soft { "none named" } } @else { (members.join(", ")) } }
+                @if let Some(directory) = directory { dt { "In the directory" } dd { (directory.join(", ")) } }
                 @if !on_call.is_empty() { dt { "On call" } dd { (on_call.join(", ")) } }
                 @if !team.aliases.is_empty() { dt { "Also called" } dd { (team.aliases.join(", ")) } }
                 dt { "Escalation" } dd { (escalation(ruleset, team)) }
