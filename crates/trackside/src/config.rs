@@ -10,6 +10,7 @@ mod ahead;
 mod automation;
 mod caller;
 mod duty;
+mod gateway;
 mod heartbeat;
 mod job;
 mod judge;
@@ -42,6 +43,8 @@ use trackside_core::job::spec::JobSpec;
 use trackside_core::ruleset::noise::{IncidentSettings, Inhibition, Maintenance, Upstream};
 use trackside_core::ruleset::people::{Person, Policy};
 use trackside_core::ruleset::{Canary, Owners, PipelineEntry, Rule, Ruleset, Team};
+use trackside_gateway::config::GatewaySettings;
+use trackside_gateway::config::route::RouteConfig;
 use trackside_identity::certificate::CertificateRule;
 use trackside_identity::issuer::IssuerConfig;
 use trackside_identity::role::Role;
@@ -76,6 +79,10 @@ pub struct Sections {
     pub approvals: BTreeMap<String, ApprovalRule>,
     /// Jobs by name.
     pub jobs: BTreeMap<String, JobSpec>,
+    /// How the gateway listens.
+    pub gateway: Option<GatewaySettings>,
+    /// Routes of the gateway by name.
+    pub routes: BTreeMap<String, RouteConfig>,
     /// The directory that writes people and groups over SCIM.
     pub scim: Option<ScimConfig>,
     /// People by name.
@@ -140,6 +147,10 @@ pub struct Config {
     pub issuers: BTreeMap<String, IssuerConfig>,
     /// Whom client certificates stand for.
     pub certificates: Vec<CertificateRule>,
+    /// How the gateway listens; `None` when there is none.
+    pub gateway: Option<GatewaySettings>,
+    /// Routes of the gateway by name.
+    pub routes: BTreeMap<String, RouteConfig>,
     /// What is said of the directory that writes people and groups.
     pub scim: ScimConfig,
     /// The sign of life to another service.

@@ -8,6 +8,8 @@
 
 mod attempt;
 mod channel;
+mod credential;
+mod job;
 mod record;
 mod route;
 mod run;
@@ -15,6 +17,7 @@ mod run;
 use attempt::Tried;
 pub use attempt::send;
 use channel::Channel;
+pub use credential::Credentials;
 pub use record::record;
 use route::{Route, Routes};
 pub use run::Wakes;
@@ -61,6 +64,8 @@ pub struct Claimed {
     act_key: Option<Arc<ActKey>>,
     /// What an automation's texts are made of, when this is an action of one.
     material: Option<Arc<Material>>,
+    /// Where the credential of a job's call comes from.
+    credentials: Credentials,
 }
 
 /// What the texts of an automation's action are made of.
@@ -103,6 +108,7 @@ impl Deliverer {
             secrets: Secrets::default(),
             seal_key: None,
             act_key: None,
+            credentials: Credentials::default(),
         };
         Self { store, routes, channels: BTreeMap::new() }
     }
@@ -118,6 +124,13 @@ impl Deliverer {
     #[must_use]
     pub fn with_secrets(mut self, secrets: Secrets) -> Self {
         self.routes.secrets = secrets;
+        self
+    }
+
+    /// The same, able to authenticate the calls of jobs.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.routes.credentials = credentials;
         self
     }
 
@@ -153,6 +166,7 @@ impl Deliverer {
                 answer: None,
                 error: Some("the process ended while this was being sent; it may have arrived".to_owned()),
                 far_ref: None,
+                call: None,
             };
             self.store.record_attempt(row, &record, &Next::Retry { due: now }, now).await?;
         }
@@ -233,6 +247,10 @@ impl Deliverer {
         if !pointless.is_empty() {
             self.store.supersede(&pointless, now).await?;
         }
+        if let Some(why) = job::pointless(&self.store, &head).await? {
+            self.store.supersede(&[(&head, why)], now).await?;
+            return Ok(None);
+        }
         // Another row became the head: it is due in the next round.
         if plan.head != Some(head.effect.id) {
             return Ok(None);
@@ -243,7 +261,7 @@ impl Deliverer {
         };
         let (public_url, act_key) = (self.routes.public_url.clone(), self.routes.act_key.clone());
         let secrets = self.routes.secrets.clone();
-        Ok(Some(Claimed { delivery: head, far_ref: lane.far_ref, route, public_url, secrets, act_key, material }))
+        Ok(Some(Claimed { delivery: head, far_ref: lane.far_ref, route, public_url, secrets, act_key, material, credentials: self.routes.credentials.clone() }))
     }
 
     /// Decides what follows an attempt: the end, or when to try again.
@@ -254,6 +272,9 @@ impl Deliverer {
         let policy = attempted.claimed.route.policy();
         let channel = self.channels.entry(connection).or_insert_with(|| Channel::new(policy, now));
         channel.finished();
+        if let Some(next) = &attempted.tried.next {
+            return job::settle(channel, attempted, next, now, jitter);
+        }
         let created = delivery.effect.at;
         let give_up = channel.gives_up(delivery.attempts, created, now);
         let next = match &attempted.tried.verdict {

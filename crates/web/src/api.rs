@@ -2,6 +2,7 @@
 //!
 //! Handlers are thin: parse parameters, ask the store, answer with a type of [`model`]. Errors are [`Problem`]s.
 
+pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod automations;
 pub(crate) mod calendar;
@@ -14,6 +15,7 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod incidents;
+pub(crate) mod jobs;
 pub(crate) mod maintenance;
 pub(crate) mod model;
 pub(crate) mod names;

@@ -1,8 +1,8 @@
 //! Who calls the API and the pages: token or session, and whether their role is enough.
 //!
-//! Invariants: a request that brings an `Authorization` header is judged by it alone; a write that only a cookie
-//! authenticates must come from our own page; an API caller is never redirected; a token in an address is taken for
-//! calendar feeds only.
+//! Invariants: a request that brings an `Authorization` header is judged by it alone, then a cookie counts, then a client
+//! certificate; a write that only a cookie authenticates must come from our own page; an API caller is never redirected
+//! but told how to authenticate (RFC 6750 §3); a token in an address is taken for calendar feeds only.
 
 use crate::access::{Wish, may_now};
 use crate::problem::Problem;
@@ -10,17 +10,22 @@ use crate::state::AppState;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::header::ACCEPT;
+use http::header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::ops::Deref;
 use std::sync::Arc;
 use trackside_identity::callers::NotKnown;
-use trackside_identity::credential::{self, Presented};
+use trackside_identity::certificate::PeerCertificate;
+use trackside_identity::credential::{self, API_KEY_HEADER, Presented};
 use trackside_identity::csrf;
 use trackside_identity::directory::Identity;
 use trackside_identity::rights::Rights;
 use trackside_identity::role::Role;
+use trackside_identity::session::Transport;
+
+/// Longest description of a refusal in a header, in characters.
+const DESCRIPTION: usize = 200;
 
 /// The caller of a route that needs a role.
 #[derive(Clone, Debug)]
@@ -62,10 +67,11 @@ pub(crate) async fn require(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let found = authenticate(&state, request.method(), request.headers()).await;
+    let found = authenticate(&state, request.method(), request.headers(), peer(&request)).await;
     let refused = match found {
         Ok(Some(identity)) if identity.rights.allow(needed) => {
-            match changes_what_is_configured(&state, &identity, needed, &request).await {
+            let area = changed_area(needed, &request);
+            match changes_what_is_configured(&state, &identity, area).await {
                 Ok(()) => {
                     state.note_token_uses().await;
                     request.extensions_mut().insert(Who(identity));
@@ -78,28 +84,88 @@ pub(crate) async fn require(
             let rights = &identity.rights;
             Problem::new(StatusCode::FORBIDDEN, format!("this needs the role `{needed}`; you have `{rights}`"))
         }
-        Ok(None) if wants_page(request.method(), request.headers()) => {
+        Ok(None) if wants_page(&state, request.method(), request.headers()) => {
             return Redirect::to(&sign_in_address(&request)).into_response();
         }
         Ok(None) => Problem::unauthenticated("send an API token as `Authorization: Bearer TOKEN`, or sign in"),
         Err(problem) => problem,
     };
-    if is_browser(request.headers()) { crate::page::error(&refused) } else { words(refused) }
+    refuse(refused, request.headers(), words)
 }
 
-/// Every write that needs the role admin changes what is configured: policies may forbid it, by the area of the path
-/// (`Server::"tokens"` for `/api/v1/tokens/…`).
-async fn changes_what_is_configured(
-    state: &AppState,
-    who: &Identity,
-    needed: Role,
-    request: &Request,
-) -> Result<(), Problem> {
-    if needed != Role::Admin || request.method().is_safe() {
-        return Ok(());
+/// A refusal: a page for people, the words of the protocol for programs, and what either says about authentication.
+fn refuse(refused: Problem, headers: &HeaderMap, words: fn(Problem) -> Response) -> Response {
+    let challenge = challenge(&refused, headers);
+    let mut answer = if is_browser(headers) { crate::page::error(&refused) } else { words(refused) };
+    if let Some(challenge) = challenge {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
+    answer
+}
+
+/// The client certificate of the connection, when TLS has verified one.
+fn peer(request: &Request) -> Option<Arc<PeerCertificate>> {
+    request.extensions().get::<Arc<PeerCertificate>>().cloned()
+}
+
+/// What a refusal says about authentication (RFC 6750 §3): nothing but the scheme to who presented nothing.
+fn challenge(refused: &Problem, headers: &HeaderMap) -> Option<HeaderValue> {
+    let error = match refused.status {
+        StatusCode::UNAUTHORIZED if !headers.contains_key(AUTHORIZATION) && !headers.contains_key(API_KEY_HEADER) => {
+            return Some(HeaderValue::from_static("Bearer realm=\"trackside\""));
+        }
+        StatusCode::UNAUTHORIZED => "invalid_token",
+        StatusCode::FORBIDDEN => "insufficient_scope",
+        _ => return None,
+    };
+    let description: String = refused.detail.chars().take(DESCRIPTION).map(describable).collect();
+    let text = format!("Bearer realm=\"trackside\", error=\"{error}\", error_description=\"{description}\"");
+    HeaderValue::from_str(&text).ok()
+}
+
+/// The characters of a description: printable ASCII without `"` and `\` (RFC 6750 §3).
+fn describable(character: char) -> char {
+    match character {
+        '"' | '`' => '\'',
+        '\\' => '/',
+        ' '..='~' => character,
+        _ => '?',
+    }
+}
+
+/// Every write that needs the role admin changes what is configured, in the area that its path names (`tokens` for
+/// `/api/v1/tokens/…`).
+fn changed_area(needed: Role, request: &Request) -> Option<String> {
+    let changes = needed == Role::Admin && !request.method().is_safe();
     let mut parts = request.uri().path().split('/').filter(|part| !matches!(*part, "" | "api" | "v1"));
-    may_now(state, who, Wish::configure(parts.next().unwrap_or("server"))).await
+    changes.then(|| parts.next().unwrap_or("server").to_owned())
+}
+
+/// Policies may forbid it, by the area: `Server::"tokens"`.
+async fn changes_what_is_configured(state: &AppState, who: &Identity, area: Option<String>) -> Result<(), Problem> {
+    match area {
+        Some(area) => may_now(state, who, Wish::configure(&area)).await,
+        None => Ok(()),
+    }
+}
+
+/// Middleware like [`require`], for what any caller may ask: lets everybody pass who is known.
+pub(crate) async fn require_known(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let refused = match authenticate(&state, request.method(), request.headers(), peer(&request)).await {
+        Ok(Some(identity)) => {
+            state.note_token_uses().await;
+            request.extensions_mut().insert(Who(identity));
+            return next.run(request).await;
+        }
+        Ok(None) if wants_page(&state, request.method(), request.headers()) => {
+            return Redirect::to(&sign_in_address(&request)).into_response();
+        }
+        Ok(None) => Problem::unauthenticated("send an API token as `Authorization: Bearer TOKEN`, or sign in"),
+        Err(problem) => problem,
+    };
+    let challenge = challenge(&refused, request.headers());
+    let browser = is_browser(request.headers());
+    challenged(if browser { crate::page::error(&refused) } else { refused.into_response() }, challenge)
 }
 
 /// Middleware like [`require`], for programs that need a scope and no role: lets callers with it pass.
@@ -108,7 +174,7 @@ pub(crate) async fn require_scope(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let refused = match authenticate(&state, request.method(), request.headers()).await {
+    let refused = match authenticate(&state, request.method(), request.headers(), peer(&request)).await {
         Ok(Some(identity)) if identity.names.contains(scope) => {
             state.note_token_uses().await;
             request.extensions_mut().insert(Who(identity));
@@ -118,7 +184,7 @@ pub(crate) async fn require_scope(
         Ok(None) => Problem::unauthenticated("send an API token as `Authorization: Bearer TOKEN`"),
         Err(problem) => problem,
     };
-    words(refused)
+    refuse(refused, request.headers(), words)
 }
 
 /// Middleware like [`require`], for what programs fetch that cannot send headers: a token may stand in the address, if
@@ -150,6 +216,7 @@ pub(crate) async fn authenticate(
     state: &AppState,
     method: &Method,
     headers: &HeaderMap,
+    peer: Option<Arc<PeerCertificate>>,
 ) -> Result<Option<Arc<Identity>>, Problem> {
     let presented = credential::presented(headers).map_err(|bad| Problem::unauthenticated(bad.to_string()))?;
     if presented != Presented::Nothing {
@@ -164,7 +231,10 @@ pub(crate) async fn authenticate(
         let identity = callers.identify(token, now).await.map_err(refused)?;
         return state.roster().admit(identity).map(Some).map_err(refused);
     }
-    let Some(identity) = crate::session::identity(state, headers) else { return Ok(None) };
+    let Some(identity) = crate::session::identity(state, headers) else {
+        let identity = peer.and_then(|peer| state.callers().identify_certificate(&peer, state.now()));
+        return identity.map(|identity| state.roster().admit(identity).map_err(refused)).transpose();
+    };
     if !method.is_safe() {
         csrf::same_origin(headers, &state.configured().public_origin())
             .map_err(|foreign| Problem::new(StatusCode::FORBIDDEN, foreign.to_string()))?;
@@ -185,8 +255,14 @@ pub(crate) fn is_browser(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
 }
 
-fn wants_page(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::GET && is_browser(headers)
+/// Whether somebody looks at a page who could sign in. Browsers say that they navigate, but only to servers that they
+/// reach by TLS; over plain HTTP their `Accept` must do.
+fn wants_page(state: &AppState, method: &Method, headers: &HeaderMap) -> bool {
+    let navigates = match headers.get("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => state.configured().transport() == Transport::Plain,
+    };
+    method == Method::GET && is_browser(headers) && navigates
 }
 
 /// The sign-in page, with the way back.

@@ -17,6 +17,9 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod incident;
 pub(crate) mod incidents;
+pub(crate) mod job;
+pub(crate) mod job_run;
+pub(crate) mod jobs;
 pub(crate) mod layout;
 pub(crate) mod oncall;
 pub(crate) mod overview;
@@ -125,6 +128,13 @@ impl From<StoreError> for Failed {
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         error(&self.0)
+    }
+}
+
+impl Failed {
+    /// What went wrong, for a program.
+    pub(crate) fn problem(self) -> Problem {
+        self.0
     }
 }
 

@@ -22,6 +22,18 @@ pub struct Problem {
     /// Where: parameter, header or JSON pointer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// Each value that does not fit, when a body was checked against a schema.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Misfit>,
+}
+
+/// A value that does not fit a schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Misfit {
+    /// JSON Pointer (RFC 6901) of the value; empty for the whole.
+    pub pointer: String,
+    /// What is wrong.
+    pub problem: String,
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -33,7 +45,7 @@ impl Problem {
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self { status, title, detail: detail.into(), at: None }
+        Self { status, title, detail: detail.into(), at: None, errors: Vec::new() }
     }
 
     /// The same, at a place.

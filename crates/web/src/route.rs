@@ -4,6 +4,7 @@
 //! sends every request with every role); doors carry no layer but panic containment, because they are the hot path.
 //! Routes of Prefect's API answer with and without a slash at the end, because its clients use both forms.
 
+mod jobs;
 mod scim;
 
 use crate::problem::Problem;
@@ -33,6 +34,8 @@ enum Access {
     Public,
     /// Senders with the role `ingest`; the door itself finds the credential where its protocol puts it.
     Door,
+    /// Any caller who is known; the handler sees to what they may.
+    Known,
     /// Callers with this role.
     Needs(Role),
     /// Callers with this role, who speak Prefect's API and are refused in its words.
@@ -86,6 +89,7 @@ pub fn routes() -> Vec<RouteInfo> {
     let needs = |access| match access {
         Access::Public => "anybody".to_owned(),
         Access::Door => Role::Ingest.to_string(),
+        Access::Known => "a caller".to_owned(),
         Access::Needs(role) | Access::Prefect(role) | Access::Feed(role) => role.to_string(),
         Access::Scim(scope) => format!("scope {scope}"),
         Access::Signed => "a signature".to_owned(),
@@ -101,6 +105,7 @@ fn table() -> Vec<Route> {
     routes.extend(api());
     routes.extend(people());
     routes.extend(scim::routes());
+    routes.extend(jobs::routes());
     routes.extend(automations());
     routes.extend(prefect());
     routes.extend(pages());
@@ -170,6 +175,7 @@ fn api() -> Vec<Route> {
         route(&get, "/api/v1/connections", viewer, api::connections::list),
         route(&post, "/api/v1/connections/{name}/test", operator, api::connections::test),
         route(&get, "/api/v1/audit", viewer, api::audit::list),
+        route(&get, "/api/v1/access/explain", admin, api::access::explain),
         route(&get, "/api/v1/audit/export", admin, api::audit::export::export),
         route(&get, "/api/v1/tokens", admin, api::tokens::list),
         route(&post, "/api/v1/tokens", admin, api::tokens::create),
@@ -386,6 +392,9 @@ pub fn router(state: AppState) -> Router {
                 let guard = auth::Guard { state: state.clone(), needed, words: Problem::into_response };
                 rest = rest.route(path, handler.layer(from_fn_with_state(guard, auth::require)));
             }
+            Access::Known => {
+                rest = rest.route(path, handler.layer(from_fn_with_state(state.clone(), auth::require_known)));
+            }
             Access::Feed(needed) => {
                 let guard = auth::Guard { state: state.clone(), needed, words: Problem::into_response };
                 rest = rest.route(path, handler.layer(from_fn_with_state(guard, auth::require_or_address)));
@@ -450,9 +459,13 @@ async fn surround(
     response
 }
 
-/// A path as the log may show it: without the token of a link in a mail.
+/// A path as the log may show it: without the token of a link in a mail or of a callback.
 fn shown(path: &str) -> &str {
-    if path.starts_with("/act/") { "/act/{token}" } else { path }
+    match path {
+        _ if path.starts_with("/act/") => "/act/{token}",
+        _ if path.starts_with("/jobs/callback/") => "/jobs/callback/{token}",
+        _ => path,
+    }
 }
 
 fn secure(headers: &mut HeaderMap, scheme: &str) {

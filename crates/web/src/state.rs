@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use trackside_connect::connection::Back;
+use trackside_connect::job::schema::Schemas;
 use trackside_core::automation::definition::AutomationId;
 use trackside_core::automation::edit::AutomationEdit;
 use trackside_core::caller::Caller;
@@ -115,8 +116,21 @@ pub struct Configured {
     pub callers: Arc<Callers>,
     /// The policies in force.
     pub judge: Judge,
+    /// The schemas of the inputs of jobs.
+    pub schemas: Schemas,
+    /// Who may use the routes of the gateway.
+    pub routes: BTreeMap<String, RouteAccess>,
     /// What is said of the directory that writes people and groups.
     pub scim: ScimConfig,
+}
+
+/// Who may use a route of the gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteAccess {
+    /// The team that owns it.
+    pub owner: Option<String>,
+    /// Any of these names is enough; none: the role `service`.
+    pub needs: BTreeSet<String>,
 }
 
 /// A connection as pages and the API show it.

@@ -65,6 +65,8 @@ pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secre
         kept_in: config.automations.iter().map(|known| (known.id, place(&known.spot))).collect(),
         callers,
         judge: config.policies.judge(),
+        schemas: trackside_connect::job::schema::Schemas::of(&ruleset.jobs),
+        routes: BTreeMap::new(),
         scim: config.scim.clone(),
     })
 }

@@ -5,7 +5,7 @@
 
 use super::merge::{Merged, Origins};
 use super::problem::{Problem, Problems};
-use super::{Config, automation, caller, duty, job, policy};
+use super::{Config, automation, caller, duty, gateway, job, policy};
 use std::collections::BTreeMap;
 use trackside_connect::connection::{ConnectionConfig, SlackAccess};
 use trackside_core::event::Severity;
@@ -36,6 +36,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         }
     }
     job::check(&sections, &origins, &mut problems);
+    gateway::check(&sections, &origins, &mut problems);
     caller::check(&sections, &server, &origins, &mut problems);
     caller::check_groups(&sections, &origins, &mut problems);
     let ruleset = Ruleset {
@@ -55,6 +56,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         upstreams: sections.upstreams,
         canary: sections.canary,
         approvals: sections.approvals,
+        route_approvals: gateway::approvals(&sections.routes),
         jobs: sections.jobs,
         ..Ruleset::default()
     };
@@ -85,6 +87,8 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         tokens: sections.tokens,
         issuers: sections.issuers,
         certificates: sections.certificates,
+        gateway: sections.gateway,
+        routes: sections.routes,
         scim: sections.scim.unwrap_or_default(),
         heartbeat_out: sections.heartbeat_out,
         automations,

@@ -91,6 +91,8 @@ impl<'a> Merged<'a> {
         adding.only("owners", &mut all.owners, &some.owners);
         adding.only("incidents", &mut all.incidents, &some.incidents);
         adding.only("canary", &mut all.canary, &some.canary);
+        adding.only("gateway", &mut all.gateway, &some.gateway);
+        adding.named("routes", "the route", &mut all.routes, &some.routes);
         adding.only("scim", &mut all.scim, &some.scim);
         adding.only("heartbeat_out", &mut all.heartbeat_out, &some.heartbeat_out);
         adding.named("teams", "the team", &mut all.teams, &some.teams);

@@ -1,5 +1,6 @@
 //! One attempt of a claimed row: opens the route, asks first when the row is in doubt, sends, judges.
 
+use super::job;
 use super::route::Route;
 use super::{Attempted, Claimed, Material};
 use crate::clock::Clock;
@@ -23,11 +24,13 @@ pub(super) struct Tried {
     pub(super) progress: Option<String>,
     /// What people should know beside the verdict.
     pub(super) notes: Vec<String>,
+    /// What follows, when this is the call of a job.
+    pub(super) next: Option<trackside_connect::job::Next>,
 }
 
 impl Tried {
-    fn nothing(verdict: Verdict, in_doubt: bool) -> Self {
-        Self { verdict, exchanges: Vec::new(), in_doubt, progress: None, notes: Vec::new() }
+    pub(super) fn nothing(verdict: Verdict, in_doubt: bool) -> Self {
+        Self { verdict, exchanges: Vec::new(), in_doubt, progress: None, notes: Vec::new(), next: None }
     }
 }
 
@@ -35,6 +38,9 @@ impl Tried {
 pub async fn send<S: Sender>(sender: &S, claimed: Claimed, clock: &Clock) -> Attempted {
     let began = clock.now();
     let mut tried = attempt(sender, &claimed, began).await;
+    if tried.next.is_some() {
+        return Attempted { claimed, began, ended: clock.now(), tried };
+    }
     let lost = tried.exchanges.iter().any(|exchange| matches!(exchange.answer, Answer::Lost { .. }));
     tried.in_doubt = match tried.verdict {
         Verdict::Done { .. } => false,
@@ -56,6 +62,9 @@ async fn attempt<S: Sender>(sender: &S, claimed: &Claimed, now: Timestamp) -> Tr
     match (&claimed.route, effect.action) {
         (Route::Nowhere(why), _) => Tried::nothing(Verdict::Refused { why: why.clone() }, in_doubt),
         (Route::Block(block), _) => act(sender, claimed, Way::Block(block), block.delivery().timeout, now).await,
+        (Route::Connection(config), Action::Job) => {
+            job::call(sender, claimed, config, &claimed.credentials, now).await
+        }
         (Route::Connection(config), action) => {
             let connection = match config.open(&effect.connection, claimed.public_url.as_deref(), &claimed.secrets) {
                 Ok(connection) => connection,
@@ -146,5 +155,5 @@ async fn message<S: Sender>(
 
 fn tried(attempt: Attempt, in_doubt: bool) -> Tried {
     let Attempt { exchanges, verdict, progress, notes } = attempt;
-    Tried { verdict, exchanges, in_doubt, progress, notes }
+    Tried { verdict, exchanges, in_doubt, progress, notes, next: None }
 }

@@ -45,6 +45,7 @@ pub(super) fn of(attempted: &Attempted) -> AttemptRecord {
         answer,
         error,
         far_ref: far_ref.or_else(|| tried.progress.clone()),
+        call: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A block is read and its secrets opened for each round of planning, so that an edit is in force at once. What cannot
 //! be gone through is a route too ([`Route::Nowhere`]): it ends dead with its reason, where people see it.
 
+use super::credential::Credentials;
 use super::{Connections, Material};
 use jiff::SignedDuration;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(super) struct Routes {
     pub(super) seal_key: Option<Arc<SealKey>>,
     /// Signs the links in mails.
     pub(super) act_key: Option<Arc<ActKey>>,
+    /// Authenticates the calls of jobs.
+    pub(super) credentials: Credentials,
 }
 
 /// One way.

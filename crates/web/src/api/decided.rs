@@ -9,9 +9,17 @@ pub(crate) async fn settled(state: &AppState, done: Commanded) -> Result<Effect,
     if done.effect == Effect::Decided
         && let Some(refused) = state.store.refusal_of(done.seq).await?
     {
-        return Err(Problem::new(StatusCode::CONFLICT, refused.summary));
+        return Err(Problem::new(refused_with(&refused.action), refused.summary));
     }
     Ok(done.effect)
+}
+
+/// The status of a refusal, by its action in the audit.
+fn refused_with(action: &str) -> StatusCode {
+    match action {
+        trackside_core::job::LIMITED => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::CONFLICT,
+    }
 }
 
 /// The status of an answer: the given one when it is in effect, else 202.

@@ -2,12 +2,14 @@
 //!
 //! Pure. These types are the published contract; the core may change its own without breaking a client.
 
+mod audit;
 mod automation;
 mod delivery;
 mod duty;
 mod escalation;
 mod event;
 mod incident;
+mod job;
 mod people;
 mod planned;
 mod report;
@@ -17,8 +19,10 @@ pub(crate) use automation::{AutomationDetailOut, AutomationOut, DAYS, EditOut, F
 pub(crate) use delivery::{DeliveryDetailOut, DeliveryOut};
 pub(crate) use duty::{LayerOut, NamedOut, OnCallOut, OverrideOut, ScheduleOut, ShiftOut, ShiftsOut};
 pub(crate) use escalation::{CourseOut, FiredAlertOut, PagedOut, SentOut, SuppressionOut};
-pub(crate) use event::{AuditOut, EventOut, ExplanationOut};
+pub(crate) use audit::AuditOut;
+pub(crate) use event::{EventOut, ExplanationOut};
 pub(crate) use incident::{AffectedOut, IncidentDetailOut, IncidentOut, LinkedOut};
+pub(crate) use job::{JobOut, JobRunOut};
 pub(crate) use people::{ContactOut, DutyOut, NotifyOut, PersonOut, PolicyOut, QuietOut, TeamOut};
 pub(crate) use planned::{MaintenanceOut, PreviewOut, SilenceOut, SilenceState};
 pub(crate) use report::{HeadOut, ReportOut};

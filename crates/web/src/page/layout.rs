@@ -15,6 +15,7 @@ pub(crate) enum Section {
     Oncall,
     Silences,
     Automations,
+    Jobs,
     Deliveries,
     Events,
     Reports,
@@ -24,13 +25,14 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Overview,
         Self::Runs,
         Self::Incidents,
         Self::Oncall,
         Self::Silences,
         Self::Automations,
+        Self::Jobs,
         Self::Deliveries,
         Self::Events,
         Self::Reports,
@@ -48,6 +50,7 @@ impl Section {
             Self::Oncall => ("On-call", "/oncall", "n"),
             Self::Silences => ("Silences", "/silences", "s"),
             Self::Automations => ("Automations", "/automations", "u"),
+            Self::Jobs => ("Jobs", "/jobs", "j"),
             Self::Deliveries => ("Deliveries", "/deliveries", "d"),
             Self::Events => ("Events", "/events", "e"),
             Self::Reports => ("Reports", "/reports", "m"),
@@ -186,6 +189,7 @@ fn keys() -> Markup {
         ("g n", "on-call"),
         ("g s", "silences and maintenance"),
         ("g u", "automations"),
+        ("g j", "jobs"),
         ("g d", "deliveries"),
         ("g e", "events"),
         ("g m", "reports"),
