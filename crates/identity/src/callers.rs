@@ -153,8 +153,8 @@ impl Callers {
 
     /// Who presents this client certificate, which TLS has verified; `None` when no rule of the configuration knows it.
     #[must_use]
-    pub fn identify_certificate(&self, certificate: &PeerCertificate) -> Option<Arc<Identity>> {
-        self.certificates.find(certificate)
+    pub fn identify_certificate(&self, certificate: &PeerCertificate, now: Timestamp) -> Option<Arc<Identity>> {
+        self.certificates.find(certificate, now)
     }
 
     async fn signed(&self, token: &str, now: Timestamp) -> Result<Kept, NotKnown> {

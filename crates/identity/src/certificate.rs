@@ -142,9 +142,12 @@ impl Certificates {
         Self(rules.iter().filter_map(rule).collect())
     }
 
-    /// Whom a certificate stands for.
+    /// Whom a certificate stands for. A connection may outlive its certificate, which then counts no more.
     #[must_use]
-    pub fn find(&self, certificate: &PeerCertificate) -> Option<Arc<Identity>> {
+    pub fn find(&self, certificate: &PeerCertificate, now: Timestamp) -> Option<Arc<Identity>> {
+        if certificate.expires.is_none_or(|expires| now > expires) {
+            return None;
+        }
         let rule = self.0.iter().find(|rule| match &rule.by {
             By::Uri(uri) => certificate.uris.contains(uri),
             By::Dns(dns) => certificate.dns.contains(dns),

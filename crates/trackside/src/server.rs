@@ -3,8 +3,8 @@
 //! Order of stopping: no new connections, running requests end, then the loops finish what they began; what is
 //! not finished is found again at the next start. Taking another configuration is in [`crate::apply`].
 
-use crate::audit::seal::Sealer;
 use crate::apply::{self, Configurator, Handle, Parts, derived};
+use crate::audit::seal::Sealer;
 use crate::automations::stored;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -224,7 +224,12 @@ impl Server {
 
 /// The socket to accept on, with its certificate.
 async fn listen(config: &Config) -> Result<Listener> {
-    let tls = config.server.tls.as_ref().map(|tls| trackside_web::tls_from_files(&tls.cert, &tls.key)).transpose()?;
+    let tls = config
+        .server
+        .tls
+        .as_ref()
+        .map(|tls| trackside_web::tls_from_files(&tls.cert, &tls.key, tls.client_ca.as_deref()))
+        .transpose()?;
     let listen = &config.server.listen;
     let tcp = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     Ok(Listener { tcp, tls })

@@ -164,8 +164,7 @@ pub(crate) async fn require_known(State(state): State<AppState>, mut request: Re
         Err(problem) => problem,
     };
     let challenge = challenge(&refused, request.headers());
-    let browser = is_browser(request.headers());
-    challenged(if browser { crate::page::error(&refused) } else { refused.into_response() }, challenge)
+    refuse(refused, request.headers(), IntoResponse::into_response)
 }
 
 /// Middleware like [`require`], for programs that need a scope and no role: lets callers with it pass.

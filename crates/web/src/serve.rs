@@ -9,9 +9,11 @@ use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,7 +23,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
+use trackside_identity::certificate::PeerCertificate;
 
 /// Most connections open at a time, over one listener.
 pub const CONNECTIONS: usize = 8_192;
@@ -61,11 +65,12 @@ pub enum TlsError {
     Pair(#[from] rustls::Error),
 }
 
-/// TLS settings from a certificate chain and a private key, both PEM files.
+/// TLS settings from a certificate chain and a private key, both PEM files, and the authorities whose client certificates
+/// are taken. A client may leave its certificate out, and then authenticates in another way.
 ///
 /// # Errors
-/// When a file cannot be read or the two do not fit.
-pub fn tls_from_files(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+/// When a file cannot be read, certificate and key do not fit, or there is no authority in the file.
+pub fn tls_from_files(cert: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, TlsError> {
     let bad = |path: &Path| {
         let path = path.to_owned();
         move |error: rustls::pki_types::pem::Error| TlsError::File { path, problem: error.to_string() }
@@ -74,9 +79,22 @@ pub fn tls_from_files(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsE
         CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(bad(cert))?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(bad(key))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let clients: Arc<dyn ClientCertVerifier> = match client_ca {
+        None => WebPkiClientVerifier::no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for authority in CertificateDer::pem_file_iter(path).map_err(bad(path))? {
+                roots.add(authority.map_err(bad(path))?)?;
+            }
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| TlsError::File { path: path.to_owned(), problem: error.to_string() })?
+        }
+    };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
@@ -140,22 +158,42 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router,
     // Answers are small; waiting to fill a packet would only add delay.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => http(stream, router, stopping).await,
+        None => http(stream, router, stopping, None).await,
         Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => http(stream, router, stopping).await,
+            Ok(Ok(stream)) => {
+                let peer = peer(&stream);
+                http(stream, router, stopping, peer).await;
+            }
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
         },
     }
 }
 
-/// Speaks HTTP/1.1 or HTTP/2 on one connection.
-async fn http<S>(stream: S, router: Router, mut stopping: watch::Receiver<bool>)
+/// The client certificate that the handshake has verified.
+fn peer(stream: &TlsStream<TcpStream>) -> Option<Arc<PeerCertificate>> {
+    let (_, session) = stream.get_ref();
+    let leaf = session.peer_certificates()?.first()?;
+    match PeerCertificate::read(leaf) {
+        Ok(peer) => Some(Arc::new(peer)),
+        Err(error) => {
+            tracing::debug!(error, "a client certificate cannot be read");
+            None
+        }
+    }
+}
+
+/// Speaks HTTP/1.1 or HTTP/2 on one connection. Each request carries the client's certificate, if it has one.
+async fn http<S>(stream: S, router: Router, mut stopping: watch::Receiver<bool>, peer: Option<Arc<PeerCertificate>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        router.clone().oneshot(request.map(Body::new))
+        let mut request = request.map(Body::new);
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(Arc::clone(peer));
+        }
+        router.clone().oneshot(request)
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);

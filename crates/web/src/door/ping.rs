@@ -69,7 +69,7 @@ async fn take(state: &AppState, slug: &str, signal: Option<&str>, query: &PingQu
     let taken = async {
         let identity = match query.token.as_deref() {
             Some(token) => visit.admit_any([token])?,
-            None => visit.admit(&parts.headers)?,
+            None => visit.admit(&parts.headers).await?,
         };
         let call = visit.receive_from(identity, &parts.headers, body).await?;
         let ping = Ping::new(slug, signal, query.rid.as_deref())?;

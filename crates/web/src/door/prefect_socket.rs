@@ -57,7 +57,7 @@ pub(crate) async fn connect(
     let by_header = upgrade.selected_protocol().is_none() && headers.contains_key(AUTHORIZATION);
     let admitted = if by_header {
         let visit = Visit::new(&state, Door::PrefectSocket);
-        match visit.admit(&headers) {
+        match visit.admit(&headers).await {
             Ok(identity) => Some(identity),
             Err(refusal) => return visit.end(Err(refusal), words),
         }

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use std::borrow::Cow;
 use trackside_connect::door::Reject;
+use trackside_identity::callers::NotKnown;
 use trackside_identity::credential::BadCredential;
 
 /// Seconds a sender is asked to wait when the server is busy.
@@ -41,6 +42,15 @@ impl Refusal {
             StatusCode::UNAUTHORIZED,
             "send an API token with the role `ingest`, for example as `Authorization: Bearer TOKEN`",
         )
+    }
+
+    /// A token of an issuer that is refused, or that cannot be judged now: then the sender should come back.
+    pub(crate) fn not_known(why: NotKnown) -> Self {
+        match why {
+            NotKnown::Foreign => Self::unauthenticated(),
+            NotKnown::Invalid(problem) => Self::new(StatusCode::UNAUTHORIZED, problem),
+            NotKnown::Unavailable(problem) => Self::new(StatusCode::SERVICE_UNAVAILABLE, problem),
+        }
     }
 
     /// A known credential without the role.
