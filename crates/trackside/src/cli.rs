@@ -4,6 +4,7 @@
 //! Invariants: standard output holds the answer (a table, or JSON with `--json`), standard error the rest; an error says
 //! what to do; exit code 0 success, 1 refused or failed, 2 wrong usage (and of `plan`: something changes).
 
+mod audit;
 mod automations;
 mod backtest;
 mod client;
@@ -13,6 +14,7 @@ mod incident;
 mod oncall;
 mod plan;
 mod planned;
+mod policy;
 mod rehearse;
 mod report;
 mod serve;
@@ -137,6 +139,21 @@ enum Command {
     Token {
         #[command(subcommand)]
         action: TokenAction,
+    },
+    /// The audit: who did what, exports, and whether it is what it was
+    Audit {
+        #[command(subcommand)]
+        action: audit::AuditAction,
+    },
+    /// Policies as code: their tests and their schema
+    Policy {
+        #[command(subcommand)]
+        action: policy::PolicyAction,
+    },
+    /// Whether somebody may do something, and why
+    Access {
+        #[command(subcommand)]
+        action: policy::AccessAction,
     },
     /// Send a test message through a connection
     SendTest {
@@ -372,6 +389,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             commands::list(&list, "deliveries", &[("state", state)], &show::DELIVERIES).await?;
         }
         Command::Token { action } => commands::token(action).await?,
+        Command::Audit { action } => return audit::run(action).await,
+        Command::Policy { action } => return Ok(policy::run(&action)),
+        Command::Access { action: policy::AccessAction::Explain(args) } => return policy::explain(&args).await,
         Command::SendTest { connection, server } => return commands::send_test(&server, &connection).await,
         Command::SignIn { server } => commands::sign_in(&server).await?,
         Command::Schema => show::line(&serde_json::to_string_pretty(&schemars::schema_for!(crate::config::Sections))?),

@@ -30,7 +30,13 @@ static NO_NAMES: BTreeSet<String> = BTreeSet::new();
 
 impl<'a> Wish<'a> {
     /// A wish for which a role is enough.
-    pub(crate) fn by_role(action: &'static str, kind: ResourceKind, name: &'a str, team: Option<&'a str>, role: Role) -> Self {
+    pub(crate) fn by_role(
+        action: &'static str,
+        kind: ResourceKind,
+        name: &'a str,
+        team: Option<&'a str>,
+        role: Role,
+    ) -> Self {
         Self { action, resource: Resource { kind, name, team }, needs: Needs { names: &NO_NAMES, role } }
     }
 
@@ -49,7 +55,12 @@ impl<'a> Wish<'a> {
 ///
 /// # Errors
 /// 403 with the reason.
-pub(crate) async fn may(state: &AppState, who: &Identity, wish: Wish<'_>, context: &Context) -> Result<Access, Problem> {
+pub(crate) async fn may(
+    state: &AppState,
+    who: &Identity,
+    wish: Wish<'_>,
+    context: &Context,
+) -> Result<Access, Problem> {
     let question = Question { who, action: wish.action, resource: wish.resource, context };
     let access = decide(&question, wish.needs, &state.configured().judge);
     if access.allowed() {
@@ -77,7 +88,7 @@ pub(crate) async fn may_now(state: &AppState, who: &Identity, wish: Wish<'_>) ->
 pub(crate) async fn may_respond(state: &AppState, who: &Identity, incident: &Incident) -> Result<(), Problem> {
     let number = incident.number.to_string();
     let wish =
-        Wish::by_role(actions::RESPOND, ResourceKind::Incident, &number, Some(&incident.owner), Role::Responder);
+        Wish::by_role(actions::RESPOND, ResourceKind::Incident, &number, Some(&*incident.owner), Role::Responder);
     let severity = Some(incident.severity.as_str().to_owned());
     may(state, who, wish, &Context { severity, ..Context::at(state.now()) }).await.map(drop)
 }

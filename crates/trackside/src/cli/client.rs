@@ -70,6 +70,11 @@ impl Client {
         self.accepted(request).await
     }
 
+    /// Reads an answer that comes bit by bit.
+    pub(super) async fn follow(&self, path: &str) -> Result<Response> {
+        self.accepted(self.request(Method::GET, path).timeout(STREAM)).await
+    }
+
     /// Deletes.
     pub(super) async fn delete(&self, path: &str) -> Result<Value> {
         self.answer(self.request(Method::DELETE, path)).await

@@ -25,9 +25,7 @@ pub struct PolicyTest {
 pub(super) fn compile(folder: &Path, sources: &[Source], problems: &mut Vec<Problem>) -> Policies {
     Policies::compile(sources).unwrap_or_else(|broken| {
         let place = |line, column| Place { line, column };
-        problems.extend(
-            broken.into_iter().map(|b| at(&folder.join(&b.file), place(b.line, b.column), "", b.problem)),
-        );
+        problems.extend(broken.into_iter().map(|b| at(&folder.join(&b.file), place(b.line, b.column), "", b.problem)));
         Policies::default()
     })
 }

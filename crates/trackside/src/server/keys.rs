@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::Arc;
 use trackside_identity::act_link::ActKey;
+use trackside_identity::audit_key::AuditKey;
 use trackside_identity::seal::SealKey;
 use trackside_identity::session::SessionKey;
 
@@ -17,6 +18,9 @@ const SEAL_KEY_FILE: &str = "seal.key";
 /// File in the data folder with the key that links in mails are signed with.
 const ACT_KEY_FILE: &str = "act.key";
 
+/// File in the data folder with the key that checkpoints of the audit are signed with.
+const AUDIT_KEY_FILE: &str = "audit.key";
+
 /// Every key of a server.
 pub(super) struct Keys {
     /// Signs browser sessions.
@@ -25,6 +29,8 @@ pub(super) struct Keys {
     pub(super) seal: Arc<SealKey>,
     /// Signs the links in mails.
     pub(super) act: Arc<ActKey>,
+    /// Signs checkpoints of the audit.
+    pub(super) audit: Arc<AuditKey>,
 }
 
 impl Keys {
@@ -34,6 +40,10 @@ impl Keys {
             session: SessionKey::new(signing_key(&data.join(SESSION_KEY_FILE), clock)?),
             seal: Arc::new(seal_key(data, clock)?),
             act: Arc::new(ActKey::new(signing_key(&data.join(ACT_KEY_FILE), clock)?)),
+            audit: Arc::new(
+                AuditKey::new(&signing_key(&data.join(AUDIT_KEY_FILE), clock)?)
+                    .with_context(|| format!("{AUDIT_KEY_FILE} is no key"))?,
+            ),
         })
     }
 }

@@ -9,7 +9,12 @@ use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use trackside_store::Error as StoreError;
+use trackside_store::audit::NewAudit;
+use trackside_store::audit::begun::Ended;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// Largest upload, in bytes: all files of a configuration as JSON.
 const UPLOAD_BYTES: usize = 16 * 1024 * 1024;
@@ -63,13 +68,74 @@ pub(crate) async fn apply(State(state): State<AppState>, who: Who, files: Config
 }
 
 async fn answer(state: &AppState, who: Who, files: Vec<ConfigFile>, act: ConfigAct) -> Response {
+    let noted = if act == ConfigAct::Plan { None } else { Some(note(state, &who, &files).await) };
     let request = ConfigRequest { files, act, caller: who.caller.clone() };
-    match (state.configure)(request).await {
+    let answer = match noted.transpose() {
+        Err(error) => Err(ConfigRefusal::Failed(error.to_string())),
+        Ok(noted) => {
+            let answer = (state.configure)(request).await;
+            match noted {
+                Some(noted) => noted.ended(state, &answer).await,
+                None => answer,
+            }
+        }
+    };
+    match answer {
         Ok(answer) => Json(answer).into_response(),
         Err(ConfigRefusal::Invalid(errors)) => invalid(errors),
         Err(ConfigRefusal::Conflict(detail)) => Problem::new(StatusCode::CONFLICT, detail).into_response(),
         Err(ConfigRefusal::Failed(detail)) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response(),
     }
+}
+
+/// An apply that stands in the audit as begun.
+struct Noted {
+    id: Uuid,
+    act: NewAudit,
+}
+
+/// Notes an apply before files are written.
+async fn note(state: &AppState, who: &Who, files: &[ConfigFile]) -> Result<Noted, StoreError> {
+    let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let summary = format!("{} files: {}", files.len(), names.join(", "));
+    let mut act =
+        NewAudit::new(state.now(), who.caller.clone(), "configuration.applied", summary).about("configuration");
+    act.detail.after = Some(digest(files));
+    let noted = Noted { id: state.new_id(), act };
+    state.store.begin_act(noted.id, &noted.act).await?;
+    Ok(noted)
+}
+
+impl Noted {
+    /// Puts what came of it into the audit.
+    async fn ended(
+        self,
+        state: &AppState,
+        answer: &Result<ConfigAnswer, ConfigRefusal>,
+    ) -> Result<ConfigAnswer, ConfigRefusal> {
+        let ended = match answer {
+            Ok(_) => Ended::Done,
+            Err(ConfigRefusal::Invalid(errors)) => Ended::Failed(format!("{} mistakes", errors.len())),
+            Err(ConfigRefusal::Conflict(why) | ConfigRefusal::Failed(why)) => Ended::Failed(why.clone()),
+        };
+        let written = state.store.end_act(self.id, self.act, ended, state.now()).await;
+        match (written, answer) {
+            (Ok(()), answer) => answer.clone(),
+            (Err(error), _) => Err(ConfigRefusal::Failed(error.to_string())),
+        }
+    }
+}
+
+/// SHA-256 over names and texts of files, hex.
+fn digest(files: &[ConfigFile]) -> String {
+    let mut hasher = Sha256::new();
+    for file in files {
+        hasher.update(file.name.as_bytes());
+        hasher.update([0]);
+        hasher.update(file.text.as_bytes());
+        hasher.update([0]);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn invalid(errors: Vec<ConfigProblem>) -> Response {

@@ -15,11 +15,11 @@ mod planned;
 mod report;
 mod run;
 
+pub(crate) use audit::AuditOut;
 pub(crate) use automation::{AutomationDetailOut, AutomationOut, DAYS, EditOut, FiredOut, FiringOut, LineOut, days};
 pub(crate) use delivery::{DeliveryDetailOut, DeliveryOut};
 pub(crate) use duty::{LayerOut, NamedOut, OnCallOut, OverrideOut, ScheduleOut, ShiftOut, ShiftsOut};
 pub(crate) use escalation::{CourseOut, FiredAlertOut, PagedOut, SentOut, SuppressionOut};
-pub(crate) use audit::AuditOut;
 pub(crate) use event::{EventOut, ExplanationOut};
 pub(crate) use incident::{AffectedOut, IncidentDetailOut, IncidentOut, LinkedOut};
 pub(crate) use job::{JobOut, JobRunOut};

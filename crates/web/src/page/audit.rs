@@ -1,4 +1,4 @@
-//! The audit page: who did what and why, newest first.
+//! The audit page: who did what, on what authority, with what outcome; newest first, filtered by the address.
 
 use crate::api::Params;
 use crate::api::audit::AuditQuery;
@@ -12,6 +12,29 @@ use maud::{Markup, html};
 use trackside_store::Page;
 use trackside_store::audit::AuditRow;
 
+/// Beginnings of actions that are offered.
+const ACTIONS: [&str; 17] = [
+    "access.",
+    "alert.",
+    "approval.",
+    "configuration.",
+    "delivery.",
+    "gateway.",
+    "grant.",
+    "guard.",
+    "incident.",
+    "job.",
+    "notify.",
+    "people.",
+    "rules.",
+    "secret.",
+    "session.",
+    "token.",
+    "workload.",
+];
+/// Outcomes that are offered.
+const OUTCOMES: [&str; 4] = ["done", "refused", "failed", "unknown"];
+
 /// `GET /audit`
 pub(crate) async fn list(
     State(state): State<AppState>,
@@ -19,33 +42,63 @@ pub(crate) async fn list(
     Params(query): Params<AuditQuery>,
 ) -> Result<Markup, Failed> {
     let page = state.store.audit(&query.filter()?).await?;
-    let content = render(&query, &page);
+    let sealed = state.store.last_checkpoint().await?;
+    let content = html! {
+        (head("Audit", &nothing(), &lamp()))
+        (filters(&query))
+        div id="audit" data-live {
+            (card("What happened", &html! {
+                @if let Some(sealed) = &sealed {
+                    span.soft.small title=(sealed.hash) { "sealed up to row " (sealed.last) " " (time(sealed.at, As::Time)) }
+                }
+            }, &html! {
+                @if page.items.is_empty() {
+                    (empty("Nothing matches.", &html! { "Every decision and every act of a person or program leaves a row here." }))
+                } @else { (rows(&page)) }
+                (more(&query, &page))
+            }))
+        }
+    };
     visitor.page(&state, "Audit", Some(Section::Audit), &content).await
 }
 
-fn render(query: &AuditQuery, page: &Page<AuditRow>) -> Markup {
-    let (subject, action) = (given(&query.subject), given(&query.action));
-    let incident = given(&query.incident);
+fn filters(query: &AuditQuery) -> Markup {
+    let outcome = given(&query.outcome);
     html! {
-        (head("Audit", &nothing(), &lamp()))
         form.filters method="get" role="search" {
-            label { "Who" input name="subject" value=(subject) placeholder="token or person"; }
-            label { "What" input name="action" value=(action) placeholder="incident." list="actions"; }
-            datalist id="actions" {
-                @for action in ["incident.", "alert.", "notify.", "delivery.", "rules.", "token.", "session.", "test."] { option value=(action) {} }
+            label { "Who" input name="subject" value=(given(&query.subject)) placeholder="token or person"; }
+            label { "What" input name="action" value=(given(&query.action)) placeholder="incident." list="actions"; }
+            datalist id="actions" { @for action in ACTIONS { option value=(action) {} } }
+            label { "About" input name="resource" value=(given(&query.resource)) placeholder="route:orders"; }
+            label { "Outcome"
+                select name="outcome" {
+                    option value="" selected[outcome.is_empty()] { "any" }
+                    @for known in OUTCOMES { option value=(known) selected[outcome == known] { (known) } }
+                }
             }
-            @if !incident.is_empty() { label { "Incident" input name="incident" value=(incident); } }
+            label { "From" input type="datetime-local" name="since" value=(given(&query.since)); }
+            label { "Until" input type="datetime-local" name="until" value=(given(&query.until)); }
+            @for (name, title, value) in [("incident", "Incident", &query.incident), ("job", "Run", &query.job)] {
+                @if !given(value).is_empty() { label { (title) input name=(name) value=(given(value)); } }
+            }
             button type="submit" { "Filter" }
         }
-        div id="audit" data-live {
-            (card("What happened", &nothing(), &html! {
-                @if page.items.is_empty() {
-                    (empty("Nothing matches.", &html! { "Every decision and every act of a person or token leaves a row here." }))
-                } @else { (rows(page)) }
-                (older("/audit", &[("subject", subject), ("action", action), ("incident", incident), ("before", if query.before.is_some() { "1" } else { "" })], page.next))
-            }))
-        }
     }
+}
+
+fn more(query: &AuditQuery, page: &Page<AuditRow>) -> Markup {
+    let given = [
+        ("subject", given(&query.subject)),
+        ("action", given(&query.action)),
+        ("resource", given(&query.resource)),
+        ("outcome", given(&query.outcome)),
+        ("since", given(&query.since)),
+        ("until", given(&query.until)),
+        ("incident", given(&query.incident)),
+        ("job", given(&query.job)),
+        ("before", if query.before.is_some() { "1" } else { "" }),
+    ];
+    older("/audit", &given, page.next)
 }
 
 fn rows(page: &Page<AuditRow>) -> Markup {
@@ -55,8 +108,8 @@ fn rows(page: &Page<AuditRow>) -> Markup {
             @for row in &page.items {
                 tr data-key=(row.position) {
                     td.nowrap { (time(row.at, As::Time)) }
-                    td.wide.nowrap { (row.caller.subject) span.soft.small { " by " (row.caller.via) } }
-                    td { (row.summary) div.soft.small { code { (row.action) } } }
+                    td.wide { (who(row)) }
+                    td { (row.summary) (authority(row)) }
                     td.wide.small { (concerns(row)) }
                 }
             }
@@ -64,12 +117,51 @@ fn rows(page: &Page<AuditRow>) -> Markup {
     )
 }
 
+/// Who, how they came in, and for whom.
+fn who(row: &AuditRow) -> Markup {
+    let token = row.caller.token.as_deref().filter(|token| *token != row.caller.subject);
+    html! {
+        span.nowrap { (row.caller.subject) span.soft.small { " by " (row.caller.via) } }
+        @if let Some(token) = token { div.soft.small { "credential " code { (token) } } }
+        @if !row.caller.behalf.is_empty() { div.soft.small { "for " (row.caller.behalf.join(", for ")) } }
+    }
+}
+
+/// What was done, on what authority, what came of it.
+fn authority(row: &AuditRow) -> Markup {
+    let detail = &row.detail;
+    let bad = matches!(detail.outcome.as_deref(), Some("refused" | "failed" | "unknown"));
+    html! {
+        div.soft.small {
+            code { (row.action) }
+            @if let Some(outcome) = &detail.outcome { " · " @if bad { strong.bad { (outcome) } } @else { (outcome) } }
+            @if let Some(because) = &detail.because { " · " (because) }
+            @if !detail.policies.is_empty() { " · policy " (detail.policies.join(", ")) }
+        }
+        @if detail.before.is_some() || detail.after.is_some() || !detail.facts.is_empty() || detail.begun.is_some() {
+            details.small {
+                summary { "Details" }
+                dl.facts {
+                    @if let Some(begun) = detail.begun { dt { "Begun" } dd { (time(begun, As::Time)) } }
+                    @if let Some(before) = &detail.before { dt { "Before" } dd { code { (before) } } }
+                    @if let Some(after) = &detail.after { dt { "After" } dd { code { (after) } } }
+                    @for (name, value) in &detail.facts { dt { (name) } dd { code { (value) } } }
+                }
+            }
+        }
+    }
+}
+
 /// Links to what a row concerns.
 pub(crate) fn concerns(row: &AuditRow) -> Markup {
     html! {
         @if let Some(id) = row.incident { a href={ "/incidents/" (id) } { "incident" } " " }
         @if let Some(id) = row.event { a href={ "/events/" (id) } { "event" } " " }
-        @if let Some(id) = row.delivery { a href={ "/deliveries/" (id) } { "delivery" } }
+        @if let Some(id) = row.delivery { a href={ "/deliveries/" (id) } { "delivery" } " " }
+        @if let Some(id) = row.detail.approval { a href={ "/approvals/" (id) } { "approval" } " " }
+        @if let Some(resource) = &row.detail.resource {
+            a href=(crate::page::ui::address("/audit", &[("resource", resource)], None)) { (resource) }
+        }
     }
 }
 

@@ -4,10 +4,10 @@
 //! Every act is a command in the log; the answer leaves when it is decided. What the decision refuses is a 409.
 
 use super::{find, story};
+use crate::access::may_respond;
 use crate::api::decided::{settled, status};
 use crate::api::model::IncidentDetailOut;
 use crate::api::span::moment_or_none;
-use crate::access::may_respond;
 use crate::api::{JsonBody, Segments, names};
 use crate::auth::Who;
 use crate::problem::Problem;

@@ -114,12 +114,7 @@ async fn by_id(state: &AppState, id: IncidentId) -> Result<Option<Incident>, Pro
     Ok(state.store.incident(id).await?.map(|detail| detail.incident))
 }
 
-fn outlook(
-    incident: &Incident,
-    course: &Course,
-    ruleset: &Ruleset,
-    run_time: &RunTime,
-) -> Outlook {
+fn outlook(incident: &Incident, course: &Course, ruleset: &Ruleset, run_time: &RunTime) -> Outlook {
     let stands = match incident.state {
         IncidentState::Resolved => Stands::Over,
         IncidentState::Acknowledged => Stands::Acknowledged,

@@ -5,7 +5,6 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use trackside_core::decision::{Explanation, OwnerTrail, RuleVerdict, Verdict};
-use trackside_store::audit::AuditRow;
 use trackside_store::log::LoggedEvent;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -125,52 +124,6 @@ impl From<&Explanation> for ExplanationOut {
             rules: why.rules.iter().map(rule).collect(),
             incident: why.incident.map(|id| id.0),
             outcome: why.outcome.clone(),
-        }
-    }
-}
-
-/// A row of the audit trail.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AuditOut {
-    /// Position in the trail.
-    pub(crate) position: u64,
-    /// Log entry that caused it, for rows of decisions.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) seq: Option<u64>,
-    /// When.
-    pub(crate) at: Timestamp,
-    /// Who.
-    pub(crate) subject: String,
-    /// How they came in: `token`, `session`, `rules`, `cli`.
-    pub(crate) via: String,
-    /// What.
-    pub(crate) action: String,
-    /// One line for people.
-    pub(crate) summary: String,
-    /// Incident it concerns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) incident: Option<Uuid>,
-    /// Event that caused it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) event: Option<Uuid>,
-    /// Delivery it concerns.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) delivery: Option<Uuid>,
-}
-
-impl From<&AuditRow> for AuditOut {
-    fn from(row: &AuditRow) -> Self {
-        Self {
-            position: row.position,
-            seq: row.decided.map(|(seq, _)| seq),
-            at: row.at,
-            subject: row.caller.subject.clone(),
-            via: row.caller.via.clone(),
-            action: row.action.clone(),
-            summary: row.summary.clone(),
-            incident: row.incident.map(|id| id.0),
-            event: row.event.map(|id| id.0),
-            delivery: row.delivery.map(|id| id.0),
         }
     }
 }
