@@ -7,6 +7,7 @@ use trackside_core::automation::edit::SenderClock;
 use trackside_core::automation::set;
 use trackside_core::caller::Caller;
 use trackside_core::decision::{Alias, Change, Counters, Decision};
+use trackside_core::duty::absence::Absence;
 use trackside_core::duty::schedule::Override;
 use trackside_core::engine::decide;
 use trackside_core::event::{Event, Fact, Report, ReportAction, Severity};
@@ -47,6 +48,7 @@ struct Archive {
     overrides: BTreeMap<Uuid, Override>,
     silences: BTreeMap<Uuid, Silence>,
     works: BTreeMap<Uuid, PlannedWork>,
+    absences: BTreeMap<String, Absence>,
     canaries: BTreeMap<String, CanaryTest>,
     approvals: BTreeMap<Uuid, Approval>,
     grants: BTreeMap<Uuid, Grant>,
@@ -75,6 +77,8 @@ impl Archive {
                 Change::Silence(silence) => drop(self.silences.insert(silence.id, silence.clone())),
                 Change::Maintenance(work) => drop(self.works.insert(work.id, (**work).clone())),
                 Change::MaintenanceGone { id, .. } => drop(self.works.remove(id)),
+                Change::Absence(absence) => drop(self.absences.insert(absence.person.clone(), absence.clone())),
+                Change::AbsenceOver(person) => drop(self.absences.remove(person)),
                 Change::Canary(test) => drop(self.canaries.insert(test.connection.clone(), test.clone())),
                 Change::JobRun(run) => drop(self.job_runs.insert(run.id, (**run).clone())),
                 Change::CanaryGone(connection) => drop(self.canaries.remove(connection)),
@@ -110,6 +114,7 @@ impl Archive {
             overrides: self.overrides.values().filter(|over| over.end > now).cloned().collect(),
             silences: self.silences.values().filter(|silence| silence.ends > now).cloned().collect(),
             planned_work: self.works.values().cloned().collect(),
+            absences: self.absences.values().cloned().collect(),
             canaries: self.canaries.values().cloned().collect(),
             approvals: self.approvals.values().filter(|approval| approval.is_open()).cloned().collect(),
             grants: self.grants.values().cloned().collect(),
