@@ -1,10 +1,11 @@
-//! Whether a browser's write comes from our own pages.
+//! Whether a browser's write comes from our own pages. Two locks, both must open.
 //!
-//! The choice: Fetch Metadata (`Sec-Fetch-Site`, W3C), and `Origin` (RFC 6454) for browsers that do not send it, rather
-//! than tokens hidden in forms. Both headers are set by the browser and out of reach of the attacking page, forms need
-//! no state, and pages stay the same for every visitor. Needed only for requests that a cookie authenticates; a request
-//! with an `Authorization` header is not something a foreign page can make a browser send.
+//! The first: Fetch Metadata (`Sec-Fetch-Site`, W3C), and `Origin` (RFC 6454) for browsers that do not send it; both are
+//! set by the browser and out of reach of the attacking page. The second: a token in each form that only a page of this
+//! session can hold; it is derived from the session's secret, so nothing is kept for it. Needed only for requests that a
+//! cookie authenticates; a request with an `Authorization` header is not something a foreign page can make a browser send.
 
+use crate::session::SessionKey;
 use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
 
@@ -12,6 +13,33 @@ use http::header::{HOST, ORIGIN};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this request did not come from a page of this server; open the page here and try again")]
 pub struct ForeignOrigin;
+
+/// Field of a form that holds the token.
+pub const FIELD: &str = "csrf";
+/// Header that holds the token where there is no form.
+pub const HEADER: &str = "x-csrf-token";
+/// What the token is derived for.
+const PURPOSE: &str = "form";
+
+/// Why a browser's write is refused although it seems to come from our page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this form is of another session; open the page again and repeat it")]
+pub struct ForeignForm;
+
+/// The token for the forms of a session, from what its cookie holds.
+#[must_use]
+pub fn token(key: &SessionKey, secret: &str) -> String {
+    key.derive(PURPOSE, secret)
+}
+
+/// Accepts a form with the token of this session.
+///
+/// # Errors
+/// When it has none, or one of another session.
+pub fn of_this_session(key: &SessionKey, secret: &str, presented: Option<&str>) -> Result<(), ForeignForm> {
+    let presented = presented.ok_or(ForeignForm)?;
+    if key.fits(PURPOSE, secret, presented) { Ok(()) } else { Err(ForeignForm) }
+}
 
 /// Accepts a write that a cookie authenticates only when our own page sent it. `public_origin` is the origin people
 /// use (`https://trackside.example.net`), for proxies that rewrite `Host`.
@@ -42,6 +70,16 @@ mod tests {
             .collect();
         let verdict = if same_origin(&map, "https://ts.example.net").is_ok() { "accepted" } else { "refused" };
         assert_eq!(verdict, accepted, "{headers:?}");
+    }
+
+    #[test]
+    fn a_form_is_of_its_session() {
+        let key = SessionKey::new([1; 32]);
+        let mine = token(&key, "mine");
+        assert_eq!(of_this_session(&key, "mine", Some(&mine)), Ok(()));
+        assert_eq!(of_this_session(&key, "other", Some(&mine)), Err(ForeignForm));
+        assert_eq!(of_this_session(&key, "mine", None), Err(ForeignForm));
+        assert_eq!(of_this_session(&key, "mine", Some("")), Err(ForeignForm));
     }
 
     #[test]

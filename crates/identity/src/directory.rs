@@ -215,6 +215,7 @@ mod tests {
             name: name.to_owned(),
             role: Role::Ingest,
             team: Some("payments".to_owned()),
+            scopes: BTreeSet::new(),
             origin: Origin::Configuration,
             expires: None,
             hash: TokenHash::of(secret),

@@ -20,6 +20,7 @@ mod policy;
 mod problem;
 mod read;
 mod server;
+mod sign_in;
 mod suggestion;
 
 pub use automation::{AutomationEntry, ConfiguredAutomation, Findings};
@@ -50,6 +51,7 @@ use trackside_identity::issuer::IssuerConfig;
 use trackside_identity::role::Role;
 use trackside_identity::scim::ScimConfig;
 use trackside_identity::secret::SecretRef;
+use trackside_identity::sign_in::SignInConfig;
 use trackside_policy::Policies;
 use trackside_policy::case::PolicyCase;
 
@@ -73,6 +75,8 @@ pub struct Sections {
     pub tokens: Vec<TokenEntry>,
     /// Issuers whose tokens are taken, by name.
     pub issuers: BTreeMap<String, IssuerConfig>,
+    /// Sign-in with a browser by an identity provider.
+    pub sign_in: Option<SignInConfig>,
     /// Whom client certificates stand for; needs `server.tls.client_ca`.
     pub certificates: Vec<CertificateRule>,
     /// Rules about agreement by name; jobs and routes name them.
@@ -145,6 +149,8 @@ pub struct Config {
     pub tokens: Vec<TokenEntry>,
     /// Issuers by name.
     pub issuers: BTreeMap<String, IssuerConfig>,
+    /// Sign-in with a browser by an identity provider.
+    pub sign_in: Option<SignInConfig>,
     /// Whom client certificates stand for.
     pub certificates: Vec<CertificateRule>,
     /// How the gateway listens; `None` when there is none.

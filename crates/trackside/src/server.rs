@@ -107,7 +107,7 @@ impl Server {
         let (configuring, asked) = apply::handle();
         let exchange = exchange::network();
         let callers = Arc::new(derived::callers(&config, &exchange, &secrets, &Callers::default())?);
-        let configured = derived::configured(&config, &ruleset, admin.clone(), &secrets, callers)?;
+        let configured = derived::configured(&config, &ruleset, admin.clone(), &secrets, callers, &exchange)?;
         let mut registry = Registry::default();
         let outbox = metrics::register(&mut registry, &store);
         let caller_metrics = CallerMetrics::register(&mut registry);

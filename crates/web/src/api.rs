@@ -26,6 +26,7 @@ pub(crate) mod people;
 pub(crate) mod prefect;
 pub(crate) mod reports;
 pub(crate) mod runs;
+pub(crate) mod sessions;
 pub(crate) mod silences;
 pub(crate) mod span;
 pub(crate) mod stream;

@@ -15,11 +15,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::ops::Deref;
 use std::sync::Arc;
+use trackside_core::caller::Caller;
 use trackside_identity::callers::NotKnown;
 use trackside_identity::certificate::PeerCertificate;
 use trackside_identity::credential::{self, API_KEY_HEADER, Presented};
 use trackside_identity::csrf;
-use trackside_identity::directory::Identity;
+use trackside_identity::directory::{Identity, Kind};
+use trackside_identity::local::{self, Intent, LocalAccess};
 use trackside_identity::rights::Rights;
 use trackside_identity::role::Role;
 use trackside_identity::session::Transport;
@@ -230,8 +232,9 @@ pub(crate) async fn authenticate(
         let identity = callers.identify(token, now).await.map_err(refused)?;
         return state.roster().admit(identity).map(Some).map_err(refused);
     }
-    let Some(identity) = crate::session::identity(state, headers) else {
+    let Some(identity) = crate::session::identity(state, headers).await? else {
         let identity = peer.and_then(|peer| state.callers().identify_certificate(&peer, state.now()));
+        let identity = identity.or_else(|| on_this_machine(state, method, headers));
         return identity.map(|identity| state.roster().admit(identity).map_err(refused)).transpose();
     };
     if !method.is_safe() {
@@ -239,6 +242,14 @@ pub(crate) async fn authenticate(
             .map_err(|foreign| Problem::new(StatusCode::FORBIDDEN, foreign.to_string()))?;
     }
     state.roster().admit(identity).map(Some).map_err(refused)
+}
+
+/// Who is at this machine, where nobody has to sign in.
+fn on_this_machine(state: &AppState, method: &Method, headers: &HeaderMap) -> Option<Arc<Identity>> {
+    let intent = if method.is_safe() { Intent::Read } else { Intent::Write };
+    let open = state.configured().local_access == LocalAccess::Open;
+    let caller = || Caller::new(local::SUBJECT, local::CAME_BY);
+    (open && local::is_local(headers, intent)).then(|| Arc::new(Identity::simple(caller(), Kind::Person, Role::Admin)))
 }
 
 /// How a foreign token's refusal is answered.

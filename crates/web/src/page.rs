@@ -27,6 +27,7 @@ pub(crate) mod people;
 pub(crate) mod reports;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod sessions;
 pub(crate) mod sign_in;
 pub(crate) mod silences;
 pub(crate) mod timeline;
@@ -36,6 +37,7 @@ pub(crate) mod zone;
 
 use crate::auth::Who;
 use crate::problem::Problem;
+use crate::session::FormToken;
 use crate::state::AppState;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
@@ -55,13 +57,16 @@ pub(crate) struct Visitor {
     /// The zone that their browser says it is in.
     pub(crate) zone: Option<String>,
     theme: Theme,
+    /// What the forms of the page must bring; none where no session is behind them.
+    forms: Option<FormToken>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     type Rejection = Failed;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failed> {
         let who = Who::from_request_parts(parts, state).await?;
-        Ok(Self { who, zone: cookie(&parts.headers, "zone").map(str::to_owned), theme: theme(&parts.headers) })
+        let zone = cookie(&parts.headers, "zone").map(str::to_owned);
+        Ok(Self { who, zone, theme: theme(&parts.headers), forms: parts.extensions.get().cloned() })
     }
 }
 
@@ -83,6 +88,7 @@ impl Visitor {
             open_incidents: state.store.open_incidents().await?,
             dead_deliveries: dead,
             theme: self.theme,
+            forms: self.forms.as_ref().map(|token| token.0.as_str()),
         };
         Ok(layout::page(&frame, content))
     }

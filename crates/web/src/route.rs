@@ -6,6 +6,7 @@
 
 mod jobs;
 mod scim;
+mod sign_in;
 
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -106,6 +107,7 @@ fn table() -> Vec<Route> {
     routes.extend(people());
     routes.extend(scim::routes());
     routes.extend(jobs::routes());
+    routes.extend(sign_in::routes());
     routes.extend(automations());
     routes.extend(prefect());
     routes.extend(pages());
@@ -317,9 +319,6 @@ fn pages() -> Vec<Route> {
         route(&post, "/connections/{name}/test", operator, page::connections::test),
         route(&get, "/audit", viewer, page::audit::list),
         route(&get, "/api", Public, page::docs::show),
-        route(&get, "/sign-in", Public, page::sign_in::show),
-        route(&post, "/sign-in", Public, page::sign_in::sign_in),
-        route(&post, "/sign-out", Public, page::sign_in::sign_out),
         route(&get, "/assets/{name}", Public, assets::serve),
     ]
 }
@@ -383,33 +382,35 @@ fn people_pages() -> Vec<Route> {
 
 /// The whole server as an axum router.
 pub fn router(state: AppState) -> Router {
-    let (mut doors, mut rest) = (Router::new(), Router::new());
+    // What a cookie may authenticate is apart: its writes bring the token of their session.
+    let (mut doors, mut rest, mut guarded) = (Router::new(), Router::new(), Router::new());
     for Route { path, access, handler, .. } in table() {
         match access {
             Access::Door => doors = doors.route(path, handler),
             Access::Public | Access::Signed => rest = rest.route(path, handler),
             Access::Needs(needed) => {
                 let guard = auth::Guard { state: state.clone(), needed, words: Problem::into_response };
-                rest = rest.route(path, handler.layer(from_fn_with_state(guard, auth::require)));
+                guarded = guarded.route(path, handler.layer(from_fn_with_state(guard, auth::require)));
             }
             Access::Known => {
-                rest = rest.route(path, handler.layer(from_fn_with_state(state.clone(), auth::require_known)));
+                guarded = guarded.route(path, handler.layer(from_fn_with_state(state.clone(), auth::require_known)));
             }
             Access::Feed(needed) => {
                 let guard = auth::Guard { state: state.clone(), needed, words: Problem::into_response };
-                rest = rest.route(path, handler.layer(from_fn_with_state(guard, auth::require_or_address)));
+                guarded = guarded.route(path, handler.layer(from_fn_with_state(guard, auth::require_or_address)));
             }
             Access::Scim(scope) => {
                 let guard = (state.clone(), scope, crate::scim::refused as fn(Problem) -> Response);
-                rest = rest.route(path, handler.layer(from_fn_with_state(guard, auth::require_scope)));
+                guarded = guarded.route(path, handler.layer(from_fn_with_state(guard, auth::require_scope)));
             }
             Access::Prefect(needed) => {
                 let guard = auth::Guard { state: state.clone(), needed, words: api::prefect::refused };
                 let handler = handler.layer(from_fn_with_state(guard, auth::require));
-                rest = rest.route(path, handler.clone()).route(&other_form(path), handler);
+                guarded = guarded.route(path, handler.clone()).route(&other_form(path), handler);
             }
         }
     }
+    let rest = rest.merge(guarded.layer(from_fn_with_state(state.clone(), crate::session::browser)));
     let rest = rest.fallback(unknown).layer(from_fn_with_state(state.clone(), surround)).layer(compression());
     contained(rest.merge(doors).method_not_allowed_fallback(wrong_method)).with_state(state)
 }

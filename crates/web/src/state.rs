@@ -29,6 +29,7 @@ use trackside_identity::audit_key::AuditKey;
 use trackside_identity::callers::Callers;
 use trackside_identity::directory::{Conflict, Directory, Grant, Origin};
 use trackside_identity::link::{Links, Redeemed};
+use trackside_identity::local::LocalAccess;
 use trackside_identity::question::Judge;
 use trackside_identity::role::{Role, UnknownRole};
 use trackside_identity::roster::Roster;
@@ -36,6 +37,7 @@ use trackside_identity::scim::ScimConfig;
 use trackside_identity::seal::SealKey;
 use trackside_identity::secret::Secrets;
 use trackside_identity::session::{SessionKey, Transport};
+use trackside_identity::sign_in::SignIn;
 use trackside_identity::token::TokenHash;
 use trackside_store::Store;
 use trackside_store::accounts::TokenRecord;
@@ -112,6 +114,10 @@ pub struct Configured {
     pub ruleset: Arc<Ruleset>,
     /// Where the automations of the configuration stand: file and line.
     pub kept_in: BTreeMap<AutomationId, String>,
+    /// Sign-in by an identity provider.
+    pub sign_in: Option<Arc<SignIn>>,
+    /// Whether somebody on the same machine must sign in.
+    pub local_access: LocalAccess,
     /// The issuers whose tokens are taken.
     pub callers: Arc<Callers>,
     /// The policies in force.

@@ -27,6 +27,12 @@ impl Claims {
         Self(Value::Object(members))
     }
 
+    /// Every member.
+    #[must_use]
+    pub fn members(&self) -> Option<&Map<String, Value>> {
+        self.0.as_object()
+    }
+
     /// Reads claims from JSON that is not in a token: the answer to an introspection.
     ///
     /// # Errors

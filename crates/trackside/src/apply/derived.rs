@@ -22,6 +22,7 @@ use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::exchange::Exchange;
 use trackside_identity::issuer::{Invalid, Issuers};
 use trackside_identity::secret::Secrets;
+use trackside_identity::sign_in::SignIn;
 use trackside_identity::token::TokenHash;
 use trackside_store::log::NewEntry;
 use trackside_web::{Configured, ConnectionInfo, Sends};
@@ -42,7 +43,7 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
 }
 
 /// What the web needs of a configuration.
-pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secrets: &Secrets, callers: Arc<Callers>) -> Result<Configured> {
+pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secrets: &Secrets, callers: Arc<Callers>, exchange: &Exchange) -> Result<Configured> {
     let mut tokens = vec![admin];
     for entry in &config.tokens {
         let secret = entry.secret.resolve(secrets).with_context(|| format!("token `{}`", entry.name))?;
@@ -63,12 +64,21 @@ pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secre
         connections: config.connections.iter().map(|(name, config)| (name.clone(), shown(config))).collect(),
         ruleset: Arc::new(ruleset.clone()),
         kept_in: config.automations.iter().map(|known| (known.id, place(&known.spot))).collect(),
+        sign_in: sign_in(config, &callers, exchange, secrets)?,
+        local_access: config.server.local_access,
         callers,
         judge: config.policies.judge(),
         schemas: trackside_connect::job::schema::Schemas::of(&ruleset.jobs),
         routes: BTreeMap::new(),
         scim: config.scim.clone(),
     })
+}
+
+/// How people sign in with a browser, if there is a provider.
+fn sign_in(config: &Config, callers: &Callers, exchange: &Exchange, secrets: &Secrets) -> Result<Option<Arc<SignIn>>> {
+    let Some(sign_in) = &config.sign_in else { return Ok(None) };
+    let opened = SignIn::open(sign_in.clone(), callers.issuers(), Arc::clone(exchange), secrets.clone());
+    opened.map(|sign_in| Some(Arc::new(sign_in))).map_err(|why| anyhow::anyhow!("sign_in.issuer: {why}"))
 }
 
 /// Whose tokens and certificates are taken. Keys that are read already stay.

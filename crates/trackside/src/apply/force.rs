@@ -137,7 +137,7 @@ impl InForce {
         let parts = &self.parts;
         let configured = derived::callers(config, &parts.exchange, &parts.secrets, &parts.state.callers())
             .and_then(|callers| {
-                derived::configured(config, &ruleset, parts.admin.clone(), &parts.secrets, Arc::new(callers))
+                derived::configured(config, &ruleset, parts.admin.clone(), &parts.secrets, Arc::new(callers), &parts.exchange)
             })
             .map_err(|error| Refused::Conflict(format!("{error:#}")))?;
         self.parts.state.check(&configured).await.map_err(|error| Refused::Conflict(error.to_string()))?;

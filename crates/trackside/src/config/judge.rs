@@ -5,7 +5,7 @@
 
 use super::merge::{Merged, Origins};
 use super::problem::{Problem, Problems};
-use super::{Config, automation, caller, duty, gateway, job, policy};
+use super::{Config, automation, caller, duty, gateway, job, policy, sign_in};
 use std::collections::BTreeMap;
 use trackside_connect::connection::{ConnectionConfig, SlackAccess};
 use trackside_core::event::Severity;
@@ -39,6 +39,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
     gateway::check(&sections, &origins, &mut problems);
     caller::check(&sections, &server, &origins, &mut problems);
     caller::check_groups(&sections, &origins, &mut problems);
+    sign_in::check(&sections, &server, &origins, &mut problems);
     let ruleset = Ruleset {
         teams: sections.teams,
         owners: sections.owners.unwrap_or_default(),
@@ -86,6 +87,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         connections: sections.connections,
         tokens: sections.tokens,
         issuers: sections.issuers,
+        sign_in: sections.sign_in,
         certificates: sections.certificates,
         gateway: sections.gateway,
         routes: sections.routes,
@@ -184,6 +186,7 @@ fn unusable_here(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
         found.push(origins.problem("heartbeat_out.url", error));
     }
     found.extend(caller::unusable_here(config, &none, origins));
+    found.extend(config.sign_in.iter().flat_map(|sign_in| sign_in::unusable_here(sign_in, origins)));
     for (index, token) in config.tokens.iter().enumerate() {
         match token.secret.resolve(&none) {
             Err(SecretError::NotFetched(_)) | Ok(_) => {}

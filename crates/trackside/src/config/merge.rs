@@ -94,6 +94,7 @@ impl<'a> Merged<'a> {
         adding.only("gateway", &mut all.gateway, &some.gateway);
         adding.named("routes", "the route", &mut all.routes, &some.routes);
         adding.only("scim", &mut all.scim, &some.scim);
+        adding.only("sign_in", &mut all.sign_in, &some.sign_in);
         adding.only("heartbeat_out", &mut all.heartbeat_out, &some.heartbeat_out);
         adding.named("teams", "the team", &mut all.teams, &some.teams);
         adding.named("connections", "the connection", &mut all.connections, &some.connections);

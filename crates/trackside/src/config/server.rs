@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use trackside_core::ruleset::Span;
+use trackside_identity::local::LocalAccess;
 
 /// Where the server listens when nothing is said: loopback only.
 const LISTEN: &str = "127.0.0.1:4180";
@@ -20,6 +21,9 @@ pub struct ServerSettings {
     pub public_url: Option<String>,
     /// Serve HTTPS with this certificate.
     pub tls: Option<TlsSettings>,
+    /// Whether somebody on the same machine must sign in. `open` is refused unless the server listens on this machine
+    /// alone, over plain HTTP, and nobody can sign in by an issuer.
+    pub local_access: LocalAccess,
     /// Form of the log on standard error.
     pub log: LogFormat,
     /// How long things are kept.
@@ -33,6 +37,7 @@ impl Default for ServerSettings {
             data: PathBuf::from("data"),
             public_url: None,
             tls: None,
+            local_access: LocalAccess::Token,
             log: LogFormat::Text,
             retention: RetentionSettings::default(),
         }

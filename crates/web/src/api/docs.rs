@@ -5,7 +5,7 @@ use crate::api::incidents::{action, timeline};
 use crate::api::jobs::{self, act as job_act, callback as job_callback, start as job_start, watch as job_watch};
 use crate::api::{
     access, audit, calendar, config, connections, deliveries, events, explain, health, incidents, maintenance, oncall,
-    overrides, overview, people, reports, runs, silences, stream, tokens,
+    overrides, overview, people, reports, runs, sessions, silences, stream, tokens,
 };
 use crate::door::{alertmanager, native, openlineage, pagerduty, pagerduty_webhook, ping, prefect, slack, slack_press};
 use axum::Json;
@@ -39,6 +39,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
         config::plan, config::apply,
         jobs::list, jobs::get, jobs::runs, job_start::start, job_watch::get, job_watch::events, job_act::cancel,
         job_act::settle, job_callback::take,
+        sessions::ways, sessions::whoami, sessions::list, sessions::end, sessions::end_all,
         stream::stream, health::alive, health::ready, health::version, health::metrics,
     ),
     tags(
@@ -55,7 +56,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
         (name = "connections", description = "Outside systems."),
         (name = "automations", description = "Rules that people write about events: what they are, did, and would do."),
         (name = "jobs", description = "Calls that are checked, queued, made once, and remembered with their result."),
-        (name = "access", description = "Who may do what."),
+        (name = "access", description = "Who may do what, who one is, how to sign in, browser sessions."),
         (name = "audit", description = "Who did what and why."),
         (name = "tokens", description = "API tokens and sign-in links. Needs the role `admin`."),
         (name = "server", description = "The server itself."),

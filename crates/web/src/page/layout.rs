@@ -4,7 +4,9 @@
 
 use crate::assets::{ICON, SCRIPT, STYLE};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use trackside_identity::csrf;
 use trackside_identity::directory::Identity;
+use trackside_identity::local::CAME_BY;
 
 /// What the side bar leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,22 +97,56 @@ pub(crate) struct Frame<'a> {
     pub(crate) dead_deliveries: u64,
     /// The viewer's choice.
     pub(crate) theme: Theme,
+    /// What every form that posts brings along ([`trackside_identity::csrf`]).
+    pub(crate) forms: Option<&'a str>,
 }
 
 /// A whole page.
 pub(crate) fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
-    html! {
+    let page = html! {
         (DOCTYPE)
         html lang="en" data-theme=[frame.theme.attribute()] {
             (document_head(frame.title))
             body {
                 a.skip href="#content" { "Skip to content" }
                 (side(frame))
-                main id="content" { (content) }
+                main id="content" { (open_to_this_machine(frame)) (content) }
                 (keys())
             }
         }
+    };
+    frame.forms.map_or_else(|| page.clone(), |token| with_token(&page, token))
+}
+
+/// Said on every page of a server that asks nobody to sign in.
+fn open_to_this_machine(frame: &Frame<'_>) -> Markup {
+    html! {
+        @if frame.identity.caller.via == CAME_BY {
+            p.note.bad role="note" {
+                "Nobody has to sign in here: whoever uses this machine is the administrator ("
+                code { "server.local_access: open" } "). Fine for a first try, wrong for anything else."
+            }
+        }
     }
+}
+
+/// The page with the token in every form that posts: here, so that no form can be without. Texts of others are escaped in
+/// a page, so a `<form` in it is one of ours.
+fn with_token(page: &Markup, token: &str) -> Markup {
+    let field = html! { input type="hidden" name=(csrf::FIELD) value=(token); }.into_string();
+    let mut forms = page.0.split("<form");
+    let mut text = String::with_capacity(page.0.len() + 1024);
+    text.push_str(forms.next().unwrap_or_default());
+    for form in forms {
+        text.push_str("<form");
+        match form.split_once('>') {
+            Some((start, rest)) if start.contains("method=\"post\"") => {
+                text.extend([start, ">", &field, rest]);
+            }
+            _ => text.push_str(form),
+        }
+    }
+    PreEscaped(text)
 }
 
 /// How wide a page without a side bar is.
@@ -161,11 +197,12 @@ fn side(frame: &Frame<'_>) -> Markup {
             }
             div.foot {
                 a.who.small.soft href="/api" { "API" }
-                span.who.small.soft title=(frame.identity.caller.subject) {
+                a.who.small.soft href="/sessions" title="Where you are signed in" {
                     (frame.identity.caller.subject) " · " (frame.identity.rights)
                 }
                 button type="button" data-script data-act="theme" hidden { "Theme" }
-                form method="post" action="/sign-out" { button type="submit" { "Sign out" } }
+                @if frame.identity.caller.via == CAME_BY { a.button href="/sign-in" { "Sign in" } }
+                @else { form method="post" action="/sign-out" { button type="submit" { "Sign out" } } }
             }
         }
     }
@@ -248,4 +285,22 @@ pub(crate) fn card(title: &str, aside: &Markup, content: &Markup) -> Markup {
 /// Nothing.
 pub(crate) fn nothing() -> Markup {
     PreEscaped(String::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_that_posts_brings_the_token() {
+        let page = html! {
+            form method="get" action="/a" { input name="x"; }
+            form.plain method="post" action={ "/b?c=" ("\">") } { button { "<form method=\"post\">" } }
+            p { "<form method=\"post\" action=\"/d\">" }
+            form action="/e" method="post" {}
+        };
+        let text = with_token(&page, "t0ken").into_string();
+        assert_eq!(text.matches("t0ken").count(), 2, "{text}");
+        assert!(text.contains(r#"action="/b?c=&quot;&gt;"><input type="hidden" name="csrf" value="t0ken">"#), "{text}");
+    }
 }

@@ -1,12 +1,15 @@
-//! Signing in and out: with a token, or with a one-time link.
+//! Signing in and out: by the provider's page, with a token, or with a one-time link.
 //!
 //! A link is used up by a post, never by opening it, so a chat's preview or a browser's prefetch cannot burn it; the
-//! script posts at once, without it there is a button.
+//! script posts at once, without it there is a button. Signing out ends the session here; ending the one at the provider
+//! is offered, not done, because it signs out of everything else there.
+
+pub(crate) mod provider;
 
 use crate::page::layout::{Theme, Width, alone};
 use crate::page::{error, theme};
 use crate::problem::Problem;
-use crate::session;
+use crate::session::{self, Beginning};
 use crate::state::AppState;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
@@ -18,15 +21,18 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use trackside_core::caller::Caller;
 use trackside_identity::csrf;
+use trackside_identity::directory::{Identity, Kind};
 use trackside_identity::role::Role;
-use trackside_identity::session::Subject;
-use trackside_store::audit::NewAudit;
+use trackside_identity::session::{Cookie, Subject};
+use trackside_identity::sign_in::VIA;
+use trackside_identity::sign_in::config::Tokens;
+use trackside_store::sessions::Whose;
 
 /// What the address says.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Arrival {
     link: Option<String>,
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// What the form sends.
@@ -37,9 +43,18 @@ pub(crate) struct Credentials {
     next: Option<String>,
 }
 
+/// Ways to sign in that are offered.
+#[derive(Clone, Copy, Debug)]
+struct Ways<'a> {
+    /// What the provider's button says.
+    provider: Option<&'a str>,
+    /// Whether tokens open a session.
+    tokens: Tokens,
+}
+
 /// `GET /sign-in`
-pub(crate) async fn show(headers: HeaderMap, Query(arrival): Query<Arrival>) -> Markup {
-    form(theme(&headers), &arrival, None)
+pub(crate) async fn show(State(state): State<AppState>, headers: HeaderMap, Query(arrival): Query<Arrival>) -> Markup {
+    page(&state, &headers, &arrival, None)
 }
 
 /// `POST /sign-in`
@@ -51,7 +66,7 @@ pub(crate) async fn sign_in(
     match accept(&state, &headers, form).await {
         Ok(response) => response,
         Err(problem) => {
-            let page = self::form(theme(&headers), &Arrival::default(), Some(&problem.detail));
+            let page = page(&state, &headers, &Arrival::default(), Some(&problem.detail));
             (problem.status, page).into_response()
         }
     }
@@ -59,11 +74,43 @@ pub(crate) async fn sign_in(
 
 /// `POST /sign-out`
 pub(crate) async fn sign_out(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    if csrf::same_origin(&headers, &state.configured().public_origin()).is_err() {
-        return error(&Problem::new(StatusCode::FORBIDDEN, csrf::ForeignOrigin.to_string()));
+    match leave(&state, &headers).await {
+        Ok(()) => {
+            let configured = state.configured();
+            let after = if configured.sign_in.is_some() { "/signed-out" } else { "/sign-in" };
+            ([(SET_COOKIE, configured.transport().clear(Cookie::Session))], Redirect::to(after)).into_response()
+        }
+        Err(problem) => error(&problem),
     }
-    let end = state.configured().transport().end();
-    ([(SET_COOKIE, end)], Redirect::to("/sign-in")).into_response()
+}
+
+/// `GET /signed-out`: the session here is over; the one at the provider may not be.
+pub(crate) async fn signed_out(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let configured = state.configured();
+    let Some(sign_in) = &configured.sign_in else { return Redirect::to("/sign-in").into_response() };
+    let title = sign_in.config().title();
+    let there = sign_in.sign_out_page(&provider::at(&configured, "/sign-in"), state.now()).await;
+    let content = html! {
+        section.card {
+            h1 { "Signed out" }
+            br;
+            p { "Your session here is over." }
+            p { a.button.main href="/sign-in" { "Sign in again" } }
+            @if let Some(there) = there {
+                p.small { "You may still be signed in at " (title) ". " a href=(there.as_str()) { "Sign out there too" } }
+            }
+        }
+    };
+    alone("Signed out", theme(&headers), Width::Narrow, &content).into_response()
+}
+
+async fn leave(state: &AppState, headers: &HeaderMap) -> Result<(), Problem> {
+    same_origin(state, headers)?;
+    if let Some(session) = session::current(state, headers).await? {
+        let caller = Caller::new(session.subject.clone(), VIA);
+        state.store.end_sessions(Whose::One(session.id), "signed out", state.now(), &caller).await?;
+    }
+    Ok(())
 }
 
 async fn accept(
@@ -71,54 +118,67 @@ async fn accept(
     headers: &HeaderMap,
     form: Result<Form<Credentials>, FormRejection>,
 ) -> Result<Response, Problem> {
-    csrf::same_origin(headers, &state.configured().public_origin())
-        .map_err(|foreign| Problem::new(StatusCode::FORBIDDEN, foreign.to_string()))?;
+    same_origin(state, headers)?;
     let Form(given) = form.map_err(|bad| Problem::bad("form", bad.body_text()))?;
-    let subject = subject(state, &given)?;
-    let (who, role) = match &subject {
-        Subject::Token(name) => (name.clone(), state.directory().named(name).map_or(Role::Viewer, |grant| grant.role)),
-        Subject::Link { person, role } => (person.clone(), *role),
-    };
-    let cookie = session::begin(state, subject)?;
-    let row = NewAudit {
-        at: state.now(),
-        caller: Caller::new(who.clone(), "session"),
-        action: "session.started".to_owned(),
-        summary: format!("{who} signed in with role {role}"),
-        delivery: None,
-    };
-    state.store.record(&row).await?;
+    let (subject, identity) = subject(state, &given)?;
+    let beginning = Beginning { subject, identity, sub: None, sid: None };
+    let cookie = session::begin(state, headers, beginning).await?;
     Ok(([(SET_COOKIE, cookie)], Redirect::to(&local(given.next.as_deref()))).into_response())
 }
 
+fn same_origin(state: &AppState, headers: &HeaderMap) -> Result<(), Problem> {
+    csrf::same_origin(headers, &state.configured().public_origin())
+        .map_err(|foreign| Problem::new(StatusCode::FORBIDDEN, foreign.to_string()))
+}
+
 /// Who signs in.
-fn subject(state: &AppState, given: &Credentials) -> Result<Subject, Problem> {
+fn subject(state: &AppState, given: &Credentials) -> Result<(Subject, Identity), Problem> {
     if let Some(link) = given.link.as_deref().filter(|link| !link.is_empty()) {
         let redeemed = state.redeem_link(link).ok_or_else(|| {
             Problem::unauthenticated("this link was used or is older than ten minutes; ask for a new one")
         })?;
-        return Ok(Subject::Link { person: redeemed.person, role: redeemed.role });
+        let identity = Identity::simple(Caller::new(redeemed.person.clone(), VIA), Kind::Person, redeemed.role);
+        return Ok((Subject::Link { person: redeemed.person, role: redeemed.role }, identity));
+    }
+    let configured = state.configured();
+    if configured.sign_in.as_ref().is_some_and(|sign_in| sign_in.config().tokens == Tokens::Refuse) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "tokens do not sign in here; use the provider's button"));
     }
     let token = given.token.as_deref().map(str::trim).unwrap_or_default();
     let directory = state.directory();
     let identity =
         directory.find(token, state.now()).ok_or_else(|| Problem::unauthenticated("this token is not known here"))?;
     if !identity.rights.allow(Role::Viewer) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "this token may send events only; sign in with another"));
+        let detail = "this token may not look at anything; sign in with another";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    Ok(Subject::Token(identity.token_name.clone()))
+    let name = identity.token_name.clone();
+    let caller = Caller { via: VIA.to_owned(), ..identity.caller.clone() };
+    Ok((Subject::Token { name }, Identity { caller, ..Identity::clone(identity) }))
 }
 
 /// Where to go after signing in: a path on this server, else the overview.
-fn local(next: Option<&str>) -> String {
+pub(super) fn local(next: Option<&str>) -> String {
     let next = next.unwrap_or("/");
-    let stays = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
-    if stays && !next.starts_with("/sign-") { next.to_owned() } else { "/".to_owned() }
+    let stays =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains(|c: char| c == '\\' || c.is_control());
+    if stays && !next.starts_with("/sign") { next.to_owned() } else { "/".to_owned() }
 }
 
-fn form(theme: Theme, arrival: &Arrival, wrong: Option<&str>) -> Markup {
+fn page(state: &AppState, headers: &HeaderMap, arrival: &Arrival, wrong: Option<&str>) -> Markup {
+    let configured = state.configured();
+    let config = configured.sign_in.as_ref().map(|sign_in| sign_in.config());
+    let ways = Ways {
+        provider: config.map(|config| config.title()),
+        tokens: config.map_or(Tokens::Accept, |config| config.tokens),
+    };
+    form(theme(headers), arrival, ways, wrong)
+}
+
+fn form(theme: Theme, arrival: &Arrival, ways: Ways<'_>, wrong: Option<&str>) -> Markup {
     let link = arrival.link.as_deref().unwrap_or_default();
     let next = arrival.next.as_deref().unwrap_or_default();
+    let provider = crate::page::ui::address("/sign-in/provider", &[("next", next)], None);
     alone(
         "Sign in",
         theme,
@@ -128,25 +188,42 @@ fn form(theme: Theme, arrival: &Arrival, wrong: Option<&str>) -> Markup {
                 h1 { "◈ Trackside" }
                 br;
                 @if let Some(wrong) = wrong { p.note.bad role="alert" { (wrong) } }
-                @if link.is_empty() {
-                    form.plain method="post" action="/sign-in" {
-                        label { "API token" input type="password" name="token" autocomplete="current-password" required autofocus; }
-                        input type="hidden" name="next" value=(next);
-                        button.main type="submit" { "Sign in" }
+                @if !link.is_empty() { (with_link(link, next)) } @else {
+                    @if let Some(title) = ways.provider {
+                        p { a.button.main.whole href=(provider) { "Sign in with " (title) } }
                     }
-                    br;
-                    p.small.soft { "Tokens are made with " code { "trackside token create" } "; the server prints a one-time link when it starts." }
-                } @else {
-                    form.plain method="post" action="/sign-in" data-submit {
-                        p { "This link signs you in once." }
-                        input type="hidden" name="link" value=(link);
-                        input type="hidden" name="next" value=(next);
-                        button.main type="submit" autofocus { "Sign in" }
+                    @match (ways.provider, ways.tokens) {
+                        (None, _) => (with_token(next)),
+                        (Some(_), Tokens::Accept) => { details { summary.small { "With an API token" } br; (with_token(next)) } },
+                        (Some(_), Tokens::Refuse) => {},
                     }
                 }
             }
         },
     )
+}
+
+fn with_token(next: &str) -> Markup {
+    html! {
+        form.plain method="post" action="/sign-in" {
+            label { "API token" input type="password" name="token" autocomplete="current-password" required autofocus; }
+            input type="hidden" name="next" value=(next);
+            button.main type="submit" { "Sign in" }
+        }
+        br;
+        p.small.soft { "Tokens are made with " code { "trackside token create" } "; the server prints a one-time link when it starts." }
+    }
+}
+
+fn with_link(link: &str, next: &str) -> Markup {
+    html! {
+        form.plain method="post" action="/sign-in" data-submit {
+            p { "This link signs you in once." }
+            input type="hidden" name="link" value=(link);
+            input type="hidden" name="next" value=(next);
+            button.main type="submit" autofocus { "Sign in" }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +236,17 @@ mod tests {
         for next in stays {
             assert_eq!(local(Some(next)), next);
         }
-        for next in ["//evil.example", "https://evil.example", "/\\evil.example", "/sign-in?next=/", "runs", ""] {
+        for next in [
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "/sign-in?next=/",
+            "/sign-in/provider",
+            "/signed-out",
+            "runs",
+            "",
+        ] {
             assert_eq!(local(Some(next)), "/", "{next}");
         }
         assert_eq!(local(None), "/");
@@ -168,7 +255,10 @@ mod tests {
     #[test]
     fn forms_take_their_values_escaped() {
         let arrival = Arrival { link: Some("\"><script>".to_owned()), next: None };
-        let page = form(Theme::System, &arrival, None).into_string();
+        let ways = Ways { provider: Some("<b>"), tokens: Tokens::Accept };
+        let page = form(Theme::System, &arrival, ways, None).into_string();
         assert!(!page.contains("\"><script>"));
+        let page = form(Theme::System, &Arrival::default(), ways, None).into_string();
+        assert!(!page.contains("<b>"));
     }
 }

@@ -342,6 +342,8 @@ fn configured(ruleset: &Ruleset, more: Vec<Grant>) -> Configured {
         connections: BTreeMap::from(connections.map(|(name, info)| (name.to_owned(), info))),
         ruleset: Arc::new(ruleset.clone()),
         kept_in: BTreeMap::from([(AutomationId(derive("automation", &["f"])), "alerts.yaml, line 3".to_owned())]),
+        sign_in: None,
+        local_access: trackside_identity::local::LocalAccess::Token,
         callers: std::sync::Arc::default(),
         judge: trackside_identity::question::no_policies(),
         routes: BTreeMap::new(),
