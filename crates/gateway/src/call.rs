@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
+use trackside_core::approval::request::Grant;
 use trackside_identity::directory::Identity;
 
 /// Longest value of a field that is recorded.
@@ -91,7 +92,7 @@ impl Call {
             status: 0,
             because: String::new(),
             policies: Vec::new(),
-            approvers: Vec::new(),
+            grant: None,
             ended: Ended::Cut,
             took: std::time::Duration::ZERO,
             sent: 0,
@@ -143,12 +144,12 @@ impl Call {
         self.edit(|record| record.who = Some(Arc::clone(who)));
     }
 
-    /// Why it is let in or refused, and who approved.
-    pub fn decided(&mut self, because: String, policies: Vec<String>, approvers: Vec<String>) {
+    /// Why it is let in or refused, and under which grant.
+    pub fn decided(&mut self, because: String, policies: Vec<String>, grant: Option<Grant>) {
         self.edit(|record| {
             record.because = because;
             record.policies = policies;
-            record.approvers = approvers;
+            record.grant = grant;
         });
     }
 

@@ -21,7 +21,6 @@ use crate::proxy::upstream::{Upstream, UpstreamConfig};
 use crate::record::{Batch, Records};
 use crate::route::limits::Limits;
 use crate::route::table::{Found, Route, Table};
-use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
@@ -31,8 +30,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use trackside_core::approval::request::Grant;
+use trackside_core::caller::Caller;
 use trackside_identity::access::{self, Needs};
+use trackside_identity::broker::Brokers;
 use trackside_identity::callers::Callers;
+use trackside_identity::certificate::PeerCertificate;
 use trackside_identity::directory::{Directory, Identity};
 use trackside_identity::question::{Answer as Says, Context, Judge, Question, Resource, ResourceKind, actions};
 use trackside_identity::role::Role;
@@ -46,26 +49,8 @@ const ID_BYTES: usize = 64;
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// The API tokens in force.
 pub type Tokens = Arc<dyn Fn() -> Arc<Directory> + Send + Sync>;
-/// Who approved that this subject may use this route now; `None` when nobody did.
-pub type Approved = Arc<dyn Fn(&str, &str, Timestamp) -> Option<Vec<String>> + Send + Sync>;
-/// Fields that authenticate a request.
-pub type Fields = Vec<(HeaderName, HeaderValue)>;
-/// Gets the credential of a connection.
-pub type Fetch = Arc<dyn Fn(Wanted) -> BoxFuture<'static, Result<Fields, String>> + Send + Sync>;
-/// Hears that a connection's credential was refused.
-pub type Rejected = Arc<dyn Fn(&str) + Send + Sync>;
-
-/// A credential that is wanted.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// The connection.
-    pub connection: String,
-    /// For whom, when the connection acts on behalf of callers.
-    pub who: Option<Arc<Identity>>,
-    /// The token the caller sent.
-    pub token: Option<secrecy::SecretString>,
-}
-
+/// The grant under which this caller may use this route now; `None` when nobody approved.
+pub type Approved = Arc<dyn Fn(&Caller, &str, Timestamp) -> Option<Grant> + Send + Sync>;
 /// What the gateway needs of the rest of the server.
 #[derive(Clone)]
 pub struct Shell {
@@ -78,9 +63,7 @@ pub struct Shell {
     /// Approvals.
     pub approved: Approved,
     /// Credentials of connections.
-    pub fetch: Fetch,
-    /// Told when one was refused.
-    pub rejected: Rejected,
+    pub brokers: Brokers,
     /// Names of the server's own session cookies, which never go to an upstream.
     pub cookies: Vec<&'static str>,
 }
@@ -124,8 +107,8 @@ pub struct Origin {
     pub server_name: Option<String>,
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// Who the client's certificate says it is.
-    pub certificate: Option<Arc<Identity>>,
+    /// The client's certificate, which TLS has verified.
+    pub certificate: Option<Arc<PeerCertificate>>,
     /// Tells the sentinel of the connection.
     pub signals: Option<Arc<Signals>>,
 }
@@ -235,7 +218,7 @@ impl Gateway {
         &self.ledger.metrics
     }
 
-    /// Who a client certificate belongs to.
+    /// The time.
     #[must_use]
     pub(crate) fn now(&self) -> Timestamp {
         (self.shell.clock)()
@@ -322,15 +305,15 @@ impl Gateway {
         call: &mut Call,
     ) -> Result<(), Problem> {
         let route = &asked.route;
-        let approvers =
-            route.config.approval.as_ref().map(|_| (self.shell.approved)(&who.caller.subject, &route.name, call.at()));
-        let approved = matches!(approvers, Some(Some(_)));
+        let guarded = route.config.approval.is_some();
+        let grant = if guarded { (self.shell.approved)(&who.caller, &route.name, call.at()) } else { None };
+        let approved = grant.is_some();
         let context = Context {
             method: Some(asked.parts.method.as_str().to_owned()),
             path: Some(asked.path.clone()),
             client: Some(forward::client(in_force, &asked.parts.headers, origin)),
             approved,
-            approvers: approvers.clone().flatten().unwrap_or_default(),
+            approvers: grant.as_ref().map(|grant| grant.approvers.clone()).unwrap_or_default(),
             ..Context::at(call.at())
         };
         let resource = Resource { kind: ResourceKind::Route, name: &route.name, team: route.config.team.as_deref() };
@@ -348,11 +331,11 @@ impl Gateway {
             access::decide(&question, Needs { names: &route.config.needs, role: Role::Service }, &in_force.judge)
         };
         let allowed = access.allowed();
-        call.decided(access.because.clone(), access.policies, context.approvers);
+        call.decided(access.because.clone(), access.policies, grant);
         if !allowed {
             return Err(Problem::forbidden(access.because));
         }
-        if approvers.is_some() && !approved {
+        if guarded && !approved {
             let detail = format!(
                 "the route `{}` needs an approval; ask for one on the page Approvals, or with `trackside approvals \
                  request {}`",

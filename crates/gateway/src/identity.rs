@@ -25,10 +25,9 @@ pub async fn authenticate(
 ) -> Result<Arc<Identity>, Problem> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = given.next() else {
-        return origin
-            .certificate
-            .clone()
-            .ok_or_else(|| Problem::unauthenticated(None, "send a token as `Authorization: Bearer TOKEN`"));
+        let shown = origin.certificate.as_deref();
+        let found = shown.and_then(|certificate| in_force.callers.identify_certificate(certificate, now));
+        return found.ok_or_else(|| Problem::unauthenticated(None, "send a token as `Authorization: Bearer TOKEN`"));
     };
     let invalid = |detail: &str| Problem::unauthenticated(Some("invalid_request"), detail);
     if given.next().is_some() {

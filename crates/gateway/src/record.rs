@@ -10,6 +10,7 @@ use std::mem;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use trackside_core::approval::request::Grant;
 use trackside_core::caller::Caller;
 use trackside_identity::directory::Identity;
 
@@ -39,8 +40,8 @@ pub struct CallRecord {
     pub because: String,
     /// Policies that decided.
     pub policies: Vec<String>,
-    /// Who approved, when an approval was needed.
-    pub approvers: Vec<String>,
+    /// The grant it was let in under, when an approval was needed.
+    pub grant: Option<Grant>,
     /// How it ended.
     pub ended: Ended,
     /// Time to the end of the answer.

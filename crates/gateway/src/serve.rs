@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tls::CertificateOf;
+use trackside_identity::certificate::PeerCertificate;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -44,7 +44,6 @@ pub struct Listener {
     tcp: TcpListener,
     settings: Arc<GatewaySettings>,
     tls: Option<TlsAcceptor>,
-    certificate_of: Option<CertificateOf>,
 }
 
 impl Listener {
@@ -52,11 +51,11 @@ impl Listener {
     ///
     /// # Errors
     /// When the address cannot be bound or the certificate cannot be used.
-    pub async fn bind(settings: &GatewaySettings, certificate_of: Option<CertificateOf>) -> Result<Self, String> {
+    pub async fn bind(settings: &GatewaySettings) -> Result<Self, String> {
         let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
         let tcp = TcpListener::bind(&settings.listen).await;
         let tcp = tcp.map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
-        Ok(Self { tcp, settings: Arc::new(settings.clone()), tls, certificate_of })
+        Ok(Self { tcp, settings: Arc::new(settings.clone()), tls })
     }
 
     /// Where it listens.
@@ -142,8 +141,11 @@ async fn connection(
     let mut origin = Origin::new(peer, "https", None);
     let (_, session) = stream.get_ref();
     origin.server_name = session.server_name().map(str::to_owned);
-    if let (Some(certificate_of), Some([first, ..])) = (&listener.certificate_of, session.peer_certificates()) {
-        origin.certificate = certificate_of(first, gateway.now());
+    if let Some([first, ..]) = session.peer_certificates() {
+        match PeerCertificate::read(first) {
+            Ok(certificate) => origin.certificate = Some(Arc::new(certificate)),
+            Err(error) => return tracing::debug!(error, "the client certificate cannot be read"),
+        }
     }
     if session.alpn_protocol() == Some(b"h2") {
         http2(stream, origin, &listener.settings, gateway, stopping).await;

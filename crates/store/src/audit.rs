@@ -221,6 +221,15 @@ impl Store {
         Ok(())
     }
 
+    /// Adds several rows, all or none.
+    ///
+    /// # Errors
+    /// When they could not be stored.
+    pub async fn record_all(&self, rows: &[NewAudit]) -> Result<()> {
+        self.write(Batch::of(rows.iter().map(insert).collect())).await?;
+        Ok(())
+    }
+
     /// The audit trail, newest first.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ use trackside_identity::certificate::CertificateRule;
 use trackside_identity::issuer::IssuerConfig;
 use trackside_identity::role::Role;
 use trackside_identity::scim::ScimConfig;
+use trackside_identity::workload::settings::WorkloadSettings;
 use trackside_identity::secret::SecretRef;
 use trackside_identity::sign_in::SignInConfig;
 use trackside_policy::Policies;
@@ -89,6 +90,8 @@ pub struct Sections {
     pub routes: BTreeMap<String, RouteConfig>,
     /// The directory that writes people and groups over SCIM.
     pub scim: Option<ScimConfig>,
+    /// Tokens that Trackside signs, for far ends that trust its key page.
+    pub workload: Option<WorkloadSettings>,
     /// People by name.
     pub people: BTreeMap<String, Person>,
     /// On-call schedules by name.
@@ -159,6 +162,8 @@ pub struct Config {
     pub routes: BTreeMap<String, RouteConfig>,
     /// What is said of the directory that writes people and groups.
     pub scim: ScimConfig,
+    /// Trackside as an issuer.
+    pub workload: WorkloadSettings,
     /// The sign of life to another service.
     pub heartbeat_out: Option<HeartbeatOut>,
     /// Automations, in the order written.

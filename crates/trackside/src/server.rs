@@ -8,8 +8,10 @@ use crate::audit::seal::Sealer;
 use crate::automations::stored;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::credentials::{self, Credentials};
 use crate::decide::{Decider, Step};
 use crate::deliver::{Deliverer, Wakes};
+use crate::gateway::{Gate, GateParts};
 use crate::issuers::{CallerMetrics, KeyKeeper};
 use crate::watchdog::{Charge, Watchdog};
 use anyhow::{Context, Result};
@@ -25,6 +27,7 @@ use trackside_core::caller::Caller;
 use trackside_core::duty::zone::tzdb_version;
 use trackside_core::ids::Seq;
 use trackside_core::ruleset::Ruleset;
+use trackside_identity::broker::Brokers;
 use trackside_identity::callers::Callers;
 use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::exchange;
@@ -106,22 +109,39 @@ impl Server {
         let (stop_serving, stop_loops) = (watch::Sender::new(false), watch::Sender::new(false));
         let (configuring, asked) = apply::handle();
         let exchange = exchange::network();
+        let credentials = Credentials::new(exchange.clone(), &clock, secrets.clone());
+        credentials.put(&config, ruleset.public_url.as_deref().unwrap_or_default());
+        let deliverer = deliverer.with_brokers(credentials.brokers());
+        let mut issuer = credentials.issuer(store.clone(), keys.seal.clone(), clock.clone());
+        issuer.once(clock.now()).await?;
         let callers = Arc::new(derived::callers(&config, &exchange, &secrets, &Callers::default())?);
         let configured = derived::configured(&config, &ruleset, admin.clone(), &secrets, callers, &exchange)?;
         let mut registry = Registry::default();
         let outbox = metrics::register(&mut registry, &store);
         let caller_metrics = CallerMetrics::register(&mut registry);
+        credentials::register(&mut registry, credentials.brokers());
         let configure = configuring.configure();
+        let gate_metrics = trackside_gateway::metrics::Metrics::register(&mut registry);
 
         let parts = WebParts {
             configured,
             configure,
             keys,
             secrets: secrets.clone(),
+            brokers: credentials.brokers(),
             registry,
             stopping: stop_serving.subscribe(),
         };
         let state = web_state(&store, &clock, &decider, parts).await?;
+        let parts = GateParts {
+            state: state.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            grants: decider.grants(),
+            brokers: credentials.brokers(),
+            metrics: gate_metrics,
+        };
+        let (gate, gate_listener) = Gate::open(&config, parts).await?.unzip();
 
         let mut loops = JoinSet::new();
         let wakes =
@@ -133,13 +153,21 @@ impl Server {
         let charge = charge(&config, &ruleset, &store, outbox, &secrets);
         let keeper = KeyKeeper::new(state.clone(), caller_metrics);
         loops.spawn(keeper.run(clock.clone(), stop_loops.subscribe()));
+        loops.spawn(issuer.run(stop_loops.subscribe()));
         let watchdog = Watchdog::new(charge, clock.now());
         loops.spawn(watchdog.run(sender, clock.clone(), stop_loops.subscribe()));
         loops.spawn(sealer.run(clock.clone(), stop_loops.subscribe()));
 
         let public_url = ruleset.public_url.clone().unwrap_or_default();
         let (stop_configuring, mut configurator) = (watch::Sender::new(false), JoinSet::new());
+        let mut serving = JoinSet::new();
+        if let (Some(gate), Some(listener)) = (gate.clone(), gate_listener) {
+            let (serving, loops) =
+                ((&mut serving, stop_serving.subscribe()), (&mut loops, stop_loops.subscribe()));
+            gate.start(listener, clock.clone(), serving, loops);
+        }
         let parts = Parts {
+            gate,
             state: state.clone(),
             store: store.clone(),
             clock,
@@ -147,13 +175,13 @@ impl Server {
             exchange,
             connections,
             secrets,
+            credentials,
             address,
             admin,
         };
         let task = Configurator::started(folder, parts, config, ruleset, asked).await?;
         configurator.spawn(task.run(stop_configuring.subscribe()));
         state.follow_people(&Caller::rules()).await?;
-        let mut serving = JoinSet::new();
         let router = trackside_web::router(state.clone());
         serving.spawn(trackside_web::serve(vec![listener], router, stop_serving.subscribe()));
         Ok(Self {
@@ -254,6 +282,7 @@ struct WebParts {
     configure: Configure,
     keys: Keys,
     secrets: Secrets,
+    brokers: Brokers,
     registry: Registry,
     stopping: watch::Receiver<bool>,
 }
@@ -270,6 +299,7 @@ async fn web_state(store: &Store, clock: &Clock, decider: &Decider, mut parts: W
         act_key: parts.keys.act,
         audit_key: parts.keys.audit,
         secrets: parts.secrets,
+        brokers: parts.brokers,
         wake_sender: Arc::new(move || waker.send_modify(|count| *count += 1)),
         configure: parts.configure,
         decided: decider.decided(),

@@ -20,6 +20,7 @@ mod scim;
 mod serve;
 mod session;
 mod state;
+mod voice;
 
 pub use configure::{
     Change, ConfigAct, ConfigAnswer, ConfigChange, ConfigFile, ConfigProblem, ConfigRefusal, ConfigRequest, Configure,
@@ -30,5 +31,5 @@ pub use problem::Problem;
 pub use route::{RouteInfo, router, routes};
 pub use serve::{CONNECTIONS, Listener, TlsError, serve, tls_from_files};
 pub use state::{
-    AppState, Clock, ConfigureError, Configured, ConnectionInfo, Inner, Random, Sends, Shell, Version, Wake,
+    AppState, Clock, ConfigureError, Configured, ConnectionInfo, Inner, Random, RouteAccess, Sends, Shell, Version, Wake,
 };

@@ -26,6 +26,7 @@ use trackside_core::input::{Command, DutyEdit, Input};
 use trackside_core::ruleset::Ruleset;
 use trackside_identity::act_link::ActKey;
 use trackside_identity::audit_key::AuditKey;
+use trackside_identity::broker::Brokers;
 use trackside_identity::callers::Callers;
 use trackside_identity::directory::{Conflict, Directory, Grant, Origin};
 use trackside_identity::link::{Links, Redeemed};
@@ -72,6 +73,8 @@ pub struct Shell {
     pub act_key: Arc<ActKey>,
     /// Secrets of secret managers, as last fetched.
     pub secrets: Secrets,
+    /// Credentials for far ends, and the keys that far ends trust us by.
+    pub brokers: Brokers,
     /// Key that checkpoints of the audit are signed with; its public half is given out.
     pub audit_key: Arc<AuditKey>,
     /// Wakes the loop that sends, after a delivery was put back.
@@ -174,6 +177,7 @@ pub struct Inner {
     pub(crate) seal_key: Arc<SealKey>,
     pub(crate) act_key: Arc<ActKey>,
     pub(crate) secrets: Secrets,
+    pub(crate) brokers: Brokers,
     pub(crate) audit_key: Arc<AuditKey>,
     pub(crate) wake_sender: Wake,
     pub(crate) configure: Configure,
@@ -244,6 +248,7 @@ impl AppState {
             seal_key: shell.seal_key,
             act_key: shell.act_key,
             secrets: shell.secrets,
+            brokers: shell.brokers,
             audit_key: shell.audit_key,
             wake_sender: shell.wake_sender,
             configure: shell.configure,
@@ -321,10 +326,14 @@ impl AppState {
     }
 
     async fn read_directory(&self, configured: &[Grant]) -> Result<Directory, ConfigureError> {
-        let made = self.store.tokens().await?;
-        let made = made.iter().filter(|token| token.revoked.is_none()).map(grant);
-        let grants = configured.iter().cloned().map(Ok).chain(made).collect::<Result<Vec<_>, _>>()?;
-        Ok(Directory::new(grants)?)
+        let records = self.store.tokens().await?;
+        let made = records.iter().filter(|token| token.revoked.is_none());
+        let grants = configured.iter().cloned().map(Ok).chain(made.clone().map(grant)).collect::<Result<Vec<_>, _>>()?;
+        let directory = Directory::new(grants)?;
+        let formers = made.filter_map(|token| token.former.map(|(hash, until)| (&token.name, hash, until)));
+        Ok(formers.fold(directory, |directory, (name, hash, until)| {
+            directory.also(name, TokenHash::from_bytes(hash), until)
+        }))
     }
 
     /// Uses a one-time link up.
@@ -348,7 +357,8 @@ impl AppState {
         (self.clock)()
     }
 
-    pub(crate) fn configured(&self) -> Arc<Configured> {
+    /// The configuration in force.
+    pub fn configured(&self) -> Arc<Configured> {
         Arc::clone(&self.configured.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -358,7 +368,8 @@ impl AppState {
         Arc::clone(&self.configured().callers)
     }
 
-    pub(crate) fn directory(&self) -> Arc<Directory> {
+    /// The API tokens in force.
+    pub fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -426,7 +437,7 @@ fn grant(token: &TokenRecord) -> Result<Grant, UnknownRole> {
         name: token.name.clone(),
         role: token.role.parse()?,
         team: token.team.clone(),
-        scopes: BTreeSet::new(),
+        scopes: token.scopes.clone(),
         origin: Origin::Api,
         expires: token.expires,
         hash: TokenHash::from_bytes(token.hash),

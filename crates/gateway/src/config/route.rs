@@ -4,6 +4,7 @@ use super::guard::GuardConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use trackside_core::approval::rule::ApprovalChoice;
 use trackside_core::ruleset::Span;
 
 /// One route: which requests it takes, who may send them, where they go.
@@ -24,9 +25,9 @@ pub struct RouteConfig {
     /// Without any the role `service` is needed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub needs: BTreeSet<String>,
-    /// An approval by this rule is needed, each time for a while.
+    /// An approval by this rule is needed: the name of one of `approvals`, or a rule. It holds for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<trackside_core::approval::rule::ApprovalChoice>,
+    pub approval: Option<ApprovalChoice>,
     /// Taken from the beginning of the path before it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strip_prefix: Option<String>,

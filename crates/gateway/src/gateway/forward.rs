@@ -1,6 +1,6 @@
 //! The second half of a request's way: made anew for the upstream, sent, and its answer passed back.
 
-use super::{Asked, Fields, Gateway, InForce, Origin, REQUEST_ID, Wanted, too_large};
+use super::{Asked, Gateway, InForce, Origin, REQUEST_ID, too_large};
 use crate::answer::Problem;
 use crate::call::Call;
 use crate::config::guard::Direction;
@@ -20,8 +20,8 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 use tokio::time::Instant;
+use trackside_identity::broker::{CredentialHeader, OnBehalf};
 use trackside_identity::directory::Identity;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -123,14 +123,13 @@ impl Gateway {
         route: &Route,
         given: &HeaderMap,
         who: Option<&Arc<Identity>>,
-    ) -> Result<Fields, Problem> {
-        let token = given.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = token.and_then(|text| text.split_once(' ')).map(|(_, token)| SecretString::from(token.trim()));
-        let wanted = Wanted { connection: route.upstream.config.name.clone(), who: who.cloned(), token };
-        (self.shell.fetch)(wanted).await.map_err(|error| {
-            tracing::warn!(route = %route.name, error, "no credential for the upstream");
+    ) -> Result<Vec<CredentialHeader>, Problem> {
+        let token = token(given);
+        let behalf = behalf(who, token.as_ref());
+        self.shell.brokers.credential(&route.upstream.config.name, behalf).await.map_err(|error| {
+            tracing::warn!(route = %route.name, %error, "no credential for the upstream");
             let detail = "the gateway has no credential for the upstream now";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(Duration::from_secs(5))
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(error.retry_after)
         })
     }
 
@@ -155,7 +154,8 @@ impl Gateway {
         if response.status() != StatusCode::UNAUTHORIZED || !brokered {
             return Ok((response, link));
         }
-        (self.shell.rejected)(&route.upstream.config.name);
+        let token = token(given);
+        self.shell.brokers.rejected(&route.upstream.config.name, behalf(who, token.as_ref()));
         if !repeatable {
             return Ok((response, link));
         }
@@ -477,6 +477,16 @@ fn handshake(route: &Route, parts: &http::request::Parts) -> Result<Option<Hands
     }
     Handshake::of(parts)
         .map_err(|detail| Problem::new(StatusCode::BAD_REQUEST, detail).with(header::SEC_WEBSOCKET_VERSION, "13"))
+}
+
+/// The token the caller sent, for connections that exchange it.
+fn token(given: &HeaderMap) -> Option<SecretString> {
+    let text = given.get(header::AUTHORIZATION)?.to_str().ok()?;
+    text.split_once(' ').map(|(_, token)| SecretString::from(token.trim()))
+}
+
+fn behalf<'a>(who: Option<&'a Arc<Identity>>, token: Option<&'a SecretString>) -> Option<OnBehalf<'a>> {
+    who.map(|who| OnBehalf { token, ..OnBehalf::caller(&who.caller) })
 }
 
 fn is_reading(method: &Method) -> bool {

@@ -1,7 +1,6 @@
 //! TLS of the gateway: its certificate, and whose client certificates are taken.
 
 use crate::config::GatewayTls;
-use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -9,10 +8,6 @@ use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
-use trackside_identity::directory::Identity;
-
-/// Who a client certificate, whose chain was checked, belongs to; `None` when the configuration names nobody.
-pub type CertificateOf = Arc<dyn Fn(&CertificateDer<'_>, Timestamp) -> Option<Arc<Identity>> + Send + Sync>;
 
 /// An acceptor of its configuration.
 ///

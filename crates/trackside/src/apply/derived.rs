@@ -43,6 +43,13 @@ fn public_url(config: &Config, address: SocketAddr) -> String {
 }
 
 /// What the web needs of a configuration.
+pub(crate) fn configured(
+    config: &Config,
+    ruleset: &Ruleset,
+    admin: Grant,
+    secrets: &Secrets,
+    callers: Arc<Callers>,
+) -> Result<Configured> {
 pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secrets: &Secrets, callers: Arc<Callers>, exchange: &Exchange) -> Result<Configured> {
     let mut tokens = vec![admin];
     for entry in &config.tokens {
@@ -69,7 +76,7 @@ pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secre
         callers,
         judge: config.policies.judge(),
         schemas: trackside_connect::job::schema::Schemas::of(&ruleset.jobs),
-        routes: BTreeMap::new(),
+        routes: crate::gateway::access(config),
         scim: config.scim.clone(),
     })
 }

@@ -8,6 +8,8 @@ use super::plan::{View, changes};
 use crate::automations::edits::edits;
 use crate::automations::stored::{self, Kept};
 use crate::clock::Clock;
+use crate::credentials::Credentials;
+use crate::gateway::Gate;
 use crate::config::{Config, Problem, Problems, ServerSettings};
 use crate::decide::ruleset_entry;
 use crate::deliver::Connections;
@@ -62,6 +64,8 @@ impl From<trackside_store::Error> for Refused {
 
 /// The parts of the server that follow the configuration.
 pub(crate) struct Parts {
+    /// The gateway, if there is one.
+    pub(crate) gate: Option<Gate>,
     pub(crate) state: AppState,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
@@ -71,6 +75,8 @@ pub(crate) struct Parts {
     pub(crate) connections: watch::Sender<(Connections, Option<String>)>,
     /// Secrets of secret managers, as last fetched.
     pub(crate) secrets: Secrets,
+    /// Credentials for far ends.
+    pub(crate) credentials: Credentials,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// The local administrator.
@@ -163,6 +169,10 @@ impl InForce {
             entries.push(derived::automations_entry(plan.edits, caller.clone(), decided, now)?);
         }
         self.parts.state.reconfigure(configured).await.map_err(|error| Refused::Failed(error.into()))?;
+        if let Some(gate) = &self.parts.gate {
+            gate.put(&config, &self.parts.state.configured()).map_err(Refused::Failed)?;
+        }
+        self.parts.credentials.put(&config, ruleset.public_url.as_deref().unwrap_or_default());
         self.parts.connections.send_replace((Arc::new(config.connections.clone()), ruleset.public_url.clone()));
         if !entries.is_empty() {
             let appended = self.parts.store.append(entries).await?;

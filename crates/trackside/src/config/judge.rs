@@ -12,11 +12,12 @@ use trackside_core::event::Severity;
 use trackside_core::rules::Rules;
 use trackside_core::ruleset::{Condition, ConnectionInfo, ConnectionKind, Failures, Rule, Ruleset, Selector, Updates};
 use trackside_identity::secret::{SecretError, Secrets};
+use trackside_identity::workload::settings::WorkloadSettings;
 
 /// Makes a configuration of what stands in a folder.
 pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
     let Merged { sections, automations, policies, folder, origins } = merged;
-    let server = sections.server.unwrap_or_default();
+    let server = sections.server.clone().unwrap_or_default();
     let mut problems = Vec::new();
     for (name, connection) in &sections.connections {
         for invalid in connection.validate().err().unwrap_or_default() {
@@ -36,6 +37,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         }
     }
     job::check(&sections, &origins, &mut problems);
+    workload(sections.workload.as_ref(), &origins, &mut problems);
     gateway::check(&sections, &origins, &mut problems);
     caller::check(&sections, &server, &origins, &mut problems);
     caller::check_groups(&sections, &origins, &mut problems);
@@ -92,6 +94,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         gateway: sections.gateway,
         routes: sections.routes,
         scim: sections.scim.unwrap_or_default(),
+        workload: sections.workload.unwrap_or_default(),
         heartbeat_out: sections.heartbeat_out,
         automations,
         policies,
@@ -103,6 +106,13 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
     config.warnings.extend(found.warnings);
     config.unusable_here = unusable_here(&config, &origins);
     Ok(config)
+}
+
+/// What the issuer cannot be.
+fn workload(settings: Option<&WorkloadSettings>, origins: &Origins<'_>, problems: &mut Vec<Problem>) {
+    for (field, problem) in settings.and_then(|settings| settings.check().err()).unwrap_or_default() {
+        problems.push(origins.problem(&format!("workload.{field}"), problem));
+    }
 }
 
 /// What applies when a configuration has no rules: tell of every failure, carry every report.

@@ -67,7 +67,13 @@ impl<'a> Origins<'a> {
 /// Puts the files of a folder together.
 pub(super) fn merge<'a>(folder: &Path, files: &'a [File]) -> Result<Merged<'a>, Problems> {
     let origins = Origins { folder: folder.to_owned(), entries: BTreeMap::new() };
-    let mut merged = Merged { sections: Sections::default(), automations: Vec::new(), policies: Vec::new(), folder: folder.to_owned(), origins };
+    let mut merged = Merged {
+        sections: Sections::default(),
+        automations: Vec::new(),
+        policies: Vec::new(),
+        folder: folder.to_owned(),
+        origins,
+    };
     let mut problems = Vec::new();
     for file in files {
         match &file.content {
@@ -94,6 +100,7 @@ impl<'a> Merged<'a> {
         adding.only("gateway", &mut all.gateway, &some.gateway);
         adding.named("routes", "the route", &mut all.routes, &some.routes);
         adding.only("scim", &mut all.scim, &some.scim);
+        adding.only("workload", &mut all.workload, &some.workload);
         adding.only("sign_in", &mut all.sign_in, &some.sign_in);
         adding.only("heartbeat_out", &mut all.heartbeat_out, &some.heartbeat_out);
         adding.named("teams", "the team", &mut all.teams, &some.teams);
