@@ -213,6 +213,30 @@ impl ConnectionConfig {
                     .map(|(field, problem)| InvalidConnection { field: format!("message.{field}"), problem }),
             );
         }
+        let credentials = match self {
+            Self::Http(c) => [c.credential.as_ref().map(|credential| ("credential", credential)), None],
+            Self::Airflow(c) => [c.credential.as_ref().map(|credential| ("credential", credential)), None],
+            Self::AppService(c) => {
+                [c.credential.as_ref().map(|credential| ("credential", credential)), Some(("management", &c.management))]
+            }
+            _ => [None, None],
+        };
+        for (place, credential) in credentials.into_iter().flatten() {
+            problems.extend(credential.check().err().unwrap_or_default().into_iter().map(|wrong| InvalidConnection {
+                field: format!("{place}.{}", wrong.field),
+                problem: wrong.problem,
+            }));
+        }
+        let check = match self {
+            Self::Http(c) => c.check.as_ref(),
+            Self::Airflow(c) => c.check.as_ref(),
+            Self::AppService(c) => c.check.as_ref(),
+            _ => None,
+        };
+        if check.is_some_and(|path| !path.starts_with('/')) {
+            let problem = "must be a path that begins with `/`".to_owned();
+            problems.push(InvalidConnection { field: "check".to_owned(), problem });
+        }
         let mut need = |field: &str, problem: &str| {
             problems.push(InvalidConnection { field: field.to_owned(), problem: problem.to_owned() });
         };
@@ -222,6 +246,9 @@ impl ConnectionConfig {
                 (None, Some(_)) => need("username", "is missing; `password` needs it"),
                 _ => {}
             },
+            Self::Pagerduty(PagerdutyConfig { import: Some(import), .. }) if import.every.seconds() < 60 => {
+                need("import.every", "must be at least 1m");
+            }
             Self::Prefect(prefect) if prefect.api_key.is_some() && prefect.auth_string.is_some() => {
                 need("auth_string", "excludes `api_key`; keep the one the server asks for");
             }

@@ -10,6 +10,7 @@ use crate::template::MessageTemplates;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
+use trackside_core::ruleset::Span;
 use trackside_identity::broker::config::CredentialConfig;
 use trackside_identity::secret::SecretRef;
 
@@ -26,12 +27,39 @@ pub struct PagerdutyConfig {
     /// the place of another. Without one nothing is taken from PagerDuty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub webhook_secrets: Vec<SecretRef>,
+    /// Id of the service that the integration key belongs to (`P…`), when PagerDuty does not show the key to the API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<String>,
+    /// Read PagerDuty's teams, services and escalation policies, and compare them with ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<PagerdutyImport>,
     /// How fast and how long to try.
     #[serde(default)]
     pub delivery: DeliverySettings,
     /// How messages are worded.
     #[serde(default)]
     pub message: MessageTemplates,
+}
+
+/// How PagerDuty's teams are read and compared. Nothing is written there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PagerdutyImport {
+    /// API token of PagerDuty; read-only is enough.
+    pub api_token: SecretRef,
+    /// How often (default 1h, at least 1m).
+    #[serde(default = "every_hour")]
+    pub every: Span,
+    /// Where the API is, by default `https://api.pagerduty.com`; the EU region is `https://api.eu.pagerduty.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_url: Option<HttpUrl>,
+    /// Whether teams are told of new differences that concern them (default: no).
+    #[serde(default)]
+    pub tell: bool,
+}
+
+fn every_hour() -> Span {
+    Span(jiff::SignedDuration::from_hours(1))
 }
 
 /// Slack: either `webhook_url`, or `token` and `channel`.
@@ -169,6 +197,9 @@ pub struct HttpConfig {
     /// File with further certificates (PEM) to trust.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
+    /// Path that is asked to try the connection; default `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
     /// How fast and how long to try.
     #[serde(default)]
     pub delivery: DeliverySettings,
@@ -183,6 +214,9 @@ pub struct AirflowConfig {
     /// How to authenticate to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialConfig>,
+    /// Path that is asked to try the connection; default `/api/v2/dags?limit=1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
     /// How fast and how long to try.
     #[serde(default)]
     pub delivery: DeliverySettings,
@@ -211,6 +245,9 @@ pub struct AppServiceConfig {
     /// Replaces `https://SITE.scm.azurewebsites.net`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_url: Option<HttpUrl>,
+    /// Path that is asked to try the connection; default `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
     /// How fast and how long to try.
     #[serde(default)]
     pub delivery: DeliverySettings,
