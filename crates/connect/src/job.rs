@@ -166,7 +166,6 @@ async fn after_doubt<S: Sender>(sender: &S, mut job: Job<'_>, call: &JobCall) ->
                 let request = with_credential(&job, question, Repeat::Harmless);
                 let answer = sender.send(&request, job.timeout).await;
                 let meaning = app_service::answered(&job, action, &answer);
-                job.progress.unanswered += 1;
                 let exchange = Exchange { request, answer };
                 match meaning {
                     // It is not there, and the list of what is there is whole: sending it again is safe.
@@ -359,3 +358,6 @@ fn with_credential(job: &Job<'_>, mut request: HttpRequest, repeat: Repeat) -> R
     secrets.extend(job.callback.as_deref().and_then(callback::token_of).map(SecretString::from));
     Request::new(Wire::Http(request), repeat, secrets)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod client;
 mod commands;
 mod demo;
 mod incident;
+mod jobs;
 mod oncall;
 mod plan;
 mod planned;
@@ -24,6 +25,7 @@ mod viewer;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use trackside_core::ruleset::Span;
 
 /// Run events in, one owner told, a record of why.
 #[derive(Debug, Parser)]
@@ -105,6 +107,11 @@ enum Command {
     Incident {
         #[command(subcommand)]
         action: incident::IncidentAction,
+    },
+    /// Jobs: start one, wait for its result, list and end runs
+    Jobs {
+        #[command(subcommand)]
+        action: jobs::JobsAction,
     },
     /// Who is on call, and having somebody else be
     Oncall {
@@ -284,6 +291,12 @@ enum TokenAction {
         /// Team that what it sends belongs to
         #[arg(long)]
         team: Option<String>,
+        /// Name that routes and jobs may ask for; may be given several times
+        #[arg(long = "scope")]
+        scopes: Vec<String>,
+        /// How long it works, such as 90d; default for ever
+        #[arg(long)]
+        expires_in: Option<Span>,
         /// 32 characters, for tools that insist on a PagerDuty routing key
         #[arg(long)]
         routing_key: bool,
@@ -292,6 +305,22 @@ enum TokenAction {
     },
     /// List tokens
     List {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Give a token another secret; it is printed once
+    Rotate {
+        /// Its name
+        name: String,
+        /// How long the old secret counts as well, such as 1h
+        #[arg(long, default_value = "0s")]
+        overlap: Span,
+        /// How long the new secret works, such as 90d; default for ever
+        #[arg(long)]
+        expires_in: Option<Span>,
+        /// 32 characters, for tools that insist on a PagerDuty routing key
+        #[arg(long)]
+        routing_key: bool,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -376,6 +405,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Incidents(filter) => incident::list(filter).await?,
         Command::Incident { action } => incident::run(action).await?,
+        Command::Jobs { action } => return jobs::run(action).await,
         Command::Oncall { action } => oncall::run(action).await?,
         Command::Silence { action } => planned::silence(action).await?,
         Command::Maintenance { action } => planned::maintenance(action).await?,

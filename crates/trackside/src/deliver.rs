@@ -8,7 +8,6 @@
 
 mod attempt;
 mod channel;
-mod credential;
 mod job;
 mod record;
 mod route;
@@ -17,7 +16,6 @@ mod run;
 use attempt::Tried;
 pub use attempt::send;
 use channel::Channel;
-pub use credential::Credentials;
 pub use record::record;
 use route::{Route, Routes};
 pub use run::Wakes;
@@ -32,6 +30,7 @@ use trackside_core::event::Event;
 use trackside_core::ids::DeliveryId;
 use trackside_core::input::DeliveryResult;
 use trackside_identity::act_link::ActKey;
+use trackside_identity::broker::Brokers;
 use trackside_identity::seal::SealKey;
 use trackside_identity::secret::Secrets;
 use trackside_store::Store;
@@ -65,7 +64,7 @@ pub struct Claimed {
     /// What an automation's texts are made of, when this is an action of one.
     material: Option<Arc<Material>>,
     /// Where the credential of a job's call comes from.
-    credentials: Credentials,
+    brokers: Brokers,
 }
 
 /// What the texts of an automation's action are made of.
@@ -108,7 +107,7 @@ impl Deliverer {
             secrets: Secrets::default(),
             seal_key: None,
             act_key: None,
-            credentials: Credentials::default(),
+            brokers: Brokers::default(),
         };
         Self { store, routes, channels: BTreeMap::new() }
     }
@@ -129,8 +128,8 @@ impl Deliverer {
 
     /// The same, able to authenticate the calls of jobs.
     #[must_use]
-    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
-        self.routes.credentials = credentials;
+    pub fn with_brokers(mut self, brokers: Brokers) -> Self {
+        self.routes.brokers = brokers;
         self
     }
 
@@ -261,7 +260,16 @@ impl Deliverer {
         };
         let (public_url, act_key) = (self.routes.public_url.clone(), self.routes.act_key.clone());
         let secrets = self.routes.secrets.clone();
-        Ok(Some(Claimed { delivery: head, far_ref: lane.far_ref, route, public_url, secrets, act_key, material, credentials: self.routes.credentials.clone() }))
+        Ok(Some(Claimed {
+            delivery: head,
+            far_ref: lane.far_ref,
+            route,
+            public_url,
+            secrets,
+            act_key,
+            material,
+            brokers: self.routes.brokers.clone(),
+        }))
     }
 
     /// Decides what follows an attempt: the end, or when to try again.

@@ -13,6 +13,7 @@ use crate::decide::{Decider, Step};
 use crate::deliver::{Deliverer, Wakes};
 use crate::gateway::{Gate, GateParts};
 use crate::issuers::{CallerMetrics, KeyKeeper};
+use crate::drift::{self, DriftMetrics, Importer};
 use crate::watchdog::{Charge, Watchdog};
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
@@ -119,6 +120,7 @@ impl Server {
         let mut registry = Registry::default();
         let outbox = metrics::register(&mut registry, &store);
         let caller_metrics = CallerMetrics::register(&mut registry);
+        let drift_metrics = DriftMetrics::register(&mut registry);
         credentials::register(&mut registry, credentials.brokers());
         let configure = configuring.configure();
         let gate_metrics = trackside_gateway::metrics::Metrics::register(&mut registry);
@@ -133,6 +135,15 @@ impl Server {
             stopping: stop_serving.subscribe(),
         };
         let state = web_state(&store, &clock, &decider, parts).await?;
+        let ruled = state.clone();
+        let importer = Importer::new(drift::Parts {
+            store: store.clone(),
+            exchange: exchange.clone(),
+            secrets: secrets.clone(),
+            connections: connections.subscribe(),
+            rules: Arc::new(move || ruled.ruleset()),
+            metrics: drift_metrics,
+        });
         let parts = GateParts {
             state: state.clone(),
             store: store.clone(),
@@ -157,6 +168,7 @@ impl Server {
         let watchdog = Watchdog::new(charge, clock.now());
         loops.spawn(watchdog.run(sender, clock.clone(), stop_loops.subscribe()));
         loops.spawn(sealer.run(clock.clone(), stop_loops.subscribe()));
+        loops.spawn(importer.run(clock.clone(), stop_loops.subscribe()));
 
         let public_url = ruleset.public_url.clone().unwrap_or_default();
         let (stop_configuring, mut configurator) = (watch::Sender::new(false), JoinSet::new());

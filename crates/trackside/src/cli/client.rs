@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for a run.
+const JOB_TIMEOUT: Duration = Duration::from_secs(90);
 /// Longest answer that comes bit by bit.
 const STREAM: Duration = Duration::from_hours(1);
 
@@ -78,6 +80,26 @@ impl Client {
     /// Deletes.
     pub(super) async fn delete(&self, path: &str) -> Result<Value> {
         self.answer(self.request(Method::DELETE, path)).await
+    }
+
+    /// Asks something below `/jobs`, with headers; gives the status and the JSON. Waiting for a run may take a minute.
+    pub(super) async fn jobs(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, String)],
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value)> {
+        let mut request = self.http.request(method, format!("{}/jobs{path}", self.url)).bearer_auth(&self.token);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = self.send(request.timeout(JOB_TIMEOUT)).await?;
+        let status = response.status();
+        Ok((status, serde_json::from_str(&response.text().await?).unwrap_or(Value::Null)))
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -62,9 +62,7 @@ async fn attempt<S: Sender>(sender: &S, claimed: &Claimed, now: Timestamp) -> Tr
     match (&claimed.route, effect.action) {
         (Route::Nowhere(why), _) => Tried::nothing(Verdict::Refused { why: why.clone() }, in_doubt),
         (Route::Block(block), _) => act(sender, claimed, Way::Block(block), block.delivery().timeout, now).await,
-        (Route::Connection(config), Action::Job) => {
-            job::call(sender, claimed, config, &claimed.credentials, now).await
-        }
+        (Route::Connection(config), Action::Job) => job::call(sender, claimed, config, now).await,
         (Route::Connection(config), action) => {
             let connection = match config.open(&effect.connection, claimed.public_url.as_deref(), &claimed.secrets) {
                 Ok(connection) => connection,

@@ -5,7 +5,6 @@
 
 use super::attempt::Tried;
 use super::channel::Channel;
-use super::credential::Credentials;
 use super::{Claimed, Recording, record};
 use crate::deliver::Attempted;
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +14,11 @@ use trackside_connect::job::callback::PATH;
 use trackside_connect::job::{self, Credential, Earlier, Job, Trouble};
 use trackside_connect::sender::Sender;
 use trackside_core::input::DeliveryResult;
-use trackside_core::job::run::{CallProgress, CallResult, CallStep, ErrorClass, JobCall};
+use secrecy::SecretString;
+use trackside_core::job::run::{CallProgress, CallResult, CallStep, ErrorClass, JobCall, JobError};
+use trackside_core::job::spec::JobTarget;
+use trackside_identity::broker::{CredentialHeader, OnBehalf, management_of};
+use trackside_identity::workload::claims::Work;
 use trackside_store::Store;
 use trackside_store::outbox::{Delivery, Next};
 
@@ -42,17 +45,23 @@ pub(super) async fn call<S: Sender>(
     sender: &S,
     claimed: &Claimed,
     config: &ConnectionConfig,
-    credentials: &Credentials,
     now: Timestamp,
 ) -> Tried {
     let row = &claimed.delivery;
     let Some(call) = row.effect.job.as_deref() else {
         return Tried::nothing(Verdict::Refused { why: "the delivery carries no call".to_owned() }, row.in_doubt);
     };
-    let credential = match credentials.of(&row.effect.connection, config, call).await {
-        Ok(credential) => credential,
-        Err(why) => {
-            let at = now + NO_CREDENTIAL;
+    let outlet = outlet(call, &row.effect.connection);
+    let behalf = OnBehalf { work: Work { job: Some(&call.job), run: Some(call.run) }, ..OnBehalf::caller(&call.caller) };
+    let credential = match claimed.brokers.credential(&outlet, Some(behalf)).await {
+        Ok(headers) => headers.iter().map(header).collect(),
+        Err(error) if !error.passes() && !row.in_doubt && CallProgress::read(row.far_ref.as_deref()).location.is_none() => {
+            return no_credential(&error.to_string());
+        }
+        Err(error) => {
+            let why = error.to_string();
+            let pause = SignedDuration::try_from(error.retry_after).unwrap_or(NO_CREDENTIAL).max(NO_CREDENTIAL);
+            let at = now + pause;
             let mut tried = Tried::nothing(Verdict::Retry { not_before: Some(at), why: why.clone() }, row.in_doubt);
             tried.next = Some(job::Next::Again { at, why, trouble: Trouble::None });
             return tried;
@@ -70,7 +79,7 @@ pub(super) async fn call<S: Sender>(
     };
     let carried = job::attempt(sender, work).await;
     if carried.credential == Credential::Rejected {
-        credentials.rejected(&row.effect.connection).await;
+        claimed.brokers.rejected(&outlet, Some(behalf));
     }
     Tried {
         verdict: carried.verdict(),
@@ -80,6 +89,26 @@ pub(super) async fn call<S: Sender>(
         notes: Vec::new(),
         next: Some(carried.next),
     }
+}
+
+/// The connection as the brokers know it: an action on an App Service is not a call of the app.
+fn outlet(call: &JobCall, connection: &str) -> String {
+    match call.spec.target {
+        JobTarget::AppService { .. } => management_of(connection),
+        JobTarget::Http { .. } => connection.to_owned(),
+    }
+}
+
+fn header((name, value): &CredentialHeader) -> (String, SecretString) {
+    (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned().into())
+}
+
+/// Somebody has to change the configuration, here or there, so the call is not made.
+fn no_credential(why: &str) -> Tried {
+    let error = JobError { class: ErrorClass::Unauthenticated, message: why.to_owned(), status: None };
+    let mut tried = Tried::nothing(Verdict::Refused { why: why.to_owned() }, false);
+    tried.next = Some(job::Next::Ended(CallResult::Failed { error }));
+    tried
 }
 
 /// The address that the far end calls when it is done; it works once.
@@ -120,7 +149,9 @@ pub(super) fn settle(
 /// A call that was answered has arrived, whatever the answer; one that was not, or may not have been, is dead.
 fn end_of(result: &CallResult) -> DeliveryResult {
     match result {
-        CallResult::Failed { error } if unanswered(error.class) => DeliveryResult::Dead { error: error.message.clone() },
+        CallResult::Failed { error } if unanswered(error.class) => {
+            DeliveryResult::Dead { error: error.message.clone() }
+        }
         _ => DeliveryResult::Delivered,
     }
 }

@@ -3,7 +3,6 @@
 //! A block is read and its secrets opened for each round of planning, so that an edit is in force at once. What cannot
 //! be gone through is a route too ([`Route::Nowhere`]): it ends dead with its reason, where people see it.
 
-use super::credential::Credentials;
 use super::{Connections, Material};
 use jiff::SignedDuration;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use trackside_core::effect::Effect;
 use trackside_core::ids::Seq;
 use trackside_core::ruleset::ConnectionKind;
 use trackside_identity::act_link::ActKey;
+use trackside_identity::broker::Brokers;
 use trackside_identity::seal::SealKey;
 use trackside_identity::secret::Secrets;
 use trackside_store::Store;
@@ -35,7 +35,7 @@ pub(super) struct Routes {
     /// Signs the links in mails.
     pub(super) act_key: Option<Arc<ActKey>>,
     /// Authenticates the calls of jobs.
-    pub(super) credentials: Credentials,
+    pub(super) brokers: Brokers,
 }
 
 /// One way.
