@@ -14,6 +14,7 @@ mod fetch;
 pub(crate) mod form;
 pub mod grant;
 mod oauth;
+mod probe;
 pub mod reply;
 mod slot;
 mod status;
@@ -21,6 +22,7 @@ mod status;
 pub use behalf::OnBehalf;
 pub use brokers::{Brokers, CredentialError, CredentialHeader, Outlet, management_of};
 pub use fetch::{Tools, Wait};
+pub use probe::{Probe, ProbeMeaning};
 pub use status::{CredentialState, CredentialStatus};
 
 #[cfg(test)]

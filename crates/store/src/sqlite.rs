@@ -234,10 +234,12 @@ mod tests {
 
     /// Reading or changing a few rows must not read a table from end to end. These may, and why.
     const MAY_SCAN: &[(&str, &str)] = &[
+        ("audit_begun.list", "acts that a crash interrupted; there are never many"),
         ("pipelines.load", "all of it is wanted"),
         ("alerts.load", "all of it is wanted"),
         ("timers.load", "all of it is wanted"),
         ("tokens.list", "all of it is wanted"),
+        ("workload.list", "all of it is wanted"),
         ("automation_cells.load", "all of it is wanted"),
         ("canaries.load", "all of it is wanted"),
         ("absences.load", "all of it is wanted"),

@@ -12,6 +12,7 @@ pub mod config;
 mod credentials;
 pub mod decide;
 pub mod deliver;
+pub mod drift;
 mod gateway;
 mod issuers;
 pub mod prefect;

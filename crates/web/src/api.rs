@@ -3,14 +3,17 @@
 //! Handlers are thin: parse parameters, ask the store, answer with a type of [`model`]. Errors are [`Problem`]s.
 
 pub(crate) mod access;
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod automations;
 pub(crate) mod calendar;
 pub(crate) mod config;
 pub(crate) mod connections;
+pub(crate) mod credentials;
 pub(crate) mod decided;
 pub(crate) mod deliveries;
 pub(crate) mod docs;
+pub(crate) mod drift;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;

@@ -4,6 +4,8 @@
 //! sends every request with every role); doors carry no layer but panic containment, because they are the hot path.
 //! Routes of Prefect's API answer with and without a slash at the end, because its clients use both forms.
 
+mod approvals;
+mod credentials;
 mod jobs;
 mod scim;
 mod sign_in;
@@ -106,7 +108,9 @@ fn table() -> Vec<Route> {
     routes.extend(api());
     routes.extend(people());
     routes.extend(scim::routes());
+    routes.extend(credentials::routes());
     routes.extend(jobs::routes());
+    routes.extend(approvals::routes());
     routes.extend(sign_in::routes());
     routes.extend(automations());
     routes.extend(prefect());
@@ -182,6 +186,7 @@ fn api() -> Vec<Route> {
         route(&get, "/api/v1/tokens", admin, api::tokens::list),
         route(&post, "/api/v1/tokens", admin, api::tokens::create),
         route(&delete, "/api/v1/tokens/{name}", admin, api::tokens::revoke),
+        route(&post, "/api/v1/tokens/{name}/rotate", admin, api::tokens::rotate),
         route(&post, "/api/v1/config/plan", admin, api::config::plan),
         route(&post, "/api/v1/config/apply", admin, api::config::apply),
         route(&post, "/api/v1/sign-in-links", admin, api::tokens::sign_in_link),
@@ -230,6 +235,7 @@ fn people() -> Vec<Route> {
         route(&get, "/api/v1/people", viewer, people::people),
         route(&get, "/api/v1/people/{name}/calendar.ics", feed, calendar::of_person),
         route(&get, "/api/v1/teams", viewer, people::teams),
+        route(&get, "/api/v1/drift", viewer, api::drift::drift),
         route(&get, "/api/v1/reports", viewer, reports::report),
     ]
 }

@@ -160,6 +160,8 @@ pub struct ConnectionInfo {
 pub enum Sends {
     /// Messages go out here.
     Messages,
+    /// Jobs and routes call here, with a credential of their own.
+    Calls,
     /// Events come in here.
     Nothing,
 }
@@ -351,6 +353,12 @@ impl AppState {
         url.set_path("/sign-in");
         url.set_query(Some(&format!("link={}", token.expose())));
         url
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn ruleset(&self) -> Arc<Ruleset> {
+        Arc::clone(&self.configured().ruleset)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

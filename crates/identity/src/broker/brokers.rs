@@ -18,6 +18,7 @@ use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use url::Url;
@@ -45,6 +46,10 @@ pub struct Outlet {
     pub url: Url,
     /// How to authenticate to it; nothing when it asks for nothing.
     pub credential: Option<CredentialConfig>,
+    /// Path that is asked to try the connection, behind its address.
+    pub check: String,
+    /// File with further certificates to trust when it is tried.
+    pub ca: Option<PathBuf>,
 }
 
 /// One connection.
@@ -200,6 +205,12 @@ impl Brokers {
     #[must_use]
     pub fn workload(&self) -> crate::workload::Workload {
         self.0.as_ref().map(|shared| shared.tools.workload.clone()).unwrap_or_default()
+    }
+
+    /// What works, and what a connection needs.
+    pub(super) fn outlet(&self, connection: &str) -> Result<(Tools, Outlet), CredentialError> {
+        let (shared, line) = self.line(connection)?;
+        Ok((shared.tools.clone(), line.outlet.clone()))
     }
 
     fn lines(&self) -> BTreeMap<String, Arc<Line>> {

@@ -23,6 +23,8 @@ pub(super) enum Say {
     Body(u16, String),
     /// This status with `Retry-After`.
     Later(u16, &'static str),
+    /// A redirect to a sign-in page.
+    SignIn,
     /// Nothing.
     Lost,
 }
@@ -100,12 +102,16 @@ impl World {
         let mut inner = self.lock();
         inner.asked.push(ask);
         let said = if inner.script.len() > 1 { inner.script.pop_front() } else { inner.script.front().cloned() };
+        let mut headers = HeaderMap::new();
         let (status, body, after) = match said.expect("the script says something") {
             Say::Body(status, body) => (status, body, None),
             Say::Later(status, after) => (status, "{}".to_owned(), Some(after)),
+            Say::SignIn => {
+                headers.insert(http::header::LOCATION, "/.auth/login/aad".parse().expect("a header"));
+                (302, String::new(), None)
+            }
             Say::Lost => return Err(AskError::Lost { host: "far".to_owned(), reason: "reset".to_owned() }),
         };
-        let mut headers = HeaderMap::new();
         if let Some(after) = after {
             headers.insert(HeaderName::from_static("retry-after"), after.parse().expect("a header"));
         }
@@ -144,6 +150,8 @@ pub(super) fn outlets(credentials: &[(&str, &str)]) -> BTreeMap<String, Outlet> 
     let outlet = |credential: &str| Outlet {
         url: "https://far.example.net/base".parse().expect("an address"),
         credential: Some(serde_json::from_str(credential).expect("a credential")),
+        check: "/me".to_owned(),
+        ca: None,
     };
     credentials.iter().map(|(name, credential)| ((*name).to_owned(), outlet(credential))).collect()
 }

@@ -49,8 +49,8 @@ pub(crate) fn configured(
     admin: Grant,
     secrets: &Secrets,
     callers: Arc<Callers>,
+    exchange: &Exchange,
 ) -> Result<Configured> {
-pub(crate) fn configured(config: &Config, ruleset: &Ruleset, admin: Grant, secrets: &Secrets, callers: Arc<Callers>, exchange: &Exchange) -> Result<Configured> {
     let mut tokens = vec![admin];
     for entry in &config.tokens {
         let secret = entry.secret.resolve(secrets).with_context(|| format!("token `{}`", entry.name))?;
@@ -124,7 +124,11 @@ fn shown(config: &ConnectionConfig) -> ConnectionInfo {
         ConnectionConfig::Airflow(c) => ("airflow", c.url.as_str().to_owned()),
         ConnectionConfig::AppService(c) => ("app_service", c.url.as_str().to_owned()),
     };
-    let sends = if config.kind().can_tell() { Sends::Messages } else { Sends::Nothing };
+    let sends = match config {
+        ConnectionConfig::Http(_) | ConnectionConfig::Airflow(_) | ConnectionConfig::AppService(_) => Sends::Calls,
+        _ if config.kind().can_tell() => Sends::Messages,
+        _ => Sends::Nothing,
+    };
     ConnectionInfo { kind: kind.to_owned(), address, sends, back: config.back() }
 }
 

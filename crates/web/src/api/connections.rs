@@ -1,6 +1,7 @@
 //! Connections in the API: what is configured, how it does, and a test that shows request and answer.
 
 use crate::access::{Wish, may_now};
+use crate::api::credentials::{self, CredentialOut};
 use crate::api::Segments;
 use crate::api::model::DeliveryDetailOut;
 use crate::auth::Who;
@@ -37,6 +38,11 @@ pub(crate) struct ConnectionOut {
     pub(crate) address: String,
     /// Whether messages go out through it.
     pub(crate) sends: bool,
+    /// Whether jobs and routes call it.
+    pub(crate) calls: bool,
+    /// How its credentials stand; empty when it has none, or they are read where they are used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) credentials: Vec<CredentialOut>,
     /// Messages that wait or are being sent.
     pub(crate) waiting: u64,
     /// Messages that were given up.
@@ -110,6 +116,8 @@ pub(crate) async fn all(state: &AppState) -> Result<Vec<ConnectionOut>, Problem>
         kind: info.kind.clone(),
         address: info.address.clone(),
         sends: info.sends == Sends::Messages,
+        calls: info.sends == Sends::Calls,
+        credentials: if info.sends == Sends::Calls { credentials::of(state, name) } else { Vec::new() },
         waiting: count(name, &[DeliveryState::Pending, DeliveryState::Sending]),
         dead: count(name, &[DeliveryState::Dead]),
         told_at: info.back.path(name).map(|path| format!("{}{path}", configured.public_origin())),
@@ -122,9 +130,13 @@ pub(crate) async fn all(state: &AppState) -> Result<Vec<ConnectionOut>, Problem>
 pub(crate) async fn send_test(state: &AppState, who: &Identity, name: &str) -> Result<DeliveryDetail, Problem> {
     let configured = state.configured();
     let info = configured.connections.get(name).ok_or_else(|| Problem::missing("connection", name))?;
-    if info.sends == Sends::Nothing {
-        let detail = format!("`{name}` is a connection that is only read from; nothing can be sent there");
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    let refused = match info.sends {
+        Sends::Messages => None,
+        Sends::Nothing => Some("is only read from; nothing can be sent there"),
+        Sends::Calls => Some("takes no messages; jobs and routes call it. `check` tries it with its credential"),
+    };
+    if let Some(why) = refused {
+        return Err(Problem::new(StatusCode::CONFLICT, format!("`{name}` {why}")));
     }
     may_now(state, who, Wish::test(name)).await?;
     let command = Command::SendTest { connection: name.to_owned() };

@@ -1,10 +1,11 @@
 //! The OpenAPI description of the API and the doors.
 
+use crate::api::approvals::{self, grants};
 use crate::api::automations::{self, backtest, check, explain as why, findings, history, write};
 use crate::api::incidents::{action, timeline};
 use crate::api::jobs::{self, act as job_act, callback as job_callback, start as job_start, watch as job_watch};
 use crate::api::{
-    access, audit, calendar, config, connections, deliveries, events, explain, health, incidents, maintenance, oncall,
+    access, audit, calendar, config, connections, credentials, deliveries, events, explain, health, incidents, maintenance, oncall,
     overrides, overview, people, reports, runs, sessions, silences, stream, tokens,
 };
 use crate::door::{alertmanager, native, openlineage, pagerduty, pagerduty_webhook, ping, prefect, slack, slack_press};
@@ -32,13 +33,16 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
         maintenance::list, maintenance::create, maintenance::delete,
         people::people, people::teams, reports::report,
         deliveries::list, deliveries::get, deliveries::retry,
-        connections::list, connections::test, audit::list, audit::export::export, access::explain,
+        connections::list, connections::test, credentials::refresh, credentials::check,
+        credentials::keys, credentials::discovery, audit::list, audit::export::export, access::explain,
         automations::list, automations::get, write::create, write::replace, write::delete, write::pause, write::resume,
         history::history, history::firings, findings::list, findings::get, check::check, why::explain, backtest::backtest,
         tokens::list, tokens::create, tokens::revoke, tokens::sign_in_link,
         config::plan, config::apply,
         jobs::list, jobs::get, jobs::runs, job_start::start, job_watch::get, job_watch::events, job_act::cancel,
         job_act::settle, job_callback::take,
+        approvals::list, approvals::get, approvals::create, approvals::approve, approvals::deny, approvals::withdraw,
+        grants::list, grants::revoke,
         sessions::ways, sessions::whoami, sessions::list, sessions::end, sessions::end_all,
         stream::stream, health::alive, health::ready, health::version, health::metrics,
     ),
@@ -56,6 +60,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
         (name = "connections", description = "Outside systems."),
         (name = "automations", description = "Rules that people write about events: what they are, did, and would do."),
         (name = "jobs", description = "Calls that are checked, queued, made once, and remembered with their result."),
+        (name = "approvals", description = "What waits for somebody's agreement, and the access that was agreed to."),
         (name = "access", description = "Who may do what, who one is, how to sign in, browser sessions."),
         (name = "audit", description = "Who did what and why."),
         (name = "tokens", description = "API tokens and sign-in links. Needs the role `admin`."),

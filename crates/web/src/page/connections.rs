@@ -2,6 +2,7 @@
 
 use crate::api::Segments;
 use crate::api::connections::{ConnectionOut, all, send_test};
+use crate::api::credentials::{CheckOut, fetch_anew, try_it};
 use crate::page::layout::{Section, card, head, lamp, nothing};
 use crate::page::ui::{Tone, column, empty, segment, state as tone_word, table, wide, wide_number};
 use crate::page::words::{As, time};
@@ -9,12 +10,15 @@ use crate::page::{Failed, Visitor};
 use crate::state::AppState;
 use axum::extract::State;
 use axum::response::Redirect;
+use http::StatusCode;
 use maud::{Markup, html};
 use trackside_identity::role::Role;
 
+mod credential;
+
 /// `GET /connections`
 pub(crate) async fn list(State(state): State<AppState>, visitor: Visitor) -> Result<Markup, Failed> {
-    let content = render(&all(&state).await?, visitor.may(Role::Operator));
+    let content = render(&all(&state).await?, visitor.may(Role::Operator), None);
     visitor.page(&state, "Connections", Some(Section::Connections), &content).await
 }
 
@@ -28,9 +32,36 @@ pub(crate) async fn test(
     Ok(Redirect::to(&format!("/deliveries/{}", detail.delivery.effect.id)))
 }
 
-fn render(connections: &[ConnectionOut], may_test: bool) -> Markup {
+/// `POST /connections/{name}/credential`: fetches its tokens anew.
+pub(crate) async fn refresh(
+    State(state): State<AppState>,
+    visitor: Visitor,
+    Segments(name): Segments<String>,
+) -> Result<Redirect, Failed> {
+    match fetch_anew(&state, &visitor.who.caller, &name).await {
+        // That none came shows beside the connection.
+        Ok(()) => {}
+        Err(problem) if problem.status == StatusCode::BAD_GATEWAY => {}
+        Err(problem) => return Err(problem.into()),
+    }
+    Ok(Redirect::to("/connections"))
+}
+
+/// `POST /connections/{name}/check`: tries a connection that is called, and shows what came of it.
+pub(crate) async fn check(
+    State(state): State<AppState>,
+    visitor: Visitor,
+    Segments(name): Segments<String>,
+) -> Result<Markup, Failed> {
+    let came = try_it(&state, &name).await?;
+    let content = render(&all(&state).await?, visitor.may(Role::Operator), Some((&name, &came)));
+    visitor.page(&state, "Connections", Some(Section::Connections), &content).await
+}
+
+fn render(connections: &[ConnectionOut], may_test: bool, tried: Option<(&str, &CheckOut)>) -> Markup {
     html! {
         (head("Connections", &nothing(), &lamp()))
+        @if let Some((name, came)) = tried { (credential::came_of(name, came)) }
         div id="connections" data-live {
             (card("Outside systems", &html! { span.small.soft { "a test shows the request and the answer" } }, &html! {
                 @if connections.is_empty() { (none()) } @else { (rows(connections, may_test)) }
@@ -65,9 +96,10 @@ fn rows(connections: &[ConnectionOut], may_test: bool) -> Markup {
                             br; span.small { "takes answers at " code { (told_at) } }
                         }
                     }
-                    td { (standing(connection)) }
+                    td { (standing(connection)) (credential::standing(&connection.credentials)) }
                     td.num.wide { (connection.waiting) }
                     td.num {
+                        @if connection.calls && may_test { (credential::acts(connection)) }
                         @if connection.sends && may_test {
                             form method="post" action={ "/connections/" (segment(&connection.name)) "/test" } {
                                 button type="submit" aria-label={ "Send a test through " (connection.name) } { "Test" }
@@ -86,6 +118,8 @@ fn standing(connection: &ConnectionOut) -> Markup {
             a href={ "/deliveries?state=dead&connection=" (segment(&connection.name)) } {
                 (tone_word(Tone::Bad, &format!("{} given up", connection.dead)))
             }
+        } @else if connection.calls {
+            @if connection.credentials.is_empty() { (tone_word(Tone::Info, "Called without a credential")) }
         } @else if !connection.sends { (tone_word(Tone::Info, "Reads events")) }
         @else if connection.waiting > 0 { (tone_word(Tone::Warn, "Waiting")) }
         @else { (tone_word(Tone::Good, "Nothing waits")) }

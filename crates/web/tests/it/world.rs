@@ -115,6 +115,7 @@ impl World {
             act_key: Arc::new(ActKey::new(ACT_KEY)),
             audit_key: Arc::new(trackside_identity::audit_key::AuditKey::new(&[5; 32]).expect("a key")),
             secrets: trackside_identity::secret::Secrets::default(),
+            brokers: trackside_identity::broker::Brokers::default(),
             wake_sender: Arc::new(|| {}),
             configure: Arc::new(|request| Box::pin(std::future::ready(configure(&request)))),
             decided: decided.subscribe(),

@@ -157,3 +157,31 @@ async fn an_opaque_token_warns() {
     let shown = format!("{brokers:?} {:?}", brokers.status());
     assert!(!shown.contains("zebra"), "{shown}");
 }
+
+#[tokio::test]
+async fn trying_a_connection_says_what_the_answer_means() {
+    let (_file, secret) = secret_file("s");
+    let answer = |status| Say::Body(status, String::new());
+    for (answers, status, meaning, asked) in [
+        (vec![answer(204)], 204, ProbeMeaning::Good, 2),
+        (vec![answer(403)], 403, ProbeMeaning::NotAllowed, 2),
+        (vec![answer(404)], 404, ProbeMeaning::Other, 2),
+        (vec![answer(302)], 302, ProbeMeaning::Other, 2),
+        (vec![answer(401), answer(401)], 401, ProbeMeaning::NotAuthenticated, 3),
+        (vec![Say::SignIn, Say::SignIn], 302, ProbeMeaning::NotAuthenticated, 3),
+        (vec![Say::SignIn, answer(200)], 200, ProbeMeaning::Good, 3),
+    ] {
+        let world = World::new(std::iter::once(token("one", 3_600)).chain(answers));
+        let brokers = world.brokers(&client(&secret));
+        let probe = brokers.probe("far").await.expect("an answer");
+        assert_eq!((probe.status.as_u16(), probe.meaning, world.asked()), (status, meaning, asked));
+        assert_eq!(probe.url.as_str(), "https://far.example.net/base/me");
+        assert_eq!(world.ask(1).headers["authorization"], "Bearer one");
+    }
+    let world = World::new([token("one", 3_600), answer(401), token("two", 3_600), answer(200)]);
+    let brokers = world.brokers(&client(&secret));
+    assert!(header(&brokers, None).await.is_ok());
+    world.pass(60);
+    assert_eq!(brokers.probe("far").await.expect("an answer").meaning, ProbeMeaning::Good);
+    assert_eq!(world.ask(3).headers["authorization"], "Bearer two", "fetched anew once");
+}
