@@ -222,8 +222,7 @@ impl Signer {
         };
         let mut jwk = match &self.key {
             Key::Rsa(pair) => {
-                let (_, public) =
-                    RSAPublicKey::from_der(pair.public_key().as_ref()).map_err(|_| SignError::Failed)?;
+                let (_, public) = RSAPublicKey::from_der(pair.public_key().as_ref()).map_err(|_| SignError::Failed)?;
                 // DER puts a zero before a number whose first bit is set (X.690 §8.3); a JWK has none (RFC 7518 §2).
                 let number = |bytes: &[u8]| text(bytes.strip_prefix(&[0]).unwrap_or(bytes));
                 json!({"kty": "RSA", "n": number(public.modulus), "e": number(public.exponent)})

@@ -30,7 +30,8 @@ fn round(pem: &str, algorithm: Option<Algorithm>) -> Algorithm {
 #[test]
 fn each_key_signs_with_its_algorithms() {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
-    for (pem, usual) in [(RSA, RS256), (RSA_PKCS1, RS256), (EC, ES256), (EC_SEC1, ES256), (EC_384, ES384), (ED, EdDSA)] {
+    for (pem, usual) in [(RSA, RS256), (RSA_PKCS1, RS256), (EC, ES256), (EC_SEC1, ES256), (EC_384, ES384), (ED, EdDSA)]
+    {
         assert_eq!(round(pem, None), usual);
     }
     for algorithm in [RS256, RS384, RS512, PS256, PS384, PS512] {
