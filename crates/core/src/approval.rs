@@ -8,3 +8,4 @@ pub mod count;
 pub mod grants;
 pub mod request;
 pub mod rule;
+pub mod voice;

@@ -4,6 +4,7 @@
 //! nothing that its caller may not do; every write is a form that posts and redirects.
 
 pub(crate) mod act;
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod automation;
 pub(crate) mod automations;
@@ -86,6 +87,7 @@ impl Visitor {
             section,
             identity: &self.who,
             open_incidents: state.store.open_incidents().await?,
+            awaited_approvals: approvals::awaited(state, &self.who).await?,
             dead_deliveries: dead,
             theme: self.theme,
             forms: self.forms.as_ref().map(|token| token.0.as_str()),

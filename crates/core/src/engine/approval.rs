@@ -9,7 +9,8 @@ mod tell;
 
 use super::turn::Turn;
 use crate::approval::request::{Approval, ApprovalAsk, ApprovalState, Grant, Says, Subject, VoiceHeard, approval_id};
-use crate::approval::rule::{APPROVERS, ApprovalChoice, ApprovalRule, Justification, OwnRequests, PERSON};
+use crate::approval::rule::{ApprovalChoice, ApprovalRule, Justification};
+use crate::approval::voice::known_as;
 use crate::caller::Caller;
 use crate::effect::Action;
 use crate::limits;
@@ -217,13 +218,7 @@ impl Turn<'_> {
     /// door found are added.
     fn known_as(&self, caller: &Caller, found: &BTreeSet<String>) -> BTreeSet<String> {
         let rules = self.rules();
-        let person = |name: &String| {
-            let known = rules.as_ref().and_then(|rules| rules.person(name));
-            known.map_or_else(|| name.clone(), |person| format!("{PERSON}{person}"))
-        };
-        let mut names: BTreeSet<String> = std::iter::once(&caller.subject).chain(&caller.behalf).map(person).collect();
-        names.extend(found.iter().filter(|name| name.starts_with(PERSON)).cloned());
-        names
+        known_as(caller, found, |name| rules.as_ref().and_then(|rules| rules.person(name)))
     }
 }
 
@@ -371,20 +366,9 @@ fn decided_already(approval: &Approval) -> String {
 
 /// Whether somebody may say this to an open question.
 fn may_speak(approval: &Approval, known_as: &BTreeSet<String>, word: &Word<'_>) -> Result<(), String> {
-    if let Some(why) = word.barred {
-        return Err(why.to_owned());
-    }
-    let stops = word.says == Says::Deny && word.speaks_for.contains(APPROVERS);
-    if !approval.rule.asks(word.speaks_for) && !stops {
-        return Err(format!("you are not asked; it needs {}", approval.missing()));
-    }
-    if approval.rule.own == OwnRequests::Refused && approval.is_asked_by(known_as) {
-        return Err("it is your own request; somebody else must decide it (you can take it back)".to_owned());
-    }
-    match approval.voice_of(known_as) {
-        Some(voice) if word.says == Says::Approve => Err(format!("you said yes already, at {}", voice.at)),
-        None if approval.voices.len() >= limits::VOICES => Err("too many have spoken already".to_owned()),
-        _ => Ok(()),
+    match word.barred {
+        Some(why) => Err(why.to_owned()),
+        None => approval.hears(word.says, known_as, word.speaks_for),
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) enum Section {
     Overview,
     Runs,
     Incidents,
+    Approvals,
     Oncall,
     Silences,
     Automations,
@@ -27,10 +28,11 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Overview,
         Self::Runs,
         Self::Incidents,
+        Self::Approvals,
         Self::Oncall,
         Self::Silences,
         Self::Automations,
@@ -49,6 +51,7 @@ impl Section {
             Self::Overview => ("Overview", "/", "o"),
             Self::Runs => ("Runs", "/runs", "r"),
             Self::Incidents => ("Incidents", "/incidents", "i"),
+            Self::Approvals => ("Approvals", "/approvals", "v"),
             Self::Oncall => ("On-call", "/oncall", "n"),
             Self::Silences => ("Silences", "/silences", "s"),
             Self::Automations => ("Automations", "/automations", "u"),
@@ -93,6 +96,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) identity: &'a Identity,
     /// Incidents that are not resolved.
     pub(crate) open_incidents: u64,
+    /// Approvals that wait for the viewer.
+    pub(crate) awaited_approvals: u64,
     /// Deliveries that were given up.
     pub(crate) dead_deliveries: u64,
     /// The viewer's choice.
@@ -211,6 +216,7 @@ fn side(frame: &Frame<'_>) -> Markup {
 fn badge(section: Section, frame: &Frame<'_>) -> Markup {
     let (number, told) = match section {
         Section::Incidents => (frame.open_incidents, "open"),
+        Section::Approvals => (frame.awaited_approvals, "wait for you"),
         Section::Deliveries => (frame.dead_deliveries, "given up"),
         _ => (0, ""),
     };
@@ -223,6 +229,7 @@ fn keys() -> Markup {
         ("g o", "overview"),
         ("g r", "runs"),
         ("g i", "incidents"),
+        ("g v", "approvals"),
         ("g n", "on-call"),
         ("g s", "silences and maintenance"),
         ("g u", "automations"),
