@@ -144,6 +144,25 @@ impl Directory {
         Ok(directory)
     }
 
+    /// Takes a former secret of the token of that name as well, until a time: its holders are changing over.
+    #[must_use]
+    pub fn also(mut self, name: &str, former: TokenHash, until: Timestamp) -> Self {
+        let Some(grant) = self.by_name.get(name) else { return self };
+        let expires = Some(grant.expires.map_or(until, |expires| expires.min(until)));
+        let holder = Holder { identity: Arc::new(grant.identity("token")), expires, last_used: AtomicI64::new(0) };
+        // A secret that is in force is never replaced by a former one.
+        self.by_hash.entry(former).or_insert(holder);
+        self
+    }
+
+    /// Whose token this is, when it has expired: for an answer that helps.
+    #[must_use]
+    pub fn expired(&self, presented: &str, now: Timestamp) -> Option<(&Arc<Identity>, Timestamp)> {
+        let holder = self.by_hash.get(&TokenHash::of(presented))?;
+        let expires = holder.expires.filter(|expires| now >= *expires)?;
+        Some((&holder.identity, expires))
+    }
+
     /// Who presents this token, unless it has expired.
     #[must_use]
     pub fn find(&self, presented: &str, now: Timestamp) -> Option<&Arc<Identity>> {
@@ -155,13 +174,17 @@ impl Directory {
         Some(&holder.identity)
     }
 
-    /// When each token was last used, for those that were since this directory was made.
+    /// When each token was last used, by name, for those that were since this directory was made.
     pub fn last_uses(&self) -> impl Iterator<Item = (&str, Timestamp)> {
-        self.by_hash.values().filter_map(|holder| {
+        let mut uses: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        for holder in self.by_hash.values() {
             let at = holder.last_used.load(Ordering::Relaxed);
-            let at = (at > 0).then(|| Timestamp::from_millisecond(at).ok())??;
-            Some((holder.identity.token_name.as_str(), at))
-        })
+            if let Some(at) = (at > 0).then(|| Timestamp::from_millisecond(at).ok()).flatten() {
+                let latest = uses.entry(holder.identity.token_name.as_str()).or_insert(at);
+                *latest = at.max(*latest);
+            }
+        }
+        uses.into_iter()
     }
 
     /// The first of the candidates that is known.
@@ -244,6 +267,30 @@ mod tests {
             assert_eq!(directory.find(token, at(second)).is_some(), token == "one");
         }
         assert_eq!(directory.last_uses().collect::<Vec<_>>(), [("airflow", at(9))]);
+    }
+
+    #[test]
+    fn a_former_secret_counts_until_its_time() {
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        let limited = Grant { expires: Some(at(50)), ..grant("spark", "three") };
+        let directory = Directory::new([grant("airflow", "two"), limited]).expect("no conflict");
+        let directory = directory
+            .also("airflow", TokenHash::of("one"), at(100))
+            .also("spark", TokenHash::of("old"), at(100))
+            .also("gone", TokenHash::of("none"), at(100));
+        let check = |token: &str, second: i64, expect: Option<&str>| {
+            let found = directory.find(token, at(second)).map(|identity| identity.token_name.as_str());
+            assert_eq!(found, expect, "{token} at {second}");
+        };
+        check("one", 99, Some("airflow"));
+        check("one", 100, None);
+        check("two", 100, Some("airflow"));
+        check("old", 49, Some("spark"));
+        check("old", 50, None);
+        check("none", 1, None);
+        assert_eq!(directory.expired("one", at(100)).map(|(_, at)| at), Some(at(100)));
+        assert!(directory.expired("one", at(99)).is_none() && directory.expired("other", at(99)).is_none());
+        assert_eq!(directory.last_uses().collect::<Vec<_>>(), [("airflow", at(100)), ("spark", at(49))]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! API tokens that were made through the API or the command line.
 //!
-//! Invariants: only the SHA-256 of a token is kept; a name belongs to one token that is not revoked; making and
-//! revoking one writes its audit row in the same batch. What a role may do is not known here.
+//! Invariants: only the SHA-256 of a token is kept; a name belongs to one token that is not revoked; making,
+//! rotating and revoking one writes its audit row in the same batch. What a role may do is not known here.
 
 use crate::Store;
 use crate::audit::{self, NewAudit};
@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::statement::{Batch, Sql};
 use crate::value::{Kind, Row};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use trackside_core::caller::Caller;
 use uuid::Uuid;
 
@@ -28,8 +29,21 @@ pub struct NewToken {
     pub role: String,
     /// Team it is bound to.
     pub team: Option<String>,
+    /// Names that routes and jobs may ask for. None has a space.
+    pub scopes: BTreeSet<String>,
     /// When it stops working.
     pub expires: Option<Timestamp>,
+}
+
+/// What a token becomes when it is rotated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// SHA-256 of the new token.
+    pub hash: [u8; 32],
+    /// When the new token stops working.
+    pub expires: Option<Timestamp>,
+    /// Until when the old one counts as well.
+    pub former_until: Timestamp,
 }
 
 /// A token as kept.
@@ -55,6 +69,12 @@ pub struct TokenRecord {
     pub last_used: Option<Timestamp>,
     /// When it was revoked.
     pub revoked: Option<Timestamp>,
+    /// Names that routes and jobs may ask for.
+    pub scopes: BTreeSet<String>,
+    /// SHA-256 of what it was before it was rotated, and until when that counts.
+    pub former: Option<([u8; 32], Timestamp)>,
+    /// When it was rotated last.
+    pub rotated: Option<Timestamp>,
 }
 
 impl TokenRecord {
@@ -76,32 +96,42 @@ const TOKEN: &[Kind] = &[
     Kind::Time,
     Kind::Time,
     Kind::Time,
+    Kind::Text,
+    Kind::Bytes,
+    Kind::Time,
+    Kind::Time,
 ];
 
 static CREATE: Sql = Sql::write(
     "tokens.create",
-    "INSERT INTO tokens (id, name, hash, role, team, created, created_by, expires)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    "INSERT INTO tokens (id, name, hash, role, team, created, created_by, expires, scopes)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 );
 static REVOKE: Sql = Sql::write("tokens.revoke", "UPDATE tokens SET revoked = $1 WHERE id = $2 AND revoked IS NULL");
+static ROTATE: Sql = Sql::write(
+    "tokens.rotate",
+    "UPDATE tokens SET former = hash, former_until = $1, hash = $2, expires = $3, rotated = $4
+     WHERE id = $5 AND revoked IS NULL",
+);
 static TOUCH: Sql = Sql::write(
     "tokens.touch",
     "UPDATE tokens SET last_used = $1 WHERE id = $2 AND (last_used IS NULL OR last_used < $1)",
 );
 static LIST: Sql = Sql::read(
     "tokens.list",
-    "SELECT id, name, hash, role, team, created, created_by, expires, last_used, revoked FROM tokens
-     ORDER BY CASE WHEN revoked IS NULL THEN 0 ELSE 1 END, name, created LIMIT $1",
+    "SELECT id, name, hash, role, team, created, created_by, expires, last_used, revoked, scopes, former, former_until, rotated
+     FROM tokens ORDER BY CASE WHEN revoked IS NULL THEN 0 ELSE 1 END, name, created LIMIT $1",
     TOKEN,
 );
 static BY_HASH: Sql = Sql::read(
     "tokens.by_hash",
-    "SELECT id, name, hash, role, team, created, created_by, expires, last_used, revoked FROM tokens WHERE hash = $1",
+    "SELECT id, name, hash, role, team, created, created_by, expires, last_used, revoked, scopes, former, former_until, rotated
+     FROM tokens WHERE hash = $1",
     TOKEN,
 );
 
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] = &[&CREATE, &REVOKE, &TOUCH, &LIST, &BY_HASH];
+pub(crate) static SQL: &[&Sql] = &[&CREATE, &REVOKE, &ROTATE, &TOUCH, &LIST, &BY_HASH];
 
 impl Store {
     /// Keeps a new token.
@@ -118,6 +148,7 @@ impl Store {
             .bind(now)
             .bind(&caller.subject)
             .bind(token.expires)
+            .bind(token.scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
             .any();
         let summary = format!("Token {} with role {} created", token.name, token.role);
         let audit = audit::insert(&token_audit("token.created", summary, now, caller));
@@ -133,6 +164,24 @@ impl Store {
         let revoke = REVOKE.bind(now).bind(id).one("there is no such token, or it is revoked already");
         let audit = audit::insert(&token_audit("token.revoked", format!("Token {id} revoked"), now, caller));
         self.write(Batch::of(vec![revoke, audit])).await?;
+        Ok(())
+    }
+
+    /// Gives a token another secret; the one before counts for a while, those before that no more.
+    ///
+    /// # Errors
+    /// [`crate::Error::Conflict`] when there is no such token, or it is revoked.
+    pub async fn rotate_token(&self, id: Uuid, to: &Rotation, now: Timestamp, caller: &Caller) -> Result<()> {
+        let rotate = ROTATE
+            .bind(to.former_until)
+            .bind(to.hash)
+            .bind(to.expires)
+            .bind(now)
+            .bind(id)
+            .one("there is no such token, or it is revoked already");
+        let summary = format!("Token {id} rotated; the one before counts until {}", to.former_until);
+        let audit = audit::insert(&token_audit("token.rotated", summary, now, caller));
+        self.write(Batch::of(vec![rotate, audit])).await?;
         Ok(())
     }
 
@@ -170,7 +219,7 @@ fn token_audit(action: &str, summary: String, at: Timestamp, caller: &Caller) ->
 }
 
 fn token(mut row: Row) -> Result<TokenRecord> {
-    Ok(TokenRecord {
+    let mut record = TokenRecord {
         id: row.next()?,
         name: row.next()?,
         hash: row.next()?,
@@ -181,5 +230,13 @@ fn token(mut row: Row) -> Result<TokenRecord> {
         expires: row.next()?,
         last_used: row.next()?,
         revoked: row.next()?,
-    })
+        scopes: row.next::<String>()?.split_whitespace().map(str::to_owned).collect(),
+        former: None,
+        rotated: None,
+    };
+    let former: Option<[u8; 32]> = row.next()?;
+    let until: Option<Timestamp> = row.next()?;
+    record.former = former.zip(until);
+    record.rotated = row.next()?;
+    Ok(record)
 }

@@ -23,6 +23,7 @@ pub(crate) static SQLITE: &[Migration] = &[
     Migration { number: 7, text: include_str!("../sql/sqlite/0007_directory.sql") },
     Migration { number: 8, text: include_str!("../sql/sqlite/0008_sessions.sql") },
     Migration { number: 9, text: include_str!("../sql/sqlite/0009_workload.sql") },
+    Migration { number: 10, text: include_str!("../sql/sqlite/0010_tokens.sql") },
 ];
 
 /// The version this program works with.

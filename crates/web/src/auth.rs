@@ -165,8 +165,7 @@ pub(crate) async fn require_known(State(state): State<AppState>, mut request: Re
         Ok(None) => Problem::unauthenticated("send an API token as `Authorization: Bearer TOKEN`, or sign in"),
         Err(problem) => problem,
     };
-    let challenge = challenge(&refused, request.headers());
-    refuse(refused, request.headers(), IntoResponse::into_response)
+    refuse(refused, request.headers(), Problem::into_response)
 }
 
 /// Middleware like [`require`], for programs that need a scope and no role: lets callers with it pass.
@@ -225,6 +224,9 @@ pub(crate) async fn authenticate(
         if let Some(identity) = state.directory().find_any(presented.candidates(), now) {
             return state.roster().admit(Arc::clone(identity)).map(Some).map_err(refused);
         }
+        if let Some(stale) = presented.candidates().find_map(|token| stale(state, token)) {
+            return Err(stale);
+        }
         let Presented::Token(token) = presented else {
             return Err(Problem::unauthenticated(NotKnown::Foreign.to_string()));
         };
@@ -242,6 +244,15 @@ pub(crate) async fn authenticate(
             .map_err(|foreign| Problem::new(StatusCode::FORBIDDEN, foreign.to_string()))?;
     }
     state.roster().admit(identity).map(Some).map_err(refused)
+}
+
+/// What to say to who holds a token of ours that has ended: only they can know it.
+fn stale(state: &AppState, token: &str) -> Option<Problem> {
+    let directory = state.directory();
+    let (identity, expired) = directory.expired(token, state.now())?;
+    let detail =
+        format!("the token `{}` ended at {expired}; have it rotated, and use the new one", identity.token_name);
+    Some(Problem::unauthenticated(detail))
 }
 
 /// Who is at this machine, where nobody has to sign in.

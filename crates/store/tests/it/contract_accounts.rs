@@ -1,7 +1,7 @@
 //! Tokens and their audit rows.
 
 use crate::support::{at, caller, each};
-use trackside_store::accounts::NewToken;
+use trackside_store::accounts::{NewToken, Rotation};
 use trackside_store::audit::{AuditFilter, NewAudit};
 use trackside_store::{Error, Page};
 use uuid::Uuid;
@@ -12,6 +12,7 @@ fn token(number: u8, name: &str) -> NewToken {
         name: name.to_owned(),
         hash: [number; 32],
         role: "ingest".to_owned(),
+        scopes: std::collections::BTreeSet::from(["jobs.run".to_owned()]),
         team: Some("payments".to_owned()),
         expires: Some(at(100)),
     }
@@ -43,6 +44,26 @@ fn tokens_are_made_used_and_revoked_with_a_trail() {
         assert_eq!(actions, [("token.created", "ana"), ("token.revoked", "ana")]);
         let rest = store.audit(&AuditFilter { before: next, ..filter }).await.unwrap();
         assert_eq!((rest.items.len(), rest.next), (1, None), "a refused change leaves no row");
+    });
+}
+
+#[test]
+fn a_rotated_token_keeps_its_name_and_for_a_while_its_secret() {
+    each(|store| async move {
+        store.create_token(&token(1, "airflow"), at(0), &caller()).await.unwrap();
+        let rotate = async |hash: u8, until: i64, now: i64| {
+            let to = Rotation { hash: [hash; 32], expires: Some(at(500)), former_until: at(until) };
+            store.rotate_token(Uuid::from_u128(1), &to, at(now), &caller()).await
+        };
+        rotate(2, 60, 10).await.unwrap();
+        let found = store.tokens().await.unwrap().remove(0);
+        assert_eq!((found.hash, found.former, found.rotated), ([2; 32], Some(([1; 32], at(60))), Some(at(10))));
+        assert_eq!((found.expires, found.scopes.into_iter().collect()), (Some(at(500)), vec!["jobs.run".to_owned()]));
+        rotate(3, 90, 20).await.unwrap();
+        let found = store.tokens().await.unwrap().remove(0);
+        assert_eq!(found.former, Some(([2; 32], at(90))), "what was before the former counts no more");
+        store.revoke_token(found.id, at(30), &caller()).await.unwrap();
+        assert!(matches!(rotate(4, 90, 40).await, Err(Error::Conflict { .. })));
     });
 }
 

@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
+use trackside_core::ruleset::Span;
 
 /// How often `events tail` and `send-test` ask again.
 const ASK_EVERY: SignedDuration = SignedDuration::from_millis(500);
@@ -223,14 +224,33 @@ pub(super) async fn retry(server: &ServerArgs, id: &str) -> Result<()> {
 /// `trackside token …`.
 pub(super) async fn token(action: TokenAction) -> Result<()> {
     match action {
-        TokenAction::Create { name, role, team, routing_key, server } => {
-            let form = if routing_key { "routing-key" } else { "bearer" };
-            let body = json!({"name": name, "role": role, "team": team, "form": form});
+        TokenAction::Create { name, role, team, scopes, expires_in, routing_key, server } => {
+            let (form, expires) = (form(routing_key), expires_in.map(ends));
+            let body =
+                json!({"name": name, "role": role, "team": team, "scopes": scopes, "expires": expires, "form": form});
             let made = Client::new(&server)?.post("tokens", Some(&body)).await?;
             if server.json {
                 show::json(&made);
             } else {
                 show::remark(&format!("token `{name}` ({role}); it is shown only now:"));
+                show::line(text(&made["token"]));
+            }
+        }
+        TokenAction::Rotate { name, overlap, expires_in, routing_key, server } => {
+            let body = json!({
+                "overlap": format!("{}s", overlap.seconds()),
+                "expires": expires_in.map(ends),
+                "form": form(routing_key),
+            });
+            let made = Client::new(&server)?.post(&format!("tokens/{name}/rotate"), Some(&body)).await?;
+            if server.json {
+                show::json(&made);
+            } else {
+                let before = match overlap.seconds() {
+                    0 => "the old secret works no more".to_owned(),
+                    _ => format!("the old secret works for another {overlap}"),
+                };
+                show::remark(&format!("token `{name}`: {before}; the new secret is shown only now:"));
                 show::line(text(&made["token"]));
             }
         }
@@ -244,6 +264,15 @@ pub(super) async fn token(action: TokenAction) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn form(routing_key: bool) -> &'static str {
+    if routing_key { "routing-key" } else { "bearer" }
+}
+
+/// When something ends that is made now.
+fn ends(after: Span) -> String {
+    (Clock::system().now() + after.0).to_string()
 }
 
 /// `trackside send-test CONNECTION`: asks for the test and waits for what the far end says.
