@@ -234,6 +234,8 @@ mod tests {
 
     /// Reading or changing a few rows must not read a table from end to end. These may, and why.
     const MAY_SCAN: &[(&str, &str)] = &[
+        ("audit_checkpoints.last", "in the order of the key, and only the first"),
+        ("audit.purge", "checkpoints in the order of their key, at most one batch"),
         ("audit_begun.list", "acts that a crash interrupted; there are never many"),
         ("pipelines.load", "all of it is wanted"),
         ("alerts.load", "all of it is wanted"),
@@ -271,6 +273,7 @@ mod tests {
 
     /// A listing must come out of an index in its order, or a page costs as much as the table. These sort little.
     const MAY_SORT: &[(&str, &str)] = &[
+        ("audit.list", "those of the time that was asked for"),
         ("log.event", "one row per source"),
         ("timers.load", "all of it is wanted"),
         ("tokens.list", "all of it is wanted"),

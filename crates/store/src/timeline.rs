@@ -76,7 +76,8 @@ pub struct Sent {
 static INCIDENT: Sql = Sql::read("incidents.get", "SELECT body FROM incidents WHERE id = $1", &[Kind::Text]);
 static AUDIT: Sql = Sql::read(
     "audit.of_incident",
-    "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery
+    "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery, token,
+            resource, outcome, job, detail
      FROM audit WHERE incident = $1 ORDER BY position DESC LIMIT $2",
     audit::ROW,
 );

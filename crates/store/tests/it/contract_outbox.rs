@@ -8,6 +8,7 @@ use trackside_store::{Error, Store};
 
 fn attempt(verdict: AttemptVerdict) -> AttemptRecord {
     AttemptRecord {
+        call: None,
         at: at(1),
         took_ms: 12,
         verdict,

@@ -60,6 +60,7 @@ pub(crate) async fn send(store: &Store, now: Timestamp, result: DeliveryResult) 
         store.claim(&[row.effect.id], now).await.unwrap();
         let row = store.delivery(row.effect.id).await.unwrap().unwrap().delivery;
         let attempt = AttemptRecord {
+            call: None,
             at: now,
             took_ms: 5,
             verdict: AttemptVerdict::Done,

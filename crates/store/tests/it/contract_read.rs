@@ -79,6 +79,7 @@ async fn deliver(store: &Store) {
     store.claim(&[row.effect.id], at(9)).await.unwrap();
     let row = store.delivery(row.effect.id).await.unwrap().unwrap().delivery;
     let attempt = AttemptRecord {
+        call: None,
         at: at(1),
         took_ms: 5,
         verdict: AttemptVerdict::Done,

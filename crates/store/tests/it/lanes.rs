@@ -90,6 +90,7 @@ impl World {
             AttemptVerdict::Retry | AttemptVerdict::Unknown => Next::Retry { due: at(self.now + 3) },
         };
         let attempt = AttemptRecord {
+            call: None,
             at: now,
             took_ms: 1,
             verdict,

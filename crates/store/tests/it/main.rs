@@ -7,6 +7,7 @@
 
 mod contract_accounts;
 mod contract_approvals;
+mod contract_audit;
 mod contract_automations;
 mod contract_blocks;
 mod contract_emitted;

@@ -39,7 +39,7 @@ fn a_database_of_the_first_version_is_brought_up_to_date() {
     drop(old);
 
     let read = Options { access: Access::ReadOnly, threading: Threading::Inline };
-    assert_eq!(Store::open(&path, read).unwrap_err(), Error::Older { found: 1, known: 8 });
+    assert_eq!(Store::open(&path, read).unwrap_err(), Error::Older { found: 1, known: 10 });
     let serve = Options { access: Access::Serve, threading: Threading::Inline };
     for _ in 0..2 {
         let store = Store::open(&path, serve).unwrap();
