@@ -115,4 +115,6 @@ fn read_env(name: &str) -> Result<SecretString, SecretError> {
 }
 
 #[cfg(test)]
+mod scripted;
+#[cfg(test)]
 mod tests;

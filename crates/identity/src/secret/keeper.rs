@@ -12,6 +12,7 @@ use super::vaults::VaultConfig;
 use crate::broker::failure::{Failure, FailureClass};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
 use source::Source;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -101,12 +102,14 @@ impl Figures {
     }
 }
 
-/// What is kept for one configuration.
+/// What is kept for one configuration. `Debug` of a secret shows nothing.
 #[derive(Clone, Debug, Default)]
 struct State {
     wanted: Wanted,
     sources: BTreeMap<String, Source>,
     entries: BTreeMap<Document, Entry>,
+    /// The last value of each reference, for when its field goes away.
+    good: BTreeMap<SecretRef, SecretString>,
 }
 
 /// A document with the history of its fetches.
@@ -120,18 +123,7 @@ struct Entry {
 
 /// A configuration whose secrets were fetched, ready to be adopted.
 #[derive(Debug)]
-pub struct Prepared {
-    state: State,
-    secrets: Secrets,
-}
-
-impl Prepared {
-    /// The secrets as they will be.
-    #[must_use]
-    pub fn secrets(&self) -> &Secrets {
-        &self.secrets
-    }
-}
+pub struct Prepared(State);
 
 impl std::fmt::Debug for Keeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -159,7 +151,7 @@ impl Keeper {
     }
 
     /// Fetches what another configuration wants and is not kept already. A secret that is kept counts as fetched, also
-    /// when its last fetch failed.
+    /// when its last fetch failed. The new values can be read at once, as what uses them is made before it is in force.
     ///
     /// # Errors
     /// Every reference without a value, and why.
@@ -170,16 +162,17 @@ impl Keeper {
         if !missing.is_empty() {
             return Err(missing);
         }
-        let secrets = Secrets::default();
-        secrets.publish(state.kept());
-        Ok(Prepared { state, secrets })
+        let values = state.kept().into_iter().filter_map(|(reference, kept)| Some((reference, kept.value?)));
+        self.secrets.stage(values.collect());
+        Ok(Prepared(state))
     }
 
     /// Keeps what was prepared from now on, and nothing else.
     pub async fn adopt(&self, prepared: Prepared) {
         let mut state = self.state.lock().await;
-        *state = prepared.state;
+        *state = prepared.0;
         self.secrets.publish(state.kept());
+        self.secrets.stage(BTreeMap::new());
     }
 
     /// Fetches what is due. When to look again; never when nothing is kept.
@@ -208,6 +201,8 @@ impl State {
             let new = || Entry { found: None, next: now, failures: 0, failure: None };
             next.entries.entry(document).or_insert_with(|| entry.unwrap_or_else(new));
         }
+        next.good = self.good.clone();
+        next.good.retain(|reference, _| wanted.references.contains_key(reference));
         next.wanted = wanted;
         next
     }
@@ -250,13 +245,18 @@ impl State {
     }
 
     /// What every reference has.
-    fn kept(&self) -> BTreeMap<SecretRef, Kept> {
-        let of = |(reference, used_by): (&SecretRef, &Vec<String>)| {
-            let document = document(&self.wanted, reference)?;
-            let entry = self.entries.get(&document)?;
-            Some((reference.clone(), entry.kept(reference, &document.source, used_by)))
-        };
-        self.wanted.references.iter().filter_map(of).collect()
+    fn kept(&mut self) -> BTreeMap<SecretRef, Kept> {
+        let mut kept = BTreeMap::new();
+        for (reference, used_by) in &self.wanted.references {
+            let Some(document) = document(&self.wanted, reference) else { continue };
+            let Some(entry) = self.entries.get(&document) else { continue };
+            let one = entry.kept(reference, self.good.get(reference), &document.source, used_by);
+            if let Some(value) = &one.value {
+                self.good.insert(reference.clone(), value.clone());
+            }
+            kept.insert(reference.clone(), one);
+        }
+        kept
     }
 
     fn unfetched(&self) -> Vec<Unfetched> {
@@ -306,15 +306,18 @@ impl Entry {
         self.next = now.saturating_add(SignedDuration::from_millis(wait)).unwrap_or(now);
     }
 
-    fn kept(&self, reference: &SecretRef, source: &str, used_by: &[String]) -> Kept {
-        let value = self.found.as_ref().map(|(fetched, _)| fetched.value(reference));
-        let unusable = value.as_ref().and_then(|value| value.as_ref().err().cloned());
-        let value = value.and_then(Result::ok);
-        let state = match (&value, &self.failure) {
-            (None, _) => Standing::Missing,
-            (Some(_), Some(_)) => Standing::Kept,
-            (Some(_), None) => Standing::Fresh,
+    fn kept(&self, reference: &SecretRef, last: Option<&SecretString>, source: &str, used_by: &[String]) -> Kept {
+        let (fresh, unusable) = match self.found.as_ref().map(|(fetched, _)| fetched.value(reference)) {
+            Some(Ok(value)) => (Some(value), None),
+            Some(Err(problem)) => (None, Some(problem)),
+            None => (None, None),
         };
+        let state = match (&fresh, last, &self.failure) {
+            (Some(_), _, None) => Standing::Fresh,
+            (None, None, _) => Standing::Missing,
+            _ => Standing::Kept,
+        };
+        let value = fresh.or_else(|| last.cloned());
         let (error, failing_since) = match &self.failure {
             Some((failure, since)) => (Some(failure.text.clone()), Some(*since)),
             None => (unusable, None),

@@ -17,6 +17,8 @@ pub struct Secrets(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     kept: RwLock<BTreeMap<SecretRef, Kept>>,
+    /// What a configuration that is not in force yet will use.
+    staged: RwLock<BTreeMap<SecretRef, SecretString>>,
     /// Counts publications that changed a value.
     changes: watch::Sender<u64>,
 }
@@ -71,7 +73,11 @@ impl Secrets {
     /// The value of a reference, when there is one.
     #[must_use]
     pub fn get(&self, reference: &SecretRef) -> Option<SecretString> {
-        self.0.kept.read().unwrap_or_else(PoisonError::into_inner).get(reference)?.value.clone()
+        let kept = self.0.kept.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = kept.get(reference) {
+            return kept.value.clone();
+        }
+        self.0.staged.read().unwrap_or_else(PoisonError::into_inner).get(reference).cloned()
     }
 
     /// How each secret stands.
@@ -85,6 +91,11 @@ impl Secrets {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
+    }
+
+    /// Lets the values of a configuration be used that is about to be put in force.
+    pub(crate) fn stage(&self, values: BTreeMap<SecretRef, SecretString>) {
+        *self.0.staged.write().unwrap_or_else(PoisonError::into_inner) = values;
     }
 
     /// Replaces everything that is known.

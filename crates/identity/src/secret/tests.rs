@@ -76,3 +76,105 @@ fn a_variable_is_read() {
     assert_eq!(value.expose_secret(), std::env::var("PATH").unwrap());
     assert!(!format!("{value:?}").contains('/'));
 }
+
+fn written(value: serde_json::Value) -> Result<SecretRef, String> {
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+#[test]
+fn references_to_secret_managers() {
+    use serde_json::json;
+    for (value, expect) in [
+        (json!({"vault": "kv/data/app#password"}), "Vault secret `kv/data/app#password`"),
+        (
+            json!({"vault": {"path": "/app/db/", "field": "user", "version": 3, "source": "main"}}),
+            "Vault secret `app/db#user` version 3 of `main`",
+        ),
+        (json!({"vault": "odd#path#field"}), "Vault secret `odd#path#field`"),
+        (json!({"aws": "prod/app"}), "AWS secret `prod/app`"),
+        (
+            json!({"aws": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-a1b2c3#token"}),
+            "AWS secret `arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-a1b2c3#token`",
+        ),
+        (
+            json!({"aws": {"name": "app", "version_stage": "AWSPREVIOUS", "source": "x"}}),
+            "AWS secret `app` AWSPREVIOUS of `x`",
+        ),
+        (json!({"azure": "slack-webhook"}), "Azure secret `slack-webhook`"),
+        (
+            json!({"azure": {"name": "n", "vault": "https://other.vault.azure.net", "version": "abc123"}}),
+            "Azure secret `n` version abc123 in https://other.vault.azure.net",
+        ),
+    ] {
+        let reference = written(value.clone()).unwrap();
+        assert_eq!(reference.to_string(), expect);
+        let again = serde_json::to_value(&reference).unwrap();
+        assert_eq!(written(again), Ok(reference), "{value}");
+    }
+    for (value, says) in [
+        (json!({"vault": "hunter2"}), "`vault` takes `PATH#FIELD`"),
+        (json!({"vault": "hunter2/../x#f"}), "none empty, `.` or `..`"),
+        (json!({"vault": "hunter2#"}), "the field of a secret"),
+        (json!({"vault": {"path": "p"}}), "`vault` takes `PATH#FIELD`"),
+        (json!({"vault": {"path": "p", "field": "f", "hunter2": "x"}}), "unknown part"),
+        (json!({"vault": {"path": "p", "field": "f", "version": "hunter2"}}), "`version` takes a number"),
+        (json!({"vault": {"path": "p", "field": ["hunter2"]}}), "invalid type: sequence"),
+        (json!({"vault": true}), "expected a text here"),
+        (json!({"aws": "hunter2 with spaces"}), "the name of an AWS secret"),
+        (json!({"aws": {}}), "`aws` takes"),
+        (json!({"azure": "hunter2_underscore"}), "the name of an Azure secret"),
+        (
+            json!({"azure": {"name": "n", "vault": "http://hunter2.example"}}),
+            "looks like `https://NAME.vault.azure.net`",
+        ),
+        (json!({"azure": {"name": "n", "vault": "https://hunter2.example/path"}}), "looks like"),
+        (json!({"aws": "a", "env": "hunter2"}), "more than one source"),
+        (json!({"gcp": "hunter2"}), "unknown secret source"),
+    ] {
+        let error = written(value).unwrap_err();
+        assert!(error.contains(says) && !error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn sources_are_judged() {
+    use serde_json::json;
+    let mistakes = |value: serde_json::Value| {
+        let config: vaults::VaultConfig = serde_json::from_value(value).unwrap();
+        config
+            .mistakes()
+            .into_iter()
+            .map(|(field, problem)| format!("{field}: {problem}"))
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    let vault = |address: &str, more: serde_json::Value| {
+        let mut whole = json!({"kind": "hashicorp", "address": address, "auth": {"token": {"env": "T"}}});
+        whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        whole
+    };
+    for (value, says) in [
+        (vault("https://vault.example", json!({})), ""),
+        (vault("http://127.0.0.1:8200", json!({})), ""),
+        (vault("http://vault.example", json!({})), "address: must begin with `https://`"),
+        (vault("https://v.example", json!({"kv": 3})), "kv: must be 1 or 2"),
+        (vault("https://v.example", json!({"mount": "a//b"})), "mount: must be a path"),
+        (
+            vault("https://v.example", json!({"auth": {"token": {"aws": "t"}}})),
+            ": what a secret manager is opened with",
+        ),
+        (json!({"kind": "aws", "region": "eu/../", "credentials": "instance"}), "region: must be a region"),
+        (
+            json!({"kind": "azure", "vault_url": "http://x.vault.azure.net", "credential": {"managed_identity": {}}}),
+            "vault_url: ",
+        ),
+        (
+            json!({"kind": "azure", "vault_url": "https://x.vault.azure.net", "credential": {"service_principal": {
+            "tenant": "t", "client_id": "c", "proof": {"workload": {"subject": "s"}}}}}),
+            "credential.service_principal.proof: ",
+        ),
+    ] {
+        let found = mistakes(value);
+        assert!(found.starts_with(says) && (says.is_empty() == found.is_empty()), "{found}");
+    }
+}
