@@ -178,6 +178,14 @@ impl Transport {
         }
     }
 
+    /// Every name that a cookie of ours can have.
+    #[must_use]
+    pub fn cookie_names() -> [&'static str; 4] {
+        let names = |transport: Self| [Cookie::Session, Cookie::SignIn].map(|cookie| transport.cookie_name(cookie));
+        let ([a, b], [c, d]) = (names(Self::Tls), names(Self::Plain));
+        [a, b, c, d]
+    }
+
     /// The `Set-Cookie` value that hands a cookie out for so long.
     #[must_use]
     pub fn set(self, cookie: Cookie, value: &str, lasts: SignedDuration) -> String {

@@ -11,6 +11,8 @@ mod client;
 mod commands;
 mod demo;
 mod incident;
+mod kept;
+mod login;
 mod jobs;
 mod oncall;
 mod plan;
@@ -166,6 +168,24 @@ enum Command {
     SendTest {
         /// Name of the connection
         connection: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Sign in as a person by the server's identity provider; further commands use it
+    Login {
+        /// Go on only when the server names this issuer
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Forget what `login` kept for the server
+    Logout {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Say who one is at the server, and what one may do
+    Whoami {
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -339,7 +359,7 @@ struct ServerArgs {
     /// Address of the server
     #[arg(long, env = "TRACKSIDE_URL", default_value = "http://127.0.0.1:4180")]
     url: String,
-    /// API token; default: that of the local administrator, from the data folder
+    /// API token; default: what `login` kept, else that of the local administrator, from the data folder
     #[arg(long, env = "TRACKSIDE_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Data folder of a server on this machine, for its administrator's token
@@ -423,6 +443,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Policy { action } => return Ok(policy::run(&action)),
         Command::Access { action: policy::AccessAction::Explain(args) } => return policy::explain(&args).await,
         Command::SendTest { connection, server } => return commands::send_test(&server, &connection).await,
+        Command::Login { issuer, server } => login::login(&server, issuer.as_deref()).await?,
+        Command::Logout { server } => login::logout(&server)?,
+        Command::Whoami { server } => login::whoami(&server).await?,
         Command::SignIn { server } => commands::sign_in(&server).await?,
         Command::Schema => show::line(&serde_json::to_string_pretty(&schemars::schema_for!(crate::config::Sections))?),
         Command::Completions { shell } => {

@@ -68,7 +68,7 @@ impl Gate {
             tokens: Arc::new(move || state.directory()),
             approved: Arc::new(move |caller, route, now| grants.borrow().holds(caller, route, now).cloned()),
             brokers: parts.brokers,
-            cookies: vec![Transport::Tls.cookie_name(), Transport::Plain.cookie_name()],
+            cookies: Transport::cookie_names().to_vec(),
         };
         let gateway = Arc::new(Gateway::new(shell, parts.metrics));
         let gate = Self { gateway, settings: settings.clone(), store: parts.store };

@@ -1,6 +1,7 @@
 //! The API client of the command line.
 
-use super::ServerArgs;
+use super::{ServerArgs, kept};
+use crate::clock::Clock;
 use anyhow::{Context, Result, anyhow};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -13,23 +14,44 @@ const JOB_TIMEOUT: Duration = Duration::from_secs(90);
 /// Longest answer that comes bit by bit.
 const STREAM: Duration = Duration::from_hours(1);
 
-/// A server and a token.
+/// A server and what opens it.
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
     url: String,
-    token: String,
+    credential: Credential,
+}
+
+/// What opens a server.
+#[derive(Debug)]
+enum Credential {
+    /// Nothing.
+    Nothing,
+    /// A token.
+    Token(String),
+    /// What `trackside login` kept.
+    Login,
 }
 
 impl Client {
     /// A client for the server that the arguments name.
     pub(super) fn new(args: &ServerArgs) -> Result<Self> {
-        let token = match &args.token {
-            Some(token) => token.clone(),
-            None => local_token(args)?,
+        let credential = match &args.token {
+            Some(token) => Credential::Token(token.clone()),
+            None if kept::has(&args.url) => Credential::Login,
+            None => Credential::Token(local_token(args)?),
         };
+        Self::with(args, credential)
+    }
+
+    /// A client that says of nobody who they are.
+    pub(super) fn anonymous(args: &ServerArgs) -> Result<Self> {
+        Self::with(args, Credential::Nothing)
+    }
+
+    fn with(args: &ServerArgs, credential: Credential) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(TIMEOUT).build()?;
-        Ok(Self { http, url: args.url.trim_end_matches('/').to_owned(), token })
+        Ok(Self { http, url: args.url.trim_end_matches('/').to_owned(), credential })
     }
 
     /// Asks for JSON.
@@ -90,7 +112,7 @@ impl Client {
         headers: &[(&'static str, String)],
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value)> {
-        let mut request = self.http.request(method, format!("{}/jobs{path}", self.url)).bearer_auth(&self.token);
+        let mut request = self.http.request(method, format!("{}/jobs{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, value);
         }
@@ -103,10 +125,15 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}/api/v1/{path}", self.url)).bearer_auth(&self.token)
+        self.http.request(method, format!("{}/api/v1/{path}", self.url))
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        let request = match &self.credential {
+            Credential::Nothing => request,
+            Credential::Token(token) => request.bearer_auth(token),
+            Credential::Login => request.bearer_auth(kept::token(&self.url, &Clock::system()).await?),
+        };
         request.send().await.map_err(reqwest::Error::without_url).with_context(|| {
             format!("no answer from {}; is the server running? (`trackside serve`, or name it with --url)", self.url)
         })

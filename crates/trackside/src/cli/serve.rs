@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use trackside_connect::sender::NetworkSender;
+use trackside_identity::local::LocalAccess;
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -30,8 +31,14 @@ pub(super) async fn run(args: ServeArgs) -> Result<()> {
         tracing::warn!("{warning}");
     }
     let data = config.server.data.display().to_string();
+    let open = config.server.local_access == LocalAccess::Open;
     let server = Server::start(config, &args.config, clock, NetworkSender::new()?).await?;
     show::remark(&format!("Trackside is at {}", server.public_url()));
+    if open {
+        let said = "nobody on this machine has to sign in: whoever reaches this address is its administrator (server.local_access: open)";
+        tracing::warn!("{said}");
+        show::remark(&format!("WARNING: {said}"));
+    }
     show::remark(&format!("Sign in (once, within 10 minutes): {}", server.sign_in_link()));
     tracing::info!(address = %server.address(), data, "serving");
     let mut interrupt = signal(SignalKind::interrupt())?;
