@@ -4,11 +4,13 @@
 //! Invariants: standard output holds the answer (a table, or JSON with `--json`), standard error the rest; an error says
 //! what to do; exit code 0 success, 1 refused or failed, 2 wrong usage (and of `plan`: something changes).
 
+mod approvals;
 mod audit;
 mod automations;
 mod backtest;
 mod client;
 mod commands;
+mod connections;
 mod demo;
 mod incident;
 mod kept;
@@ -115,6 +117,11 @@ enum Command {
         #[command(subcommand)]
         action: jobs::JobsAction,
     },
+    /// Approvals: what waits for agreement, deciding it, asking for access
+    Approvals {
+        #[command(subcommand)]
+        action: approvals::ApprovalsAction,
+    },
     /// Who is on call, and having somebody else be
     Oncall {
         #[command(subcommand)]
@@ -134,6 +141,8 @@ enum Command {
     Report(report::ReportArgs),
     /// People: where they are, how they are reached, whether they are on call
     People(report::PeopleArgs),
+    /// Where PagerDuty's teams, services and policies differ from ours
+    Drift(ServerArgs),
     /// Messages to the outside, and what became of them
     Deliveries {
         #[command(subcommand)]
@@ -143,6 +152,13 @@ enum Command {
         dead: bool,
         #[command(flatten)]
         list: ListArgs,
+    },
+    /// Outside systems, and how their credentials stand
+    Connections {
+        #[command(subcommand)]
+        action: Option<connections::ConnectionsAction>,
+        #[command(flatten)]
+        server: ServerArgs,
     },
     /// API tokens
     Token {
@@ -427,10 +443,12 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Incident { action } => incident::run(action).await?,
         Command::Jobs { action } => return jobs::run(action).await,
         Command::Oncall { action } => oncall::run(action).await?,
+        Command::Approvals { action } => approvals::run(action).await?,
         Command::Silence { action } => planned::silence(action).await?,
         Command::Maintenance { action } => planned::maintenance(action).await?,
         Command::Report(args) => report::report(&args).await?,
         Command::People(args) => report::people(&args).await?,
+        Command::Drift(server) => return report::drift(&server).await,
         Command::Deliveries { action: Some(DeliveriesAction::Retry { id, server }), .. } => {
             commands::retry(&server, &id).await?;
         }
@@ -438,6 +456,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let state = dead.then(|| "dead".to_owned());
             commands::list(&list, "deliveries", &[("state", state)], &show::DELIVERIES).await?;
         }
+        Command::Connections { action: Some(action), .. } => return connections::run(action).await,
+        Command::Connections { action: None, server } => connections::list(&server).await?,
         Command::Token { action } => commands::token(action).await?,
         Command::Audit { action } => return audit::run(action).await,
         Command::Policy { action } => return Ok(policy::run(&action)),

@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use std::process::ExitCode;
 
 const PEOPLE: [(&str, &str); 6] = [
     ("PERSON", "person"),
@@ -153,4 +154,27 @@ pub(super) async fn people(args: &PeopleArgs) -> Result<()> {
     };
     show::table(&array(&all).iter().map(row).collect::<Vec<_>>(), &PEOPLE);
     Ok(())
+}
+/// `trackside drift`. Fails when there are differences, so that a build can ask.
+pub(super) async fn drift(server: &ServerArgs) -> Result<ExitCode> {
+    let answer = Client::new(server)?.get("drift", &[]).await?;
+    let findings = array(&answer["findings"]);
+    if server.json {
+        show::json(&answer);
+    } else {
+        for source in array(&answer["sources"]) {
+            let name = text(&source["connection"]);
+            match source.get("failed") {
+                Some(why) => show::remark(&format!("{name} could not be read: {}", text(why))),
+                None => show::remark(&format!("{name} was read at {}", show::time(&source["taken"]))),
+            }
+        }
+        for finding in findings {
+            show::line(&format!("{} (since {})", text(&finding["summary"]), show::time(&finding["since"])));
+        }
+        if array(&answer["sources"]).is_empty() {
+            show::remark("nothing is compared: write `import` into a PagerDuty connection");
+        }
+    }
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

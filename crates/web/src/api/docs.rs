@@ -5,7 +5,7 @@ use crate::api::automations::{self, backtest, check, explain as why, findings, h
 use crate::api::incidents::{action, timeline};
 use crate::api::jobs::{self, act as job_act, callback as job_callback, start as job_start, watch as job_watch};
 use crate::api::{
-    access, audit, calendar, config, connections, credentials, deliveries, events, explain, health, incidents, maintenance, oncall,
+    access, audit, calendar, config, connections, credentials, deliveries, drift, events, explain, health, incidents, maintenance, oncall,
     overrides, overview, people, reports, runs, sessions, silences, stream, tokens,
 };
 use crate::door::{alertmanager, native, openlineage, pagerduty, pagerduty_webhook, ping, prefect, slack, slack_press};
@@ -31,7 +31,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
         overrides::create, overrides::delete, overrides::swap,
         silences::list, silences::create, silences::preview, silences::expire,
         maintenance::list, maintenance::create, maintenance::delete,
-        people::people, people::teams, reports::report,
+        people::people, people::teams, drift::drift, reports::report,
         deliveries::list, deliveries::get, deliveries::retry,
         connections::list, connections::test, credentials::refresh, credentials::check,
         credentials::keys, credentials::discovery, audit::list, audit::export::export, access::explain,

@@ -3,6 +3,7 @@
 //! Everything comes from the configuration in force, who is on call also from overrides. Addresses of contacts are
 //! shown; secrets are not in the configuration's values at all.
 
+mod drift;
 pub(crate) mod team;
 
 use crate::api::model::{DutyOut, PersonOut};
@@ -28,7 +29,11 @@ pub(crate) async fn show(State(state): State<AppState>, visitor: Visitor) -> Res
     let people = all(&state).await?;
     let owned = state.store.owned_pipelines().await?;
     let roster = state.roster();
-    let content = render(&ruleset, &people, &owned, &roster, state.now());
+    let differences = crate::api::drift::report(&state).await?;
+    let content = html! {
+        (render(&ruleset, &people, &owned, &roster, state.now()))
+        div id="drift" data-live { (drift::card_of(&differences)) }
+    };
     visitor.page(&state, "People and teams", Some(Section::People), &content).await
 }
 

@@ -1,0 +1,40 @@
+//! Where PagerDuty's teams differ from ours, as a card.
+//!
+//! Pure.
+
+use crate::api::drift::DriftReportOut;
+use crate::page::layout::card;
+use crate::page::ui::{column, table, wide};
+use crate::page::words::count;
+use maud::{Markup, html};
+
+/// The card; nothing when PagerDuty is not read.
+pub(super) fn card_of(report: &DriftReportOut) -> Markup {
+    if report.sources.is_empty() {
+        return html! {};
+    }
+    let aside = html! { span.small.soft { (count(report.findings.len() as u64)) } };
+    card("Differences from PagerDuty", &aside, &html! {
+        @for source in &report.sources {
+            @if let Some(why) = &source.failed { p.warn { (source.connection) " could not be read at " (source.tried) ": " (why) } }
+            @else if let Some(taken) = source.taken { p.small.soft { (source.connection) " was read at " (taken) } }
+        }
+        @if report.findings.is_empty() { p { "Teams here and there agree." } } @else { (list(report)) }
+    })
+}
+
+fn list(report: &DriftReportOut) -> Markup {
+    table(
+        &[wide("What"), column("Team"), column("Connection"), column("Since")],
+        &html! {
+            @for found in &report.findings {
+                tr {
+                    td.wide { (found.summary) }
+                    td { @if let Some(team) = &found.team { a href={ "#team-" (team) } { (team) } } @else { span.soft { "all" } } }
+                    td { (found.connection) }
+                    td.nowrap { (found.since.strftime("%Y-%m-%d %H:%M UTC")) }
+                }
+            }
+        },
+    )
+}
