@@ -127,9 +127,14 @@ impl Configurator {
 
     /// Answers until `stop` changes.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut rotated = self.in_force.secrets().changes();
         loop {
             let ask = tokio::select! {
                 ask = self.asked.0.recv() => ask,
+                Ok(()) = rotated.changed() => {
+                    self.rotated().await;
+                    continue;
+                }
                 _ = stop.changed() => None,
             };
             // Whoever asked may have gone; what was done stays done.
@@ -142,12 +147,20 @@ impl Configurator {
         self.in_force.stop_feeds().await;
     }
 
+    /// What is made of secrets is made anew. When that fails, what was made of the old ones stays.
+    async fn rotated(&self) {
+        if let Err(refused) = self.in_force.rotated().await {
+            let error = anyhow::Error::from(refused);
+            tracing::error!(error = format!("{error:#}"), "a secret has changed, but the tokens stay as they were");
+        }
+    }
+
     async fn reload(&mut self) -> Result<()> {
         let folder = self.folder.clone();
         let config = tokio::task::spawn_blocking(move || read(&folder)).await??;
         let plan = self.in_force.plan(&config).await?;
-        let configured = self.in_force.admit(&config).await?;
-        Ok(self.in_force.put(config, plan, configured, &stored::files()).await?)
+        let admitted = self.in_force.admit(&config).await?;
+        Ok(self.in_force.put(config, plan, admitted, &stored::files()).await?)
     }
 
     async fn uploaded(&mut self, request: ConfigRequest) -> Result<ConfigAnswer, ConfigRefusal> {
@@ -176,10 +189,10 @@ impl Configurator {
             let detail = "something else is in force than when this was planned; look at the plan again";
             return Err(ConfigRefusal::Conflict(detail.to_owned()));
         }
-        let configured = self.in_force.admit(&config).await.map_err(refusal)?;
+        let admitted = self.in_force.admit(&config).await.map_err(refusal)?;
         self.replace(files).await?;
         let caller = stored::uploaded_by(&request.caller);
-        self.in_force.put(config, plan, configured, &caller).await.map_err(|refused| {
+        self.in_force.put(config, plan, admitted, &caller).await.map_err(|refused| {
             let error = anyhow::Error::from(refused);
             tracing::error!(error = format!("{error:#}"), "the new configuration files could not be put in force");
             let detail = "the files are in place, but could not be put in force; see the log of the server, then send \

@@ -19,6 +19,7 @@ mod partial;
 mod policy;
 mod problem;
 mod read;
+mod secrets;
 mod server;
 mod sign_in;
 mod suggestion;
@@ -29,6 +30,7 @@ pub use partial::{Rehearsal, automations_of, lint_files, rehearsals};
 pub use policy::{PolicyTest, policy_tests};
 pub use problem::{Problem, Problems, Spot};
 pub use read::{FILE_BYTES, FILES, SourceFile, is_configuration, read_folder};
+pub use secrets::ConfiguredSecrets;
 pub use server::{LogFormat, RetentionSettings, ServerSettings, TlsSettings};
 
 use crate::automations::case::Case;
@@ -52,6 +54,7 @@ use trackside_identity::role::Role;
 use trackside_identity::scim::ScimConfig;
 use trackside_identity::workload::settings::WorkloadSettings;
 use trackside_identity::secret::SecretRef;
+use trackside_identity::secret::vaults::VaultConfig;
 use trackside_identity::sign_in::SignInConfig;
 use trackside_policy::Policies;
 use trackside_policy::case::PolicyCase;
@@ -74,6 +77,8 @@ pub struct Sections {
     pub connections: BTreeMap<String, ConnectionConfig>,
     /// API tokens that are given by secret reference.
     pub tokens: Vec<TokenEntry>,
+    /// Secret managers by name, which references like `{vault: PATH#FIELD}` mean.
+    pub vaults: BTreeMap<String, VaultConfig>,
     /// Issuers whose tokens are taken, by name.
     pub issuers: BTreeMap<String, IssuerConfig>,
     /// Sign-in with a browser by an identity provider.
@@ -170,6 +175,8 @@ pub struct Config {
     pub automations: Vec<ConfiguredAutomation>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
+    /// Secrets of secret managers.
+    pub secrets: ConfiguredSecrets,
     /// What cannot be used in the environment of this process: secrets that are not there. Elsewhere they may be.
     pub unusable_here: Vec<Problem>,
     /// The policies of the `*.cedar` files.

@@ -16,5 +16,6 @@ pub mod drift;
 mod gateway;
 mod issuers;
 pub mod prefect;
+pub mod secrets;
 pub mod server;
 pub mod watchdog;

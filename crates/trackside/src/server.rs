@@ -7,13 +7,14 @@ use crate::apply::{self, Configurator, Handle, Parts, derived};
 use crate::audit::seal::Sealer;
 use crate::automations::stored;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Problems};
 use crate::credentials::{self, Credentials};
 use crate::decide::{Decider, Step};
 use crate::deliver::{Deliverer, Wakes};
 use crate::gateway::{Gate, GateParts};
 use crate::issuers::{CallerMetrics, KeyKeeper};
 use crate::drift::{self, DriftMetrics, Importer};
+use crate::secrets;
 use crate::watchdog::{Charge, Watchdog};
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
@@ -91,6 +92,10 @@ impl Server {
         let address = listener.tcp.local_addr()?;
         let admin = local_admin(data, &clock)?;
         store.end_interrupted_acts(clock.now()).await?;
+        let exchange = exchange::network();
+        let keeper = secrets::keeper(exchange.clone(), &clock);
+        keeper.adopt(secrets::prepare(&keeper, &config.secrets, &clock).await.map_err(Problems)?).await;
+        let secrets = keeper.secrets();
         store.record(&started(&clock)).await?;
 
         let mut decider = Decider::load(store.clone(), WORKSPACE).await?;
@@ -99,7 +104,6 @@ impl Server {
         catch_up(&mut decider, &clock).await?;
         apply::start_automations(&store, &config, *decider.decided().borrow(), clock.now()).await?;
         let connections = watch::Sender::new((Arc::new(config.connections.clone()), ruleset.public_url.clone()));
-        let secrets = Secrets::default();
         let keys = Keys::kept(data, &clock)?;
         let sealer = Sealer::new(store.clone(), keys.audit.clone());
         let deliverer = Deliverer::new(store.clone(), connections.borrow().0.clone(), ruleset.public_url.clone())
@@ -109,7 +113,6 @@ impl Server {
 
         let (stop_serving, stop_loops) = (watch::Sender::new(false), watch::Sender::new(false));
         let (configuring, asked) = apply::handle();
-        let exchange = exchange::network();
         let credentials = Credentials::new(exchange.clone(), &clock, secrets.clone());
         credentials.put(&config, ruleset.public_url.as_deref().unwrap_or_default());
         let deliverer = deliverer.with_brokers(credentials.brokers());
@@ -162,8 +165,9 @@ impl Server {
         let decided = decider.decided();
         loops.spawn(decider.run(clock.clone(), stop_loops.subscribe()));
         let charge = charge(&config, &ruleset, &store, outbox, &secrets);
-        let keeper = KeyKeeper::new(state.clone(), caller_metrics);
-        loops.spawn(keeper.run(clock.clone(), stop_loops.subscribe()));
+        let keys = KeyKeeper::new(state.clone(), caller_metrics);
+        loops.spawn(secrets::run(keeper.clone(), clock.clone(), stop_loops.subscribe()));
+        loops.spawn(keys.run(clock.clone(), stop_loops.subscribe()));
         loops.spawn(issuer.run(stop_loops.subscribe()));
         let watchdog = Watchdog::new(charge, clock.now());
         loops.spawn(watchdog.run(sender, clock.clone(), stop_loops.subscribe()));
@@ -186,7 +190,7 @@ impl Server {
             decided: decided.clone(),
             exchange,
             connections,
-            secrets,
+            keeper,
             credentials,
             address,
             admin,

@@ -14,6 +14,7 @@ use crate::config::{Config, Problem, Problems, ServerSettings};
 use crate::decide::ruleset_entry;
 use crate::deliver::Connections;
 use crate::prefect::Feed;
+use crate::secrets;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use trackside_core::ruleset::Ruleset;
 use trackside_identity::directory::Grant;
 use trackside_identity::exchange::Exchange;
 use trackside_identity::secret::Secrets;
+use trackside_identity::secret::keeper::{Keeper, Prepared};
 use trackside_store::Store;
 use trackside_web::{AppState, ConfigChange, Configured};
 
@@ -73,8 +75,8 @@ pub(crate) struct Parts {
     /// How issuers are asked.
     pub(crate) exchange: Exchange,
     pub(crate) connections: watch::Sender<(Connections, Option<String>)>,
-    /// Secrets of secret managers, as last fetched.
-    pub(crate) secrets: Secrets,
+    /// Keeps the secrets of secret managers.
+    pub(crate) keeper: Arc<Keeper>,
     /// Credentials for far ends.
     pub(crate) credentials: Credentials,
     /// Where it listens.
@@ -101,6 +103,12 @@ struct Feeds {
     tasks: JoinSet<()>,
 }
 
+/// What can be put in force on this server.
+pub(super) struct Admitted {
+    configured: Configured,
+    prepared: Prepared,
+}
+
 /// What a configuration would change.
 pub(super) struct Plan {
     /// Stands for what is in force.
@@ -116,6 +124,11 @@ impl InForce {
         let mut started = Self { parts, config, ruleset, feeds, written: 0 };
         started.feed().await?;
         Ok(started)
+    }
+
+    /// Secrets of secret managers, as last fetched.
+    pub(super) fn secrets(&self) -> Secrets {
+        self.parts.keeper.secrets()
     }
 
     /// What another configuration would change.
@@ -137,17 +150,30 @@ impl InForce {
         edits(&config.automations, &kept.automations, &kept.said, self.parts.clock.now()).map_err(Refused::Problems)
     }
 
-    /// Whether a configuration can be put in force on this server: its tokens are there and do not conflict.
-    pub(super) async fn admit(&self, config: &Config) -> Result<Configured, Refused> {
-        let ruleset = derived::ruleset(config, self.parts.address);
+    /// Whether a configuration can be put in force on this server: its secrets can be had, its tokens do not conflict.
+    pub(super) async fn admit(&self, config: &Config) -> Result<Admitted, Refused> {
         let parts = &self.parts;
-        let configured = derived::callers(config, &parts.exchange, &parts.secrets, &parts.state.callers())
+        let prepared =
+            secrets::prepare(&parts.keeper, &config.secrets, &parts.clock).await.map_err(Refused::Problems)?;
+        let configured = self.configured(config)?;
+        parts.state.check(&configured).await.map_err(|error| Refused::Conflict(error.to_string()))?;
+        Ok(Admitted { configured, prepared })
+    }
+
+    fn configured(&self, config: &Config) -> Result<Configured, Refused> {
+        let parts = &self.parts;
+        let (ruleset, secrets) = (derived::ruleset(config, parts.address), parts.keeper.secrets());
+        derived::callers(config, &parts.exchange, &secrets, &parts.state.callers())
             .and_then(|callers| {
-                derived::configured(config, &ruleset, parts.admin.clone(), &parts.secrets, Arc::new(callers), &parts.exchange)
+                derived::configured(config, &ruleset, parts.admin.clone(), &secrets, Arc::new(callers), &parts.exchange)
             })
-            .map_err(|error| Refused::Conflict(format!("{error:#}")))?;
-        self.parts.state.check(&configured).await.map_err(|error| Refused::Conflict(error.to_string()))?;
-        Ok(configured)
+            .map_err(|error| Refused::Conflict(format!("{error:#}")))
+    }
+
+    /// Derives anew what is made of secrets, after one of them changed: the tokens that are taken.
+    pub(super) async fn rotated(&self) -> Result<(), Refused> {
+        let configured = self.configured(&self.config)?;
+        self.parts.state.reconfigure(configured).await.map_err(|error| Refused::Conflict(error.to_string()))
     }
 
     /// Puts a configuration in force.
@@ -155,9 +181,10 @@ impl InForce {
         &mut self,
         config: Config,
         plan: Plan,
-        configured: Configured,
+        admitted: Admitted,
         caller: &Caller,
     ) -> Result<(), Refused> {
+        let Admitted { configured, prepared } = admitted;
         let ruleset = Ruleset::clone(&configured.ruleset);
         let now = self.parts.clock.now();
         let mut entries = Vec::new();
@@ -169,6 +196,7 @@ impl InForce {
             entries.push(derived::automations_entry(plan.edits, caller.clone(), decided, now)?);
         }
         self.parts.state.reconfigure(configured).await.map_err(|error| Refused::Failed(error.into()))?;
+        self.parts.keeper.adopt(prepared).await;
         if let Some(gate) = &self.parts.gate {
             gate.put(&config, &self.parts.state.configured()).map_err(Refused::Failed)?;
         }
@@ -214,7 +242,7 @@ impl InForce {
         for (name, prefect) in &wanted {
             let parts = &self.parts;
             let feed =
-                Feed::open(name, prefect.clone(), parts.store.clone(), parts.clock.clone(), parts.secrets.clone())
+                Feed::open(name, prefect.clone(), parts.store.clone(), parts.clock.clone(), parts.keeper.secrets())
                     .await?;
             self.feeds.tasks.spawn(feed.run(self.feeds.stop.subscribe()));
         }

@@ -21,21 +21,24 @@ const TAIL: usize = 200;
 
 /// `trackside check DIR`.
 pub(super) fn check(folder: &Path, json: bool) -> Result<ExitCode> {
-    let (errors, warnings) = match config::load(folder) {
+    let (errors, warnings, notes) = match config::load(folder) {
         Ok(config) => {
             let ahead = config.ahead(Clock::system().now());
-            (Vec::new(), [config.warnings, ahead, config.unusable_here].concat())
+            (Vec::new(), [config.warnings, ahead, config.unusable_here].concat(), config.secrets.unverified())
         }
-        Err(problems) => (problems.0, Vec::new()),
+        Err(problems) => (problems.0, Vec::new(), Vec::new()),
     };
     if json {
-        show::json(&json!({"errors": errors, "warnings": warnings}));
+        show::json(&json!({"errors": errors, "warnings": warnings, "notes": notes}));
     } else {
         for problem in &errors {
             show::line(&format!("error: {problem}"));
         }
         for problem in &warnings {
             show::line(&format!("warning: {problem}"));
+        }
+        for problem in &notes {
+            show::line(&format!("note: {problem}"));
         }
         let verdict = if errors.is_empty() { "can be used" } else { "cannot be used" };
         show::line(&format!("{} {verdict}: {} errors, {} warnings", folder.display(), errors.len(), warnings.len()));

@@ -5,7 +5,7 @@
 
 use super::merge::{Merged, Origins};
 use super::problem::{Problem, Problems};
-use super::{Config, automation, caller, duty, gateway, job, policy, sign_in};
+use super::{Config, automation, caller, duty, gateway, job, policy, secrets, sign_in};
 use std::collections::BTreeMap;
 use trackside_connect::connection::{ConnectionConfig, SlackAccess};
 use trackside_core::event::Severity;
@@ -17,8 +17,9 @@ use trackside_identity::workload::settings::WorkloadSettings;
 /// Makes a configuration of what stands in a folder.
 pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
     let Merged { sections, automations, policies, folder, origins } = merged;
-    let server = sections.server.clone().unwrap_or_default();
     let mut problems = Vec::new();
+    let configured_secrets = secrets::find(&sections, &origins, &mut problems);
+    let server = sections.server.clone().unwrap_or_default();
     for (name, connection) in &sections.connections {
         for invalid in connection.validate().err().unwrap_or_default() {
             problems.push(origins.problem(&format!("connections.{name}.{}", invalid.field), invalid.problem));
@@ -99,6 +100,7 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
         automations,
         policies,
         warnings: Vec::new(),
+        secrets: configured_secrets,
         unusable_here: Vec::new(),
     };
     config.warnings = warnings(&config, &origins);

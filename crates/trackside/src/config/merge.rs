@@ -111,6 +111,7 @@ impl<'a> Merged<'a> {
         adding.named("calendars", "the calendar", &mut all.calendars, &some.calendars);
         adding.named("approvals", "the approval rule", &mut all.approvals, &some.approvals);
         adding.named("jobs", "the job", &mut all.jobs, &some.jobs);
+        adding.named("vaults", "the secret manager", &mut all.vaults, &some.vaults);
         adding.named("issuers", "the issuer", &mut all.issuers, &some.issuers);
         adding.listed("certificates", &mut all.certificates, &some.certificates);
         adding.listed("rules", &mut all.rules, &some.rules);
