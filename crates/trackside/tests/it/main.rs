@@ -18,6 +18,8 @@ mod cli;
 mod commands;
 mod docs;
 mod examples;
+mod issuers;
+mod jobs;
 mod kill;
 mod outage;
 mod people_commands;

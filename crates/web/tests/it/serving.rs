@@ -88,7 +88,7 @@ async fn plain_http_is_served_until_the_stop() {
 async fn tls_is_served_with_the_certificate_of_the_files() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls");
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    let served = Served::listening(Some(tls_from_files(&cert, &key).expect("a pair"))).await;
+    let served = Served::listening(Some(tls_from_files(&cert, &key, None).expect("a pair"))).await;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&cert).expect("a certificate")).expect("usable");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -108,9 +108,9 @@ async fn tls_is_served_with_the_certificate_of_the_files() {
 #[test]
 fn wrong_tls_files_are_named() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/tls");
-    let missing = tls_from_files(&folder.join("none.pem"), &folder.join("key.pem")).map(|_| ());
+    let missing = tls_from_files(&folder.join("none.pem"), &folder.join("key.pem"), None).map(|_| ());
     assert!(missing.is_err_and(|error| error.to_string().contains("none.pem")));
-    let swapped = tls_from_files(&folder.join("cert.pem"), &folder.join("cert.pem")).map(|_| ());
+    let swapped = tls_from_files(&folder.join("cert.pem"), &folder.join("cert.pem"), None).map(|_| ());
     assert!(swapped.is_err_and(|error| error.to_string().contains("cert.pem")));
 }
 
