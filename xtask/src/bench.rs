@@ -5,6 +5,7 @@
 //! Server and load share the machine's cores, in both halves of each ratio. Nothing here is a timed test.
 
 mod automations;
+mod gateway;
 mod intake;
 mod latency;
 mod load;
@@ -34,6 +35,8 @@ pub(crate) struct BenchArgs {
     /// Alertmanager to compare storms with, for example /usr/bin/prometheus-alertmanager
     #[arg(long)]
     alertmanager: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: gateway::GatewayArgs,
     /// Only these parts
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
@@ -47,6 +50,7 @@ enum Part {
     Memory,
     Automations,
     Storm,
+    Gateway,
 }
 
 /// Builds the release binary and measures.
@@ -67,6 +71,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     }
     if wanted(Part::Automations) {
         runtime.block_on(automations::run(args.prefect.as_deref()))?;
+    }
+    if wanted(Part::Gateway) {
+        runtime.block_on(gateway::run(&args.gateway, Duration::from_secs(args.seconds)))?;
     }
     if wanted(Part::Storm) {
         runtime.block_on(storm::run(args.alertmanager.as_deref()))?;

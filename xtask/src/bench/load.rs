@@ -54,6 +54,13 @@ impl Connection {
         self.answer().await
     }
 
+    /// Gets with a token and gives the status.
+    pub(super) async fn get(&mut self, path: &str, token: &str) -> Result<u16> {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\r\n");
+        self.stream.write_all(request.as_bytes()).await?;
+        self.answer().await
+    }
+
     async fn answer(&mut self) -> Result<u16> {
         self.buffer.clear();
         loop {

@@ -9,6 +9,9 @@ use std::process::{Child, Command, Stdio};
 /// The ingest token of every measurement.
 pub(super) const TOKEN: &str = "bench-token-that-nobody-else-knows-0001";
 
+/// The release binary.
+const BINARY: &str = "target/release/trackside";
+
 /// A server that is killed when it is dropped.
 pub(super) struct Server {
     child: Child,
@@ -29,6 +32,15 @@ impl Server {
     /// Starts a server with this configuration (sections beside `server` and `tokens`), its data beside the clone's target
     /// folder, so that the disk is the one the project lies on.
     pub(super) fn start(configuration: &str) -> Result<Self> {
+        Self::start_with(configuration, &[], &mut Command::new(BINARY))
+    }
+
+    /// The same on one core, with further files in the folder of the configuration.
+    pub(super) fn start_pinned(configuration: &str, files: &[(&str, &str)]) -> Result<Self> {
+        Self::start_with(configuration, files, Command::new("taskset").args(["-c", "1", BINARY]))
+    }
+
+    fn start_with(configuration: &str, files: &[(&str, &str)], program: &mut Command) -> Result<Self> {
         let target = Path::new("target");
         std::fs::create_dir_all(target)?;
         let folder = tempfile::TempDir::new_in(target)?;
@@ -42,7 +54,10 @@ impl Server {
             folder.path().join("token").display(),
         );
         std::fs::write(config.join("trackside.yaml"), head + configuration)?;
-        let (child, address) = launch(&config)?;
+        for (name, text) in files {
+            std::fs::write(config.join(name), text)?;
+        }
+        let (child, address) = launch(&config, program)?;
         let admin = std::fs::read_to_string(data.join("admin.token"))?.trim().to_owned();
         Ok(Self { child, address, folder, admin })
     }
@@ -51,7 +66,7 @@ impl Server {
     pub(super) fn restart(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
-        (self.child, self.address) = launch(&self.folder.path().join("config"))?;
+        (self.child, self.address) = launch(&self.folder.path().join("config"), &mut Command::new(BINARY))?;
         Ok(())
     }
 
@@ -84,14 +99,14 @@ pub(super) fn resident(process: u32) -> Result<u64> {
 }
 
 /// Starts the release binary and waits until it says where it listens.
-fn launch(config: &Path) -> Result<(Child, SocketAddr)> {
-    let mut child = Command::new("target/release/trackside")
+fn launch(config: &Path, program: &mut Command) -> Result<(Child, SocketAddr)> {
+    let mut child = program
         .args(["serve", "--config"])
         .arg(config)
         .env("RUST_LOG", "warn")
         .stderr(Stdio::piped())
         .spawn()
-        .context("cannot start target/release/trackside")?;
+        .with_context(|| format!("cannot start {BINARY}"))?;
     let stderr = child.stderr.take().context("no standard error")?;
     let mut lines = BufReader::new(stderr).lines();
     let address = loop {
