@@ -7,6 +7,7 @@ use crate::pagerduty::Pagerduty;
 use crate::prefect::Prefect;
 use crate::requests::Requests;
 use crate::server::Server;
+use crate::service::{Keys, Service};
 use crate::slack::Slack;
 use crate::smtp::Mailbox;
 use crate::webhook::Webhook;
@@ -84,6 +85,10 @@ pub struct FarEnds {
     pub webhook: FarEnd<Webhook>,
     /// A Prefect server's REST API, as far as actions use it.
     pub prefect: FarEnd<Prefect>,
+    /// A service that jobs call, honouring keys.
+    pub keyed: FarEnd<Service>,
+    /// A service that jobs call, ignoring keys.
+    pub plain: FarEnd<Service>,
     /// A mail server.
     pub mail: FarEnd<Mailbox>,
 }
@@ -101,6 +106,8 @@ impl FarEnds {
             pagerduty: http(Pagerduty::new(journal.clone()), &journal).await?,
             slack: http(Slack::new(journal.clone(), SLACK_TOKEN), &journal).await?,
             prefect: http(Prefect::new(journal.clone(), PREFECT_KEY), &journal).await?,
+            keyed: http(Service::new(journal.clone(), Keys::Honoured), &journal).await?,
+            plain: http(Service::new(journal.clone(), Keys::Ignored), &journal).await?,
             webhook: http(Webhook::new(journal.clone(), WEBHOOK_SECRET), &journal).await?,
             mail: FarEnd { server: mail_server, state: Arc::new(mailbox), requests },
             journal,

@@ -34,15 +34,23 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) body: String,
+    /// Further headers.
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Reply {
+    /// The same with one header more.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
     pub(crate) fn json(status: u16, body: &serde_json::Value) -> Self {
-        Self { status, content_type: "application/json", body: body.to_string() }
+        Self { status, content_type: "application/json", body: body.to_string(), headers: Vec::new() }
     }
 
     pub(crate) fn text(status: u16, body: &str) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body: body.to_owned() }
+        Self { status, content_type: "text/plain; charset=utf-8", body: body.to_owned(), headers: Vec::new() }
     }
 }
 
@@ -125,7 +133,13 @@ async fn answer<A: App>(
 }
 
 fn response(reply: Reply) -> Response<Body> {
-    with_body(reply.status, reply.content_type, Full::new(Bytes::from(reply.body)).boxed())
+    let mut response = with_body(reply.status, reply.content_type, Full::new(Bytes::from(reply.body)).boxed());
+    for (name, value) in reply.headers {
+        if let Ok(value) = hyper::header::HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 /// The first byte of the reply, and then nothing.

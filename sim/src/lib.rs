@@ -10,6 +10,7 @@ pub mod journal;
 pub mod pagerduty;
 pub mod prefect;
 pub mod recording;
+pub mod service;
 pub mod signed;
 pub mod slack;
 pub mod smtp;

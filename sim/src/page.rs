@@ -44,7 +44,7 @@ pub(crate) fn render(arrivals: &[Arrival], now: Timestamp) -> Reply {
         html.push_str("</table>");
     }
     html.push_str("</body></html>\n");
-    Reply { status: 200, content_type: "text/html; charset=utf-8", body: html }
+    Reply { status: 200, content_type: "text/html; charset=utf-8", body: html, headers: Vec::new() }
 }
 
 fn escape(text: &str) -> String {
