@@ -102,7 +102,15 @@ fn press(action: &str, incident: &str, life: u32, at: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", &payload.to_string()).finish()
 }
 
-async fn slack(world: &World, body: &str) -> Answer {
+/// What Slack sends when somebody presses a button of a question.
+pub(crate) fn press_answer(action: &str, approval: &str, user: &str, at: &str) -> String {
+    let payload = json!({"type": "block_actions", "user": {"id": user, "username": "somebody"},
+        "trigger_id": "1.2.3", "container": {"message_ts": "1795190000.000100"},
+        "actions": [{"action_id": action, "value": approval, "action_ts": at}]});
+    url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", &payload.to_string()).finish()
+}
+
+pub(crate) async fn slack(world: &World, body: &str) -> Answer {
     let now = world.now().as_second().to_string();
     let signature = format!("v0={}", mac(SLACK_SECRET, &[b"v0:", now.as_bytes(), b":", body.as_bytes()]));
     let headers = [

@@ -4,6 +4,7 @@
 
 mod access;
 mod answers;
+mod approvals;
 mod automation_pages;
 mod automations;
 mod config;
