@@ -180,6 +180,11 @@ enum Command {
         #[command(subcommand)]
         action: policy::AccessAction,
     },
+    /// How the secrets of secret managers stand: since when, until when, what went wrong
+    Secrets {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
     /// Send a test message through a connection
     SendTest {
         /// Name of the connection
@@ -456,6 +461,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let state = dead.then(|| "dead".to_owned());
             commands::list(&list, "deliveries", &[("state", state)], &show::DELIVERIES).await?;
         }
+        Command::Secrets { server } => commands::secrets(&server).await?,
         Command::Connections { action: Some(action), .. } => return connections::run(action).await,
         Command::Connections { action: None, server } => connections::list(&server).await?,
         Command::Token { action } => commands::token(action).await?,

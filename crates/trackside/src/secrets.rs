@@ -7,6 +7,12 @@
 use crate::clock::{Clock, sleep_until};
 use crate::config::{ConfiguredSecrets, Problem};
 use jiff::{SignedDuration, Timestamp};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -77,6 +83,39 @@ pub async fn run(keeper: Arc<Keeper>, clock: Clock, mut stop: watch::Receiver<bo
             _ = stop.changed() => {}
             () = sleep_until(&clock, next) => {}
         }
+    }
+}
+
+/// Puts figures about secrets on the page of metrics.
+pub fn measure(registry: &mut Registry, keeper: &Arc<Keeper>, clock: &Clock) {
+    registry.register_collector(Box::new(Figures { keeper: Arc::clone(keeper), clock: clock.clone() }));
+}
+
+#[derive(Debug)]
+struct Figures {
+    keeper: Arc<Keeper>,
+    clock: Clock,
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let figures = self.keeper.figures();
+        for (name, help, count) in [
+            ("trackside_secret_fetches", "Secrets fetched from secret managers", figures.fetched()),
+            ("trackside_secret_fetches_failed", "Fetches of secrets that failed", figures.failed()),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(count).encode(metric)?;
+        }
+        let (status, now) = (self.keeper.secrets().status(), self.clock.now());
+        let help = "How long ago the value in use of a secret was fetched";
+        let mut ages =
+            encoder.encode_descriptor("trackside_secret_age", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        for (secret, fetched) in status.iter().filter_map(|secret| Some((secret, secret.fetched?))) {
+            let labels = [("secret", &*secret.secret), ("source", &*secret.source)];
+            ConstGauge::new(now.duration_since(fetched).as_secs()).encode(ages.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 

@@ -121,6 +121,7 @@ impl Server {
         let callers = Arc::new(derived::callers(&config, &exchange, &secrets, &Callers::default())?);
         let configured = derived::configured(&config, &ruleset, admin.clone(), &secrets, callers, &exchange)?;
         let mut registry = Registry::default();
+        secrets::measure(&mut registry, &keeper, &clock);
         let outbox = metrics::register(&mut registry, &store);
         let caller_metrics = CallerMetrics::register(&mut registry);
         let drift_metrics = DriftMetrics::register(&mut registry);

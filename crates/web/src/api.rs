@@ -30,6 +30,7 @@ pub(crate) mod prefect;
 pub(crate) mod reports;
 pub(crate) mod runs;
 pub(crate) mod sessions;
+pub(crate) mod secrets;
 pub(crate) mod silences;
 pub(crate) mod span;
 pub(crate) mod stream;

@@ -179,6 +179,7 @@ fn api() -> Vec<Route> {
         route(&get, "/api/v1/deliveries/{id}", viewer, api::deliveries::get),
         route(&post, "/api/v1/deliveries/{id}/retry", operator, api::deliveries::retry),
         route(&get, "/api/v1/connections", viewer, api::connections::list),
+        route(&get, "/api/v1/secrets", admin, api::secrets::list),
         route(&post, "/api/v1/connections/{name}/test", operator, api::connections::test),
         route(&get, "/api/v1/audit", viewer, api::audit::list),
         route(&get, "/api/v1/access/explain", admin, api::access::explain),

@@ -213,6 +213,13 @@ fn print_event(server: &ServerArgs, event: &Value) {
     }
 }
 
+/// `trackside secrets`.
+pub(super) async fn secrets(server: &ServerArgs) -> Result<()> {
+    let secrets = Client::new(server)?.get("secrets", &[]).await?;
+    if server.json { show::json(&secrets) } else { show::table(items(&secrets), &show::SECRETS) }
+    Ok(())
+}
+
 /// `trackside deliveries retry ID`.
 pub(super) async fn retry(server: &ServerArgs, id: &str) -> Result<()> {
     let answer = Client::new(server)?.post(&format!("deliveries/{id}/retry"), None).await?;

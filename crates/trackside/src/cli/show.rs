@@ -40,12 +40,22 @@ pub(super) const DELIVERIES: [(&str, &str); 7] = [
     ("ERROR", "last_error"),
     ("ID", "id"),
 ];
+/// Columns of `secrets`.
+pub(super) const SECRETS: [(&str, &str); 7] = [
+    ("STATE", "state"),
+    ("SECRET", "secret"),
+    ("FROM", "source"),
+    ("FETCHED", "fetched"),
+    ("EXPIRES", "expires"),
+    ("VERSION", "version"),
+    ("ERROR", "error"),
+];
 /// Columns of `token list`.
 pub(super) const TOKENS: [(&str, &str); 5] =
     [("NAME", "name"), ("ROLE", "role"), ("TEAM", "team"), ("FROM", "origin"), ("CREATED", "created")];
 
 /// Fields that hold times.
-const TIMES: [&str; 3] = ["started", "opened", "created"];
+const TIMES: [&str; 5] = ["started", "opened", "created", "fetched", "expires"];
 
 /// Prints a line to standard output. A closed pipe (`| head`) is not an error.
 pub(super) fn line(text: &str) {

@@ -6,7 +6,7 @@ use crate::api::incidents::{action, timeline};
 use crate::api::jobs::{self, act as job_act, callback as job_callback, start as job_start, watch as job_watch};
 use crate::api::{
     access, audit, calendar, config, connections, credentials, deliveries, drift, events, explain, health, incidents, maintenance, oncall,
-    overrides, overview, people, reports, runs, sessions, silences, stream, tokens,
+    overrides, overview, people, reports, runs, secrets, sessions, silences, stream, tokens,
 };
 use crate::door::{alertmanager, native, openlineage, pagerduty, pagerduty_webhook, ping, prefect, slack, slack_press};
 use axum::Json;
@@ -33,7 +33,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
         maintenance::list, maintenance::create, maintenance::delete,
         people::people, people::teams, drift::drift, reports::report,
         deliveries::list, deliveries::get, deliveries::retry,
-        connections::list, connections::test, credentials::refresh, credentials::check,
+        connections::list, connections::test, secrets::list, credentials::refresh, credentials::check,
         credentials::keys, credentials::discovery, audit::list, audit::export::export, access::explain,
         automations::list, automations::get, write::create, write::replace, write::delete, write::pause, write::resume,
         history::history, history::firings, findings::list, findings::get, check::check, why::explain, backtest::backtest,

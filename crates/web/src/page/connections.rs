@@ -3,6 +3,7 @@
 use crate::api::Segments;
 use crate::api::connections::{ConnectionOut, all, send_test};
 use crate::api::credentials::{CheckOut, fetch_anew, try_it};
+use crate::api::secrets;
 use crate::page::layout::{Section, card, head, lamp, nothing};
 use crate::page::ui::{Tone, column, empty, segment, state as tone_word, table, wide, wide_number};
 use crate::page::words::{As, time};
@@ -15,10 +16,11 @@ use maud::{Markup, html};
 use trackside_identity::role::Role;
 
 mod credential;
+mod secret;
 
 /// `GET /connections`
 pub(crate) async fn list(State(state): State<AppState>, visitor: Visitor) -> Result<Markup, Failed> {
-    let content = render(&all(&state).await?, visitor.may(Role::Operator), None);
+    let content = page(&state, &visitor, None).await?;
     visitor.page(&state, "Connections", Some(Section::Connections), &content).await
 }
 
@@ -54,8 +56,18 @@ pub(crate) async fn check(
     Segments(name): Segments<String>,
 ) -> Result<Markup, Failed> {
     let came = try_it(&state, &name).await?;
-    let content = render(&all(&state).await?, visitor.may(Role::Operator), Some((&name, &came)));
+    let content = page(&state, &visitor, Some((&name, &came))).await?;
     visitor.page(&state, "Connections", Some(Section::Connections), &content).await
+}
+
+async fn page(state: &AppState, visitor: &Visitor, tried: Option<(&str, &CheckOut)>) -> Result<Markup, Failed> {
+    // How secrets stand is for those who can change the configuration.
+    let secrets = if visitor.may(Role::Admin) { secrets::all(state) } else { Vec::new() };
+    let connections = all(state).await?;
+    Ok(html! {
+        (render(&connections, visitor.may(Role::Operator), tried))
+        div id="secrets" data-live { (secret::section(&secrets)) }
+    })
 }
 
 fn render(connections: &[ConnectionOut], may_test: bool, tried: Option<(&str, &CheckOut)>) -> Markup {
