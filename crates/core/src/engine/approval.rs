@@ -12,6 +12,7 @@ use crate::approval::request::{Approval, ApprovalAsk, ApprovalState, Grant, Says
 use crate::approval::rule::{ApprovalChoice, ApprovalRule, Justification};
 use crate::approval::voice::known_as;
 use crate::caller::Caller;
+use crate::decision::AuditDetail;
 use crate::effect::Action;
 use crate::limits;
 use crate::timer::TimerKey;
@@ -110,7 +111,7 @@ impl Turn<'_> {
             self.means(format!("access of {} to route {} is over", grant.subject, grant.route));
             self.state.end_grant(id, grant.until);
             let summary = format!("access of {} to route {} ended after its time", grant.subject, grant.route);
-            self.audit("grant.ended", summary, None, None);
+            self.audit_about("grant.ended", summary, about_grant(&grant));
         }
     }
 }
@@ -203,7 +204,8 @@ impl Turn<'_> {
     fn asked(&mut self, approval: &Approval) {
         let (number, what, who) = (approval.number, approval.subject.title(), &approval.requester.subject);
         let why = approval.justification.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-        self.audit("approval.asked", format!("#{number} {what}, asked by {who}{why}"), None, None);
+        let summary = format!("#{number} {what}, asked by {who}{why}");
+        self.audit_about("approval.asked", summary, about(approval));
         self.follows(format!("approval #{number} is asked for"));
     }
 
@@ -255,7 +257,8 @@ impl Turn<'_> {
             Says::Approve => "yes",
             Says::Deny => "no",
         };
-        self.audit("approval.voiced", format!("#{number} {who} says {said}{remark}"), None, None);
+        let summary = format!("#{number} {who} says {said}{remark}");
+        self.audit_about("approval.voiced", summary, about(&approval));
         match word.says {
             Says::Deny => self.decide_question(approval, ApprovalState::Denied, format!("denied by {who}{remark}")),
             Says::Approve if approval.is_agreed() => {
@@ -312,7 +315,8 @@ impl Turn<'_> {
         approval.decided = Some(self.at);
         self.state.clear_timer(&TimerKey::ApprovalEnds { approval: approval.id });
         let (number, what) = (approval.number, approval.subject.title());
-        self.audit(&format!("approval.{}", state.as_str()), format!("#{number} {what}: {note}"), None, None);
+        let summary = format!("#{number} {what}: {note}");
+        self.audit_about(&format!("approval.{}", state.as_str()), summary, about(&approval));
         self.follows(format!("approval #{number} is {}", state.as_str()));
         approval.note = Some(note);
         self.tell_approval(&approval, Action::Resolve);
@@ -320,7 +324,7 @@ impl Turn<'_> {
     }
 
     fn refuse_approval(&mut self, why: &str) {
-        self.audit(REFUSED, why, None, None);
+        self.audit_about(REFUSED, why, AuditDetail { outcome: Some("refused".to_owned()), ..AuditDetail::default() });
         self.follows(format!("refused: {why}"));
     }
 }
@@ -332,7 +336,7 @@ impl Turn<'_> {
         let Caller { subject, behalf, .. } = approval.requester.clone();
         let until = self.at.saturating_add(length).unwrap_or(Timestamp::MAX);
         let summary = format!("{subject} may use route {route} until {until}");
-        self.audit("grant.given", summary.clone(), None, None);
+        self.audit_about("grant.given", summary.clone(), about(approval));
         self.follows(summary);
         self.state.set_timer(TimerKey::GrantEnds { grant: approval.id }, until);
         let approvers = approvers(approval);
@@ -347,7 +351,7 @@ impl Turn<'_> {
         self.state.clear_timer(&TimerKey::GrantEnds { grant: id });
         let by = self.caller.subject.clone();
         let summary = format!("access of {} to route {} revoked by {by}", grant.subject, grant.route);
-        self.audit("grant.revoked", summary.clone(), None, None);
+        self.audit_about("grant.revoked", summary.clone(), about_grant(&grant));
         self.follows(summary);
         if let Some(mut approval) = self.state.approval(id).cloned() {
             let agreed = approval.note.take().unwrap_or_default();
@@ -370,6 +374,20 @@ fn may_speak(approval: &Approval, known_as: &BTreeSet<String>, word: &Word<'_>) 
         Some(why) => Err(why.to_owned()),
         None => approval.hears(word.says, known_as, word.speaks_for),
     }
+}
+
+/// What an audit row about a question says of it.
+fn about(approval: &Approval) -> AuditDetail {
+    let resource = match &approval.subject {
+        Subject::JobRun { job, .. } => format!("job:{job}"),
+        Subject::Route { route } => format!("route:{route}"),
+    };
+    AuditDetail { resource: Some(resource), approval: Some(approval.id), ..AuditDetail::default() }
+}
+
+fn about_grant(grant: &Grant) -> AuditDetail {
+    let resource = Some(format!("route:{}", grant.route));
+    AuditDetail { resource, approval: Some(grant.id), ..AuditDetail::default() }
 }
 
 fn approvers(approval: &Approval) -> Vec<String> {

@@ -211,6 +211,14 @@ impl<'a> Turn<'a> {
         self.audits += 1;
     }
 
+    /// Writes an audit row that says what it is about.
+    pub(super) fn audit_about(&mut self, action: &str, summary: impl Into<String>, detail: AuditDetail) {
+        self.audit(action, summary, None, None);
+        if let Some(row) = self.decision.audit.last_mut() {
+            row.detail = detail;
+        }
+    }
+
     /// Asks for something to be done outside.
     pub(super) fn effect(
         &mut self,
