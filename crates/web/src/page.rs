@@ -3,6 +3,7 @@
 //! A page handler asks the store and hands values to a pure function that renders them. Invariant: a page shows
 //! nothing that its caller may not do; every write is a form that posts and redirects.
 
+pub(crate) mod access;
 pub(crate) mod act;
 pub(crate) mod approvals;
 pub(crate) mod audit;

@@ -324,6 +324,7 @@ fn pages() -> Vec<Route> {
         route(&get, "/events/{id}", viewer, page::event::show),
         route(&get, "/connections", viewer, page::connections::list),
         route(&post, "/connections/{name}/test", operator, page::connections::test),
+        route(&get, "/access", viewer, page::access::show),
         route(&get, "/audit", viewer, page::audit::list),
         route(&get, "/api", Public, page::docs::show),
         route(&get, "/assets/{name}", Public, assets::serve),

@@ -22,7 +22,7 @@ use trackside_identity::directory::{Identity, Kind};
 use trackside_identity::session::{Cookie, FADES_WITHIN, Lifetime, NOTED_EVERY, Secret, Subject};
 use trackside_identity::sign_in::VIA;
 use trackside_identity::token::TokenHash;
-use trackside_store::sessions::SessionRecord;
+use trackside_store::sessions::{SessionRecord, Whose};
 use url::form_urlencoded;
 
 /// Largest form, in bytes: the text of an automation, or of a few.
@@ -67,6 +67,14 @@ pub(crate) async fn identity(state: &AppState, headers: &HeaderMap) -> Result<Op
 /// The session of a request, if it is not over.
 pub(crate) async fn current(state: &AppState, headers: &HeaderMap) -> Result<Option<SessionRecord>, Problem> {
     Ok(find(state, headers).await?.map(|(record, _)| record))
+}
+
+/// Who somebody of this name is, if they are signed in with a browser.
+pub(crate) async fn identity_of(state: &AppState, subject: &str) -> Result<Option<Arc<Identity>>, Problem> {
+    let now = state.now();
+    let records = state.store.sessions(Whose::Subject(subject), now).await?;
+    let contents = records.iter().filter_map(|record| serde_json::from_str::<Content>(&record.body).ok());
+    Ok(contents.filter_map(|content| resolve(state, &content.subject, now)).next().map(Arc::new))
 }
 
 /// Begins a session and ends the one the browser had; returns the `Set-Cookie` value.

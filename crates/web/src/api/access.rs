@@ -77,7 +77,7 @@ pub(crate) async fn explain(
 
 /// Answers.
 pub(crate) async fn answer(state: &AppState, asking: &Who, query: &ExplainQuery) -> Result<ExplainOut, Problem> {
-    let who = known(state, asking, &query.who)?;
+    let who = known(state, asking, &query.who).await?;
     let at = match query.at.as_deref().filter(|text| !text.is_empty()) {
         None => state.now(),
         Some(text) => text
@@ -126,15 +126,19 @@ fn role_for(action: &str) -> Role {
 }
 
 /// Somebody who is known: the asking one, or a token.
-fn known(state: &AppState, asking: &Who, name: &str) -> Result<Arc<Identity>, Problem> {
+async fn known(state: &AppState, asking: &Who, name: &str) -> Result<Arc<Identity>, Problem> {
     if name == "me" || name == asking.caller.subject {
         return Ok(Arc::new((**asking).clone()));
     }
     if let Some(grant) = state.directory().named(name) {
         return Ok(Arc::new(grant.identity("token")));
     }
-    let detail = format!("there is no API token `{name}`; ask as somebody else with their own token and the name `me`");
-    Err(Problem::new(http::StatusCode::NOT_FOUND, detail).at("who"))
+    crate::session::identity_of(state, name).await?.ok_or_else(|| {
+        let detail = format!(
+            "nobody is known as `{name}`: there is no such API token and nobody of that name is signed in; with their own token the name is `me`"
+        );
+        Problem::new(http::StatusCode::NOT_FOUND, detail).at("who")
+    })
 }
 
 /// What is asked about.

@@ -24,11 +24,12 @@ pub(crate) enum Section {
     Reports,
     People,
     Connections,
+    Access,
     Audit,
 }
 
 impl Section {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Overview,
         Self::Runs,
         Self::Incidents,
@@ -42,6 +43,7 @@ impl Section {
         Self::Reports,
         Self::People,
         Self::Connections,
+        Self::Access,
         Self::Audit,
     ];
 
@@ -61,6 +63,7 @@ impl Section {
             Self::Reports => ("Reports", "/reports", "m"),
             Self::People => ("People", "/people", "p"),
             Self::Connections => ("Connections", "/connections", "c"),
+            Self::Access => ("Access", "/access", "w"),
             Self::Audit => ("Audit", "/audit", "a"),
         }
     }
