@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const KEPT_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// Longest time the answer to an introspection is kept.
 pub const ASKED_EVERY: SignedDuration = SignedDuration::from_secs(60);
-/// Most identities that are kept. One takes about one kibibyte.
-pub const KEPT: usize = 100_000;
+/// Most identities that are kept. One takes about two kibibytes (`examples/kept_identities.rs`).
+pub const KEPT: usize = 50_000;
 /// Longest opaque token, in bytes.
 const OPAQUE_BYTES: usize = 4 * 1024;
 
