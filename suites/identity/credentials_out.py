@@ -1,0 +1,253 @@
+"""Credentials out: the running server fetches tokens from a certified provider and from Azure (as Microsoft's SDKs take
+it), signs its own, and presents each to a far end that verifies it with PyJWT."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import azure_double
+import jwt
+import trustme
+from azure_double import CLIENT, CLIENT_SECRET, TENANT, AzureDouble
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+from lib.checks import Checks
+from lib.farends import FarEnds
+from lib.http import call
+from lib.processes import Bench, free_port, wait_until
+from lib.trackside import Settings, Trackside
+
+AUDIENCE = "urn:far-end"
+START_SECONDS = 20
+
+
+class FarEnd:
+    """Keeps the credentials that come in, and takes each."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, list[str]] = {}
+        seen = self.seen
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+            def do_GET(self) -> None:
+                seen.setdefault(self.path, []).append(self.headers.get("Authorization", ""))
+                if self.path == "/sign-in":
+                    self.send_response(302)
+                    self.send_header("Location", "https://login.microsoftonline.com/common/oauth2/v2.0/authorize")
+                else:
+                    self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def token(self, path: str) -> str:
+        """The last bearer token at a path."""
+        return self.seen[path][-1].removeprefix("Bearer ")
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def run(checks: Checks, modules: Path) -> None:
+    """`modules` holds `oidc-provider` and `jose`."""
+    far_end = FarEnd()
+    with FarEnds() as ends, Bench("credentials-out") as bench:
+        authority, issued, principal = _certificates(bench.folder)
+        with AzureDouble(issued, issued, principal / "principal.pem") as azure:
+            provider, port = f"http://127.0.0.1:{free_port()}", ""
+            port = provider.rsplit(":", 1)[1]
+            key = ec.generate_private_key(ec.SECP256R1())
+            (bench.folder / "client.pem").write_bytes(_pem(key))
+            trackside = Trackside(bench, Settings(
+                far_end=ends.url, owners="  default: platform", connections=_connections(far_end.url, provider, azure, bench.folder),
+                env={"POST": "post-secret", "BASIC": "a b/+ secret", "AZURE": CLIENT_SECRET, "WRONG": "wrong",
+                     "SSL_CERT_FILE": str(authority), "IDENTITY_ENDPOINT": f"{azure.machine}/msi/token", "IDENTITY_HEADER": azure_double.IDENTITY_HEADER},
+            ))  # fmt: skip
+            azure.trust(trackside.url, "trackside-prod")
+            trackside.start()
+            jwk = json.dumps({**json.loads(ECAlgorithm.to_jwk(key.public_key())), "kid": "client-1", "use": "sig", "alg": "ES256"})
+            child = bench.start("provider", _node(modules, port, trackside.url, jwk), dict(os.environ))
+            wait_until("provider ready", lambda: "ready" in child.log.read_text(), START_SECONDS)
+            _of_the_provider(checks, trackside, far_end, provider)
+            _of_azure(checks, trackside, far_end, azure)
+            _of_trackside(checks, trackside, far_end)
+            _refusals(checks, trackside)
+            _accepted_by_microsoft(checks, azure, authority, principal)
+            checks.equal("trackside ends cleanly", trackside.stop(), 0)
+            for secret in ("post-secret", "a b/+ secret", CLIENT_SECRET, far_end.token("/post")):
+                checks.check("no secret in the log", secret not in trackside.log())
+        if checks.failed:
+            bench.show_logs()
+    far_end.stop()
+
+
+def _of_the_provider(checks: Checks, trackside: Trackside, far_end: FarEnd, provider: str) -> None:
+    keys = jwt.PyJWKClient(f"{provider}/jwks")
+    for name in ("post", "basic", "key"):
+        came = _check(trackside, name)
+        if not checks.check(f"client credentials by {name}: the far end is reached", came["good"], came):
+            continue
+        token = far_end.token(f"/{name}")
+        told = jwt.decode(token, keys.get_signing_key_from_jwt(token), ["RS256"], audience=AUDIENCE, issuer=provider)
+        checks.equal(f"client credentials by {name}: whose token", told["client_id"], f"by-{name}")
+        checks.equal(f"client credentials by {name}: all scopes", set(told["scope"].split()), {"jobs.run", "jobs.read"})
+    came = _check(trackside, "exchange")
+    if checks.check("token exchange: the far end is reached", came["good"], came):
+        token = far_end.token("/exchange")
+        told = jwt.decode(token, keys.get_signing_key_from_jwt(token), ["RS256"], audience=AUDIENCE, issuer=provider)
+        checks.equal("token exchange: for whom", (told["original"], told["aud"]), ("trackside", AUDIENCE))
+    again = _check(trackside, "post")
+    checks.check("the token is kept", again["good"] and len(set(far_end.seen["/post"])) == 1)
+    for _ in range(2):
+        answer = _act(trackside, "key", "credential")
+        checks.check("fetching anew: a fresh assertion is taken each time", answer.ok, answer.body[:300])
+    came = _check(trackside, "unknown-scope")
+    checks.check("a scope that was left out is noticed", not came["good"] and "jobs.write" in came["detail"], came)
+
+
+def _of_azure(checks: Checks, trackside: Trackside, far_end: FarEnd, azure: AzureDouble) -> None:
+    for name, proof in (("secret", "secret"), ("ps256", "PS256"), ("rs256", "RS256"), ("federated", "federated")):
+        came = _check(trackside, f"azure-{name}")
+        ok = checks.check(f"Entra with {name}", came["good"], came)
+        checks.check(f"Entra with {name}: how it was proven", ok and azure.proofs[-1] == proof, azure.proofs)
+    azure.metadata_failures[:] = [429]
+    came = _check(trackside, "azure-metadata")
+    checks.check("metadata service: one failure is waited out", came["good"] and not azure.metadata_failures, came)
+    came = _check(trackside, "azure-app-service")
+    told = jwt.decode(far_end.token("/azure-app-service"), options={"verify_signature": False}) if came["good"] else {}
+    checks.equal("App Service: for whom", told.get("aud"), "api://far-end")
+
+
+def _of_trackside(checks: Checks, trackside: Trackside, far_end: FarEnd) -> None:
+    came = _check(trackside, "workload")
+    if not checks.check("a token of ours: the far end is reached", came["good"], came):
+        return
+    page = call("GET", f"{trackside.url}/.well-known/openid-configuration").json()
+    checks.equal("discovery names us", page["issuer"], trackside.url)
+    token = far_end.token("/workload")
+    key = jwt.PyJWKClient(page["jwks_uri"]).get_signing_key_from_jwt(token)
+    told = jwt.decode(token, key, page["id_token_signing_alg_values_supported"], audience=AUDIENCE, issuer=trackside.url,
+                      options={"require": ["exp", "iat", "nbf", "jti", "sub", "aud", "iss"]})  # fmt: skip
+    checks.equal("PyJWT takes our token", (told["sub"], told["client_id"], told["role"]), ("nightly", "trackside", "admin"))
+    checks.check("it lives as long as was said", told["exp"] - told["iat"] == 120, told)
+
+
+def _refusals(checks: Checks, trackside: Trackside) -> None:
+    came = _check(trackside, "azure-wrong")
+    checks.check("a wrong secret is said in words", "secret's value" in came["detail"], came)
+    came = _check(trackside, "sign-in")
+    checks.check("a redirect to a sign-in is a refusal", not came["good"] and came["status"] == 302 and "sign-in" in came["detail"], came)
+    listed = {item["name"]: item for item in trackside.get("/api/v1/connections")}
+    wrong = listed["azure-wrong"]["credentials"][0]
+    checks.equal("the list says that there is no token", wrong["state"], "missing")
+    checks.equal("the list says that there is one", listed["post"]["credentials"][0]["state"], "good")
+    checks.check("with its end", "expires" in listed["post"]["credentials"][0])
+    answer = call("POST", f"{trackside.url}/api/v1/connections/post/credential", token=trackside.viewer_token)
+    checks.equal("a viewer fetches nothing anew", answer.status, 403)
+
+
+def _accepted_by_microsoft(checks: Checks, azure: AzureDouble, authority: Path, principal: Path) -> None:
+    """Microsoft's own clients take the double: what it says of Azure is what they expect."""
+    import socket
+
+    from azure.identity import CertificateCredential, ClientSecretCredential, ManagedIdentityCredential
+    from azure.keyvault.secrets import SecretClient
+
+    os.environ |= {"REQUESTS_CA_BUNDLE": str(authority), "AZURE_POD_IDENTITY_AUTHORITY_HOST": azure.machine}
+    told: list[str] = []
+    where = {"authority": azure.cloud, "disable_instance_discovery": True}
+    by_secret = ClientSecretCredential(TENANT, CLIENT, CLIENT_SECRET, **where)
+    for name, credential in (
+        ("metadata service", ManagedIdentityCredential()),
+        ("secret", by_secret),
+        ("certificate", CertificateCredential(TENANT, CLIENT, str(principal / "both.pem"), **where)),
+    ):
+        token = credential.get_token("https://vault.azure.net/.default").token
+        checks.check(f"azure-identity takes the double: {name}", token.count(".") == 2, told)
+    real = socket.getaddrinfo
+    socket.getaddrinfo = lambda host, *rest, **more: real("127.0.0.1" if str(host).endswith(".localhost") else host, *rest, **more)
+    try:
+        value = SecretClient(azure.vault, by_secret).get_secret("slack-webhook").value
+    finally:
+        socket.getaddrinfo = real
+    checks.equal("azure-keyvault-secrets takes the double", value, azure_double.VAULT_SECRETS["slack-webhook"])
+
+
+def _check(trackside: Trackside, connection: str) -> dict[str, object]:
+    return _act(trackside, connection, "check").json()
+
+
+def _act(trackside: Trackside, connection: str, act: str) -> object:
+    return call("POST", f"{trackside.url}/api/v1/connections/{connection}/{act}", token=trackside.admin_token, timeout=30)
+
+
+def _connections(far_end: str, provider: str, azure: AzureDouble, folder: Path) -> str:
+    def http(name: str, credential: dict[str, object], check: str = "") -> str:
+        return f"  {name}: {json.dumps({'kind': 'http', 'url': far_end, 'check': check or f'/{name}', 'credential': credential})}\n"
+
+    def client(name: str, proof: dict[str, object], **more: object) -> dict[str, object]:
+        base = {"kind": "client_credentials", "endpoint": {"issuer": provider}, "client_id": name, "proof": proof}
+        return base | {"resource": AUDIENCE, "scopes": ["jobs.run", "jobs.read"]} | more
+
+    def entra(proof: dict[str, object]) -> dict[str, object]:
+        base = {"kind": "azure_service_principal", "tenant": TENANT, "client_id": CLIENT, "scope": "api://far-end/.default"}
+        return base | {"authority": azure.cloud, "proof": proof}
+
+    def certificate(algorithm: str) -> dict[str, object]:
+        return {"certificate": {"certificate": {"file": f"{folder}/principal.pem"}, "key": {"file": f"{folder}/principal.key"}, "algorithm": algorithm}}
+
+    managed = {"kind": "azure_managed_identity", "resource": "api://far-end"}
+    return "".join((
+        http("post", client("by-post", {"secret_post": {"env": "POST"}})),
+        http("basic", client("by-basic", {"secret_basic": {"env": "BASIC"}})),
+        http("key", client("by-key", {"private_key": {"key": {"file": f"{folder}/client.pem"}, "kid": "client-1"}})),
+        http("unknown-scope", client("by-post", {"secret_post": {"env": "POST"}}, scopes=["jobs.run", "jobs.write"])),
+        http("exchange", client("by-post", {"secret_post": {"env": "POST"}}, kind="token_exchange", scopes=["jobs.run"])),
+        http("azure-secret", entra({"secret": {"env": "AZURE"}})),
+        http("azure-wrong", entra({"secret": {"env": "WRONG"}})),
+        http("azure-ps256", entra(certificate("PS256"))),
+        http("azure-rs256", entra(certificate("RS256"))),
+        http("azure-federated", entra({"workload": {"subject": "trackside-prod"}})),
+        http("azure-metadata", managed | {"endpoint": f"{azure.machine}/metadata/identity/oauth2/token"}),
+        http("azure-app-service", managed),
+        http("workload", {"kind": "workload", "audience": AUDIENCE, "subject": "nightly", "lifetime_seconds": 120, "claims": {"role": "admin"}}),
+        http("sign-in", {"kind": "workload", "audience": AUDIENCE}),
+    ))  # fmt: skip
+
+
+def _certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """The authority, the server's certificate with its key, and the folder with the principal's."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    issued = authority.issue_cert("127.0.0.1", "localhost", "myvault.vault.localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(folder / "azure.pem")
+    principal = trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("trackside@example.net", key_type=trustme.KeyType.RSA)
+    principal.cert_chain_pems[0].write_to_path(folder / "principal.pem")
+    key = serialization.load_pem_private_key(principal.private_key_pem.bytes(), None)
+    (folder / "principal.key").write_bytes(_pem(key))
+    (folder / "both.pem").write_bytes(_pem(key) + (folder / "principal.pem").read_bytes())
+    return folder / "ca.pem", folder / "azure.pem", folder
+
+
+def _pem(key: object) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def _node(modules: Path, *arguments: str) -> list[str]:
+    """ES modules are found beside the program, so it runs from beside them."""
+    program = modules.parent / "provider_out.mjs"
+    program.write_text((Path(__file__).parent / "provider_out.mjs").read_text())
+    return ["node", str(program), *arguments]
