@@ -21,12 +21,12 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use trackside_identity::certificate::PeerCertificate;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use trackside_identity::certificate::PeerCertificate;
 
 /// Longest wait for a TLS handshake, or for the PROXY protocol.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);

@@ -43,7 +43,11 @@ impl Pattern {
             return Ok(Self { parts: Vec::new(), tail });
         }
         let mut parts = Vec::new();
-        for part in rest.split('/') {
+        let mut rest = rest.split('/').peekable();
+        while let Some(part) = rest.next() {
+            if part.is_empty() && rest.peek().is_some() {
+                return bad("a part is empty");
+            }
             if part == "*" {
                 parts.push(Part::Any);
                 continue;
