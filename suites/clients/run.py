@@ -44,6 +44,7 @@ def run(checks: Checks) -> None:
     import trustme
 
     import answers
+    import approvals
     import outgoing
     import pagerduty_door
     import plain_doors
@@ -57,17 +58,18 @@ def run(checks: Checks) -> None:
         issued.private_key_pem.write_to_path(bench.folder / "key.pem")
         for part in issued.cert_chain_pems:
             part.write_to_path(bench.folder / "cert.pem", append=True)
-        payments_token = secrets.token_hex(16)
+        payments_token, service_token = secrets.token_hex(16), secrets.token_hex(16)
         settings = Settings(
             far_end=ends.url,
             server=f'  tls: {{cert: "{bench.folder}/cert.pem", key: "{bench.folder}/key.pem"}}',
             owners=f"  default: platform\n{answers.OWNERS}",
             rules=RULES,
-            connections=outgoing.connections(ends.url, mailbox.port),
+            connections=outgoing.connections(ends.url, mailbox.port) + approvals.connections(ends.url),
             notify={"platform": ("hook", "mail")},
-            sections=answers.sections(ends.url),
-            tokens="  - {name: payments-service, role: ingest, team: payments, secret: {env: PAYMENTS_TOKEN}}",
-            env={"PAYMENTS_TOKEN": payments_token, "HOOK_SECRET": outgoing.HOOK_SECRET} | answers.ENV,
+            sections=answers.sections(ends.url) + approvals.sections(),
+            tokens="  - {name: payments-service, role: ingest, team: payments, secret: {env: PAYMENTS_TOKEN}}\n"
+            "  - {name: operations, role: service, secret: {env: SERVICE_TOKEN}}",
+            env={"PAYMENTS_TOKEN": payments_token, "SERVICE_TOKEN": service_token, "HOOK_SECRET": outgoing.HOOK_SECRET} | answers.ENV,
         )
         trackside = Trackside(bench, settings, scheme="https", ca=ca)
         trackside.start()
@@ -76,10 +78,11 @@ def run(checks: Checks) -> None:
         pagerduty_door.run(world)
         slack_door.run(world)
         plain_doors.run(world)
+        approvals.run(world, service_token)
         answers.run(world, mailbox)
         outgoing.run(world, mailbox)
         checks.equal("trackside ends cleanly", trackside.stop(), 0)
-        secret = (payments_token, trackside.ingest_token, trackside.viewer_token, outgoing.HOOK_SECRET, *answers.ENV.values())
+        secret = (payments_token, service_token, trackside.ingest_token, trackside.viewer_token, outgoing.HOOK_SECRET, *answers.ENV.values())
         for token in secret:
             checks.check("no secret in the log", token not in trackside.log())
         if checks.failed:
