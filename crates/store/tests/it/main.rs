@@ -10,6 +10,7 @@ mod contract_approvals;
 mod contract_audit;
 mod contract_automations;
 mod contract_blocks;
+mod contract_directory;
 mod contract_emitted;
 mod contract_firings;
 mod contract_heard;

@@ -163,6 +163,7 @@ async fn kill(world: &World, connection: &str) -> String {
     world.store.claim(&[row.effect.id], now + SignedDuration::from_secs(30)).await.expect("claimed");
     let row = world.store.delivery(row.effect.id).await.expect("readable").expect("there").delivery;
     let attempt = AttemptRecord {
+        call: None,
         at: now,
         took_ms: 12,
         verdict: AttemptVerdict::Refused,

@@ -347,6 +347,7 @@ fn configured(ruleset: &Ruleset, more: Vec<Grant>) -> Configured {
         local_access: trackside_identity::local::LocalAccess::Token,
         callers: std::sync::Arc::default(),
         judge: trackside_identity::question::no_policies(),
+        schemas: Default::default(),
         routes: BTreeMap::new(),
         scim: trackside_identity::scim::ScimConfig {
             groups: BTreeMap::from([("Data Engineering".to_owned(), "payments".to_owned())]),
