@@ -22,7 +22,7 @@ mod kinds;
 
 pub use delivery::{DeliveryPolicy, DeliverySettings};
 pub use kinds::{
-    AirflowConfig, AppServiceConfig, EmailConfig, HttpConfig, PagerdutyConfig, PrefectConfig, SlackAccess, SlackConfig,
+    AirflowConfig, AppServiceConfig, EmailConfig, HttpConfig, PagerdutyConfig, PagerdutyImport, PrefectConfig, SlackAccess, SlackConfig,
     WebhookConfig,
 };
 
