@@ -19,10 +19,10 @@ impl AuditKey {
         Ed25519KeyPair::from_seed_unchecked(seed).ok().map(Self)
     }
 
-    /// Signs.
+    /// The signature of a message, base64url without padding.
     #[must_use]
-    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        self.0.sign(message).as_ref().to_vec()
+    pub fn sign(&self, message: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.sign(message).as_ref())
     }
 
     /// The public half, base64url without padding: 32 bytes.
@@ -60,7 +60,7 @@ pub enum BadSignature {
 ///
 /// # Errors
 /// Why not.
-pub fn verify(public: &str, name: &str, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+pub fn verify(public: &str, name: &str, message: &[u8], signature: &str) -> Result<(), BadSignature> {
     let key = URL_SAFE_NO_PAD.decode(public).map_err(|_| BadSignature::Key)?;
     if key.len() != 32 {
         return Err(BadSignature::Key);
@@ -68,7 +68,8 @@ pub fn verify(public: &str, name: &str, message: &[u8], signature: &[u8]) -> Res
     if name_of(&key) != name {
         return Err(BadSignature::OtherKey(name.to_owned()));
     }
-    UnparsedPublicKey::new(&ED25519, key).verify(message, signature).map_err(|_| BadSignature::Wrong)
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| BadSignature::Wrong)?;
+    UnparsedPublicKey::new(&ED25519, key).verify(message, &signature).map_err(|_| BadSignature::Wrong)
 }
 
 #[cfg(test)]

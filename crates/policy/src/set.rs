@@ -138,7 +138,10 @@ fn read(source: &Source, schema: &Schema) -> Result<Vec<Policy>, Vec<Broken>> {
         return Err(vec![at(source, 0, problem)]);
     }
     let found = Validator::new(schema.clone()).validate(&set, ValidationMode::default());
-    let invalid: Vec<Broken> = found.validation_errors().map(|error| diagnosed(source, error)).collect();
+    let mut invalid: Vec<Broken> = found.validation_errors().map(|error| diagnosed(source, error)).collect();
+    // A policy about every action is judged once for each; one telling at a place is enough.
+    invalid.sort_by(|a, b| (a.line, a.column, &a.problem).cmp(&(b.line, b.column, &b.problem)));
+    invalid.dedup_by_key(|broken| (broken.line, broken.column));
     if !invalid.is_empty() {
         return Err(invalid);
     }

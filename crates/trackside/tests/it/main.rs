@@ -9,6 +9,7 @@
 )]
 
 mod actions;
+mod audit;
 mod answers;
 mod apply;
 mod architecture;
@@ -24,6 +25,7 @@ mod kill;
 mod outage;
 mod people_commands;
 mod people_example;
+mod policies;
 mod serve;
 mod simulation;
 mod watchdog;
