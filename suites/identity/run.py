@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Identity with real parts: a certified OpenID Provider from npm, Azure as Microsoft's SDKs take it, PyJWT as judge.
+"""Identity with real parts: a certified OpenID Provider from npm, a real Airflow, Azure as Microsoft's SDKs take it, PyJWT as judge.
 
 Needs Node.js 18 or newer with npm. Runs itself again in its own virtual environment.
 """
@@ -21,11 +21,14 @@ HERE = Path(__file__).resolve().parent
 
 
 def run(checks: Checks) -> None:
+    import airflow_out
     import credentials_out
 
     modules = node_modules()
     checks.note("credentials out: tokens fetched, exchanged, signed")
     credentials_out.run(checks, modules)
+    checks.note("credentials out: a real Airflow")
+    airflow_out.run(checks)
 
 
 def node_modules() -> Path:

@@ -173,7 +173,16 @@ fn warnings(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
         let alarm = config.heartbeat_out.as_ref().and_then(|out| out.alarm.as_ref());
         let told = alarm == Some(name) || duty::tells(&config.ruleset, name);
         let called = config.ruleset.jobs.values().any(|job| job.target.connection() == name);
-        let used = called || config.automations.iter().any(|automation| automation.uses(name));
+        let routed = config.routes.values().any(|route| route.upstream == *name);
+        let service = matches!(
+            connection.kind(),
+            ConnectionKind::Http | ConnectionKind::Airflow | ConnectionKind::AppService
+        );
+        if service && !called && !routed {
+            let problem = "no job and no route calls it".to_owned();
+            warn(format!("connections.{name}"), problem, "name it in a job's `target` or a route's `upstream`");
+        }
+        let used = service || called || config.automations.iter().any(|automation| automation.uses(name));
         if !told && !used && connection.kind() != ConnectionKind::Prefect {
             let problem = "nobody is told through it, and no automation uses it".to_owned();
             warn(format!("connections.{name}"), problem, "name it in a team's `notify` or a person's `contacts`");
