@@ -21,7 +21,7 @@ mod status;
 
 pub use behalf::OnBehalf;
 pub use brokers::{Brokers, CredentialError, CredentialHeader, Outlet, management_of};
-pub use fetch::{Tools, Wait};
+pub use fetch::{Tools, Variable, Wait};
 pub use probe::{Probe, ProbeMeaning};
 pub use status::{CredentialState, CredentialStatus};
 

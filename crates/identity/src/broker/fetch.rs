@@ -38,6 +38,9 @@ const DISCOVERED_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// Waits for so long.
 pub type Wait = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// Reads a variable of the environment.
+pub type Variable = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What brokers work with; the shell provides it.
 #[derive(Clone)]
 pub struct Tools {
@@ -50,7 +53,7 @@ pub struct Tools {
     /// Waits.
     pub wait: Wait,
     /// Reads a variable of the environment.
-    pub variable: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub variable: Variable,
     /// Secrets of secret managers.
     pub secrets: Secrets,
     /// Trackside as an issuer.
