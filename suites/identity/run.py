@@ -23,7 +23,10 @@ HERE = Path(__file__).resolve().parent
 def run(checks: Checks) -> None:
     import airflow_out
     import credentials_out
+    import secret_sources
 
+    checks.note("secret sources: Vault, AWS, Azure; rotation; the last good value")
+    secret_sources.run(checks)
     modules = node_modules()
     checks.note("credentials out: tokens fetched, exchanged, signed")
     credentials_out.run(checks, modules)

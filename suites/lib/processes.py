@@ -75,6 +75,10 @@ class Child:
         """Lets it go on."""
         self._signal(signal.SIGCONT)
 
+    def hang_up(self) -> None:
+        """SIGHUP: asks it to read its configuration again."""
+        self._signal(signal.SIGHUP, group=False)
+
     def stop(self, seconds: float = 15) -> int:
         """Asks it to end, insists after `seconds`, and returns the exit code."""
         if self._process.poll() is None:

@@ -87,6 +87,10 @@ class Trackside:
         """Asks it to end; the exit code."""
         return self._running().stop()
 
+    def reload(self) -> None:
+        """Asks it to read its configuration again."""
+        self._running().hang_up()
+
     def kill(self) -> None:
         """`kill -9`."""
         self._running().kill()
