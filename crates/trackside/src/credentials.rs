@@ -101,23 +101,37 @@ impl Credentials {
 /// What each connection that is called needs.
 fn outlets(connections: &BTreeMap<String, ConnectionConfig>) -> BTreeMap<String, Outlet> {
     let mut outlets = BTreeMap::new();
-    let mut add = |name: String, url: &str, credential: Option<&CredentialConfig>, (check, ca): (&str, Option<&PathBuf>)| {
-        // Addresses were checked when the configuration was read.
-        if let Ok(url) = Url::parse(url) {
-            outlets.insert(name, Outlet { url, credential: credential.cloned(), check: check.to_owned(), ca: ca.cloned() });
-        }
-    };
+    let mut add =
+        |name: String, url: &str, credential: Option<&CredentialConfig>, (check, ca): (&str, Option<&PathBuf>)| {
+            // Addresses were checked when the configuration was read.
+            if let Ok(url) = Url::parse(url) {
+                outlets.insert(
+                    name,
+                    Outlet { url, credential: credential.cloned(), check: check.to_owned(), ca: ca.cloned() },
+                );
+            }
+        };
     for (name, connection) in connections {
         match connection {
             ConnectionConfig::Http(http) => {
-                add(name.clone(), http.url.as_str(), http.credential.as_ref(), (http.check.as_deref().unwrap_or("/"), http.ca.as_ref()));
+                add(
+                    name.clone(),
+                    http.url.as_str(),
+                    http.credential.as_ref(),
+                    (http.check.as_deref().unwrap_or("/"), http.ca.as_ref()),
+                );
             }
             ConnectionConfig::Airflow(airflow) => {
                 let check = airflow.check.as_deref().unwrap_or(AIRFLOW_CHECK);
                 add(name.clone(), airflow.url.as_str(), airflow.credential.as_ref(), (check, None));
             }
             ConnectionConfig::AppService(app) => {
-                add(name.clone(), app.url.as_str(), app.credential.as_ref(), (app.check.as_deref().unwrap_or("/"), None));
+                add(
+                    name.clone(),
+                    app.url.as_str(),
+                    app.credential.as_ref(),
+                    (app.check.as_deref().unwrap_or("/"), None),
+                );
                 let management = app.management_url.as_ref().map_or(MANAGEMENT_URL, |url| url.as_str());
                 let site = format!(
                     "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Web/sites/{}?api-version={ARM_VERSION}",

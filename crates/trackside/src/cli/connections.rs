@@ -1,8 +1,8 @@
 //! `trackside connections`: how each outside system and its credential stand; fetching a credential anew, trying it.
 
+use super::ServerArgs;
 use super::client::Client;
 use super::show::{self, array, text};
-use super::ServerArgs;
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::{Value, json};

@@ -56,7 +56,8 @@ async fn keys_of_a_lost_seal_are_replaced() {
     let (credentials, mut other) = issuer(folder.path(), [8; 32]);
     other.once(at(1)).await.expect("looked after");
     assert_eq!(published(&credentials), 1);
-    let filter = AuditFilter { action_prefix: Some("workload.key_removed".to_owned()), limit: 9, ..AuditFilter::default() };
+    let filter =
+        AuditFilter { action_prefix: Some("workload.key_removed".to_owned()), limit: 9, ..AuditFilter::default() };
     assert_eq!(other.store.audit(&filter).await.expect("read").items.len(), 1);
 }
 

@@ -54,14 +54,18 @@ pub(super) fn acts(connection: &ConnectionOut) -> Markup {
 /// What came of trying a connection.
 pub(super) fn came_of(name: &str, came: &CheckOut) -> Markup {
     let (tone, word) = if came.good { (Tone::Good, "Good") } else { (Tone::Bad, "Failed") };
-    card(&format!("Test of {name}"), &nothing(), &html! {
-        p {
-            (state(tone, word)) " " (came.detail)
-            @if let (Some(address), Some(status)) = (&came.address, came.status) {
-                br; span.small.soft { "GET " code { (address) } " answered " (status) }
+    card(
+        &format!("Test of {name}"),
+        &nothing(),
+        &html! {
+            p {
+                (state(tone, word)) " " (came.detail)
+                @if let (Some(address), Some(status)) = (&came.address, came.status) {
+                    br; span.small.soft { "GET " code { (address) } " answered " (status) }
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 fn word(state: &str) -> (Tone, &'static str) {
