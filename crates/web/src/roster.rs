@@ -53,8 +53,9 @@ impl AppState {
         let known = self.store.absences().await?;
         let known: BTreeSet<&str> = known.iter().map(|absence| absence.person.as_str()).collect();
         let left = roster.gone().iter().filter(|(person, _)| !known.contains(person.as_str()));
-        let mut edits: Vec<PersonEdit> =
-            left.map(|(person, because)| PersonEdit::Gone { person: person.clone(), because: because.clone() }).collect();
+        let mut edits: Vec<PersonEdit> = left
+            .map(|(person, because)| PersonEdit::Gone { person: person.clone(), because: because.clone() })
+            .collect();
         let back = known.iter().filter(|person| !roster.gone().contains_key(**person));
         edits.extend(back.map(|person| PersonEdit::Back { person: (*person).to_owned() }));
         if !edits.is_empty() {

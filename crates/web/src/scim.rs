@@ -46,7 +46,9 @@ fn expect_version(headers: &HeaderMap, entry: &Entry) -> Result<(), Refused> {
     let Some(expected) = headers.get(IF_MATCH) else { return Ok(()) };
     let tags = expected.to_str().unwrap_or_default();
     let tag = answer::version(entry);
-    if tags.trim() == "*" || tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag.trim_start_matches("W/")) {
+    if tags.trim() == "*"
+        || tags.split(',').any(|one| one.trim().trim_start_matches("W/") == tag.trim_start_matches("W/"))
+    {
         return Ok(());
     }
     Err(ScimError::new(412, format!("the resource has version {tag} now; read it again")).into())

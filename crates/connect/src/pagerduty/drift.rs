@@ -121,7 +121,8 @@ impl<'a> Comparison<'a> {
         };
         let first = self.first_level(policy);
         if first.is_empty() {
-            let summary = format!("the first level of the PagerDuty policy {} ({connection}) reaches nobody", policy.name);
+            let summary =
+                format!("the first level of the PagerDuty policy {} ({connection}) reaches nobody", policy.name);
             findings.push(finding(Kind::NobodyFirst, None, summary));
         }
         for (name, team) in self.teams_through(connection) {
@@ -150,7 +151,14 @@ impl<'a> Comparison<'a> {
     }
 
     /// Who would be paged instead of a team; none when it is the team itself, or it cannot be told.
-    fn others(&self, name: &str, team: &Team, service: &Service, policy: &Policy, first: &[&'a User]) -> Option<String> {
+    fn others(
+        &self,
+        name: &str,
+        team: &Team,
+        service: &Service,
+        policy: &Policy,
+        first: &[&'a User],
+    ) -> Option<String> {
         let owners: BTreeSet<&Named> = service.teams.iter().chain(&policy.teams).collect();
         if !owners.is_empty() {
             if owners.iter().any(|owner| is_team(name, team, owner)) {

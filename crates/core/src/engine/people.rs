@@ -103,7 +103,8 @@ impl Turn<'_> {
         let turns = schedule.shifts(before, self.at, until);
         let turns: Vec<&Shift> = turns.iter().filter(|shift| has(&shift.on_call, person)).collect();
         if turns.is_empty() {
-            let part = schedule.layers.iter().any(|layer| layer.rotation.participants.iter().any(|name| name == person));
+            let part =
+                schedule.layers.iter().any(|layer| layer.rotation.participants.iter().any(|name| name == person));
             return part.then(|| "they take part, with no turn in the next four weeks".to_owned());
         }
         let pieces = turns.iter().flat_map(|turn| schedule.shifts(now, turn.start, turn.end));
@@ -126,7 +127,9 @@ impl Turn<'_> {
         let mut told: BTreeMap<String, String> = BTreeMap::new();
         for (name, team) in &rules.source().teams {
             let policy = team.escalation.as_ref().and_then(|policy| rules.source().escalations.get(policy));
-            let paged = policy.is_some_and(|policy| policy.steps.iter().flat_map(|step| &step.targets).any(|target| about.contains(target)));
+            let paged = policy.is_some_and(|policy| {
+                policy.steps.iter().flat_map(|step| &step.targets).any(|target| about.contains(target))
+            });
             if paged || team.members.iter().any(|member| member == person) {
                 for notify in rules.notify(name).iter().filter(|notify| notify.min_severity <= Severity::Warning) {
                     told.entry(notify.via.clone()).or_insert_with(|| name.clone());
@@ -175,7 +178,8 @@ impl Turn<'_> {
     fn hand_back(&mut self, rules: &Arc<Rules>, person: &str, title: &str) {
         let held = |state: IncidentState| matches!(state, IncidentState::Acknowledged | IncidentState::Snoozed);
         let theirs = self.state.open_incidents().filter(|incident| {
-            held(incident.state) && incident.acknowledged_by.as_deref().is_some_and(|who| rules.person(who).unwrap_or(who) == person)
+            held(incident.state)
+                && incident.acknowledged_by.as_deref().is_some_and(|who| rules.person(who).unwrap_or(who) == person)
         });
         let mut theirs: Vec<_> = theirs.cloned().collect();
         theirs.sort_by_key(|incident| incident.number);

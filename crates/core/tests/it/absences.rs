@@ -107,9 +107,10 @@ fn what_somebody_held_is_nobodys_again_and_their_further_contacts_stay_quiet() {
 fn whoever_is_paged_by_name_is_missed_too_and_whoever_takes_no_part_is_not() {
     let mut story = story();
     people(story.at(50), gone("max"));
-    assert_eq!(audits(&story, "oncall.gap"), [
-        "max has left. escalation page: pages them by name, which reaches nobody"
-    ]);
+    assert_eq!(
+        audits(&story, "oncall.gap"),
+        ["max has left. escalation page: pages them by name, which reaches nobody"]
+    );
     people(story.at(60), gone("stranger"));
     assert_eq!(audits(&story, "oncall.gap").len(), 1);
     story.check_replay();

@@ -203,7 +203,11 @@ fn compare(attribute: &Attribute, found: &Value, operator: Operator, wanted: &Va
     match (found, wanted) {
         (Value::String(found), Value::String(wanted)) => {
             let exact = matches!(attribute.name.as_str(), "id" | "externalid");
-            if exact { texts(found, operator, wanted) } else { texts(&found.to_lowercase(), operator, &wanted.to_lowercase()) }
+            if exact {
+                texts(found, operator, wanted)
+            } else {
+                texts(&found.to_lowercase(), operator, &wanted.to_lowercase())
+            }
         }
         (Value::Bool(found), Value::Bool(wanted)) => operator == Operator::Eq && found == wanted,
         // Entra writes booleans as words.
@@ -372,7 +376,9 @@ impl Reader<'_> {
             ("le", Le),
         ];
         let found = names.into_iter().find(|(name, _)| self.word(name));
-        found.map(|(_, operator)| operator).ok_or_else(|| "an operator is missing: eq, ne, co, sw, ew, gt, ge, lt, le or pr".to_owned())
+        found
+            .map(|(_, operator)| operator)
+            .ok_or_else(|| "an operator is missing: eq, ne, co, sw, ew, gt, ge, lt, le or pr".to_owned())
     }
 
     /// A value as in JSON (RFC 7644: `compValue`). Entra writes `True`.

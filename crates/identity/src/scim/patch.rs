@@ -127,7 +127,9 @@ fn read(index: usize, operation: &Value) -> Result<Operation, ScimError> {
         return Err(ScimError::no_target(format!("Operations[{index}]: `remove` needs a `path`")));
     }
     if path.is_none() && !value.is_object() {
-        return Err(ScimError::invalid_value(format!("Operations[{index}]: without `path`, `value` must be an object")));
+        return Err(ScimError::invalid_value(format!(
+            "Operations[{index}]: without `path`, `value` must be an object"
+        )));
     }
     Ok(Operation { action, path, value })
 }

@@ -96,32 +96,43 @@ pub fn schemas(base: &str) -> Vec<Value> {
         ]});
         with(attribute(name, "complex", description), parts)
     };
-    let user_name = with(
-        text("userName", "Name to sign in with"),
-        json!({"required": true, "uniqueness": "server"}),
-    );
+    let user_name = with(text("userName", "Name to sign in with"), json!({"required": true, "uniqueness": "server"}));
     let parts = ["formatted", "familyName", "givenName", "middleName"].map(|part| text(part, "A part of the name"));
     let name = with(attribute("name", "complex", "Their name"), json!({"subAttributes": parts}));
     let groups = with(plural("groups", "Groups they are in"), json!({"mutability": "readOnly"}));
     let display = with(text("displayName", "Name of the group"), json!({"required": true, "uniqueness": "server"}));
     vec![
-        named(USER, "User", "A person", vec![
-            user_name,
-            name,
-            text("displayName", "Name for people"),
-            with(text("externalId", "What the provider calls them"), json!({"caseExact": true})),
-            text("title", "What they do"),
-            attribute("active", "boolean", "Whether they may do anything; false ends their access and their turns on call"),
-            plural("emails", "Addresses; one of them links to a person of the configuration"),
-            plural("phoneNumbers", "Kept, not used"),
-            groups,
-        ]),
+        named(
+            USER,
+            "User",
+            "A person",
+            vec![
+                user_name,
+                name,
+                text("displayName", "Name for people"),
+                with(text("externalId", "What the provider calls them"), json!({"caseExact": true})),
+                text("title", "What they do"),
+                attribute(
+                    "active",
+                    "boolean",
+                    "Whether they may do anything; false ends their access and their turns on call",
+                ),
+                plural("emails", "Addresses; one of them links to a person of the configuration"),
+                plural("phoneNumbers", "Kept, not used"),
+                groups,
+            ],
+        ),
         named(GROUP, "Group", "A team", vec![display, plural("members", "Who is in it")]),
-        named(ENTERPRISE, "EnterpriseUser", "Kept, not used", vec![
-            text("employeeNumber", "Number"),
-            text("department", "Department"),
-            text("organization", "Organization"),
-        ]),
+        named(
+            ENTERPRISE,
+            "EnterpriseUser",
+            "Kept, not used",
+            vec![
+                text("employeeNumber", "Number"),
+                text("department", "Department"),
+                text("organization", "Organization"),
+            ],
+        ),
     ]
 }
 

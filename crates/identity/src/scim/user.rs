@@ -42,8 +42,7 @@ impl User {
         let external_id = name_of(&attributes, "externalId")?;
         let active = match find(&attributes, "active") {
             None => true,
-            Some(value) => truth(value)
-                .ok_or_else(|| ScimError::invalid_value("`active` must be true or false"))?,
+            Some(value) => truth(value).ok_or_else(|| ScimError::invalid_value("`active` must be true or false"))?,
         };
         replace(&mut attributes, "active", Value::Bool(active));
         replace(&mut attributes, "userName", Value::String(user_name.clone()));
@@ -96,9 +95,7 @@ pub(super) fn name_of(attributes: &Map<String, Value>, name: &str) -> Result<Opt
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
         Some(Value::String(text)) if text.len() <= NAME_BYTES => Ok(Some(text.clone())),
-        Some(Value::String(_)) => {
-            Err(ScimError::invalid_value(format!("`{name}` is longer than {NAME_BYTES} bytes")))
-        }
+        Some(Value::String(_)) => Err(ScimError::invalid_value(format!("`{name}` is longer than {NAME_BYTES} bytes"))),
         Some(_) => Err(ScimError::invalid_value(format!("`{name}` must be a text"))),
     }
 }

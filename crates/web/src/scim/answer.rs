@@ -83,14 +83,21 @@ fn location(state: &AppState, entry: &Entry) -> String {
 }
 
 /// One resource as an answer, with its tag and place; 304 when the caller has this version.
-pub(super) fn one(state: &AppState, status: StatusCode, headers: &HeaderMap, entry: &Entry, body: Map<String, Value>) -> Response {
+pub(super) fn one(
+    state: &AppState,
+    status: StatusCode,
+    headers: &HeaderMap,
+    entry: &Entry,
+    body: Map<String, Value>,
+) -> Response {
     let tag = version(entry);
     let known = headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let mut response = if status == StatusCode::OK && known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        json(status, &Value::Object(body))
-    };
+    let mut response =
+        if status == StatusCode::OK && known.is_some_and(|known| known.split(',').any(|one| one.trim() == tag)) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            json(status, &Value::Object(body))
+        };
     for (name, value) in [(ETAG, tag), (LOCATION, location(state, entry))] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
@@ -122,7 +129,9 @@ impl Wanted {
     /// Of the parameters `attributes` and `excludedAttributes`. A sub-attribute stands for its attribute.
     pub(super) fn new(attributes: Option<&str>, excluded: Option<&str>) -> Self {
         let names = |text: &str| {
-            let last = |name: &str| name.rsplit(':').next().unwrap_or(name).split('.').next().unwrap_or(name).trim().to_lowercase();
+            let last = |name: &str| {
+                name.rsplit(':').next().unwrap_or(name).split('.').next().unwrap_or(name).trim().to_lowercase()
+            };
             text.split(',').map(last).filter(|name| !name.is_empty()).collect::<BTreeSet<String>>()
         };
         Self {
@@ -140,7 +149,9 @@ impl Wanted {
     pub(super) fn cut(&self, mut resource: Map<String, Value>) -> Map<String, Value> {
         resource.retain(|name, _| {
             let name = name.to_lowercase();
-            matches!(name.as_str(), "id" | "schemas" | "meta") || name.starts_with("urn:") && self.only.is_none() || self.shows(&name)
+            matches!(name.as_str(), "id" | "schemas" | "meta")
+                || name.starts_with("urn:") && self.only.is_none()
+                || self.shows(&name)
         });
         resource
     }

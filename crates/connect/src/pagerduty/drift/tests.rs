@@ -48,7 +48,9 @@ fn both_sides_agree() {
 fn a_failure_would_page_others() {
     check(
         |account| account["policies"][0]["teams"] = json!([{"id": "PT2", "name": "ML Research"}]),
-        &["a failure owned by data-eng would page ML Research: pd leads to the PagerDuty service Pipelines, policy Data on call"],
+        &[
+            "a failure owned by data-eng would page ML Research: pd leads to the PagerDuty service Pipelines, policy Data on call",
+        ],
     );
     check(
         |account| {
@@ -87,6 +89,9 @@ fn people_are_on_one_side_only() {
             account["users"][1]["teams"] = json!([]);
             account["users"][2]["teams"] = json!([{"id": "PT1"}, {"id": "PT2"}]);
         },
-        &["bo@example.net is in the PagerDuty team Data Eng, but not in data-eng", "ben is in data-eng, but not in the PagerDuty team Data Eng"],
+        &[
+            "bo@example.net is in the PagerDuty team Data Eng, but not in data-eng",
+            "ben is in data-eng, but not in the PagerDuty team Data Eng",
+        ],
     );
 }

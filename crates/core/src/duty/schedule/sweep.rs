@@ -72,7 +72,11 @@ impl<'a> Plan<'a> {
             }
             let edges = self.overrides.iter().flat_map(|made| [made.start, made.end]);
             let leaves = self.changes.gone.into_iter().flat_map(|gone| gone.values().copied());
-            let end = edges.chain(leaves).filter(|edge| *edge > start).chain(changes.iter().copied()).fold(until, Timestamp::min);
+            let end = edges
+                .chain(leaves)
+                .filter(|edge| *edge > start)
+                .chain(changes.iter().copied())
+                .fold(until, Timestamp::min);
             let shift = Shift { start, end, on_call: self.on_call(start) };
             start = end;
             Some(shift)

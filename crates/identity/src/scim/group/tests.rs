@@ -17,7 +17,10 @@ fn members_change_in_the_order_of_the_operations() {
     };
     let (ana, ben) = (BTreeSet::from([id(ANA)]), BTreeSet::from([id(BEN)]));
     let value = |id: &str| json!([{"value": id}]);
-    check(json!([{"op": "Add", "path": "members", "value": value(ANA)}]), Change { add: ana.clone(), ..Change::default() });
+    check(
+        json!([{"op": "Add", "path": "members", "value": value(ANA)}]),
+        Change { add: ana.clone(), ..Change::default() },
+    );
     check(
         json!([{"op": "Remove", "path": "members", "value": value(BEN)}]),
         Change { remove: ben.clone(), ..Change::default() },

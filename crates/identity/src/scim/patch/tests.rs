@@ -37,9 +37,12 @@ fn operations_in_the_shapes_of_okta_and_entra() {
     );
     check(json!([{"op": "remove", "path": "emails[type eq \"work\"]"}]), json!({"emails": []}));
     check(json!([{"op": "remove", "path": "name.givenName"}]), json!({"name": {}}));
-    check(json!([{"op": "add", "path": "emails", "value": [{"value": "ana@example.net"}]}]), json!({
-        "emails": [{"type": "work", "value": "ana@example.net"}]
-    }));
+    check(
+        json!([{"op": "add", "path": "emails", "value": [{"value": "ana@example.net"}]}]),
+        json!({
+            "emails": [{"type": "work", "value": "ana@example.net"}]
+        }),
+    );
 }
 
 #[test]

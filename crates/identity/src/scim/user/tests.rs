@@ -8,11 +8,10 @@ fn a_user_is_read_whatever_the_case_of_its_attributes() {
     }))
     .unwrap();
     assert_eq!((user.user_name.as_str(), user.active), ("Ana@Example.net", false));
-    assert_eq!(user.names().into_iter().collect::<Vec<_>>(), [
-        "ana.lima@example.net",
-        "ana@example.net",
-        "second@example.net"
-    ]);
+    assert_eq!(
+        user.names().into_iter().collect::<Vec<_>>(),
+        ["ana.lima@example.net", "ana@example.net", "second@example.net"]
+    );
     let shown = Value::Object(user.shown(Vec::new())).to_string();
     assert!(!shown.contains("hunter2") && !shown.contains("\"id\""), "{shown}");
 }

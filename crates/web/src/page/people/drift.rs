@@ -14,13 +14,17 @@ pub(super) fn card_of(report: &DriftReportOut) -> Markup {
         return html! {};
     }
     let aside = html! { span.small.soft { (count(report.findings.len() as u64)) } };
-    card("Differences from PagerDuty", &aside, &html! {
-        @for source in &report.sources {
-            @if let Some(why) = &source.failed { p.warn { (source.connection) " could not be read at " (source.tried) ": " (why) } }
-            @else if let Some(taken) = source.taken { p.small.soft { (source.connection) " was read at " (taken) } }
-        }
-        @if report.findings.is_empty() { p { "Teams here and there agree." } } @else { (list(report)) }
-    })
+    card(
+        "Differences from PagerDuty",
+        &aside,
+        &html! {
+            @for source in &report.sources {
+                @if let Some(why) = &source.failed { p.warn { (source.connection) " could not be read at " (source.tried) ": " (why) } }
+                @else if let Some(taken) = source.taken { p.small.soft { (source.connection) " was read at " (taken) } }
+            }
+            @if report.findings.is_empty() { p { "Teams here and there agree." } } @else { (list(report)) }
+        },
+    )
 }
 
 fn list(report: &DriftReportOut) -> Markup {
