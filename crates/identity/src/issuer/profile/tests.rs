@@ -1,5 +1,7 @@
 //! What profiles take and refuse, as tables.
 
+#![allow(clippy::needless_pass_by_value, reason = "tables of JSON read better without references")]
+
 use super::*;
 use crate::issuer::config::{MapRule, RoleScope, TeamClaim};
 use crate::role::Role;
