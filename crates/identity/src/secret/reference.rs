@@ -257,7 +257,7 @@ impl Written {
         match self {
             Self::Short(text) => {
                 let (path, field) = text.rsplit_once('#').ok_or(expected)?;
-                let (path, field) = (vault_path(path.to_owned())?, field_name(field.to_owned())?);
+                let (path, field) = (vault_path(path)?, field_name(field.to_owned())?);
                 Ok(VaultPlace { source: None, path, field, version: None })
             }
             Self::Parts(parts) => {
@@ -266,7 +266,7 @@ impl Written {
                 let version = version.map(|text| text.parse().map_err(|_| "`version` takes a number")).transpose()?;
                 let place = VaultPlace {
                     source: parts.source()?,
-                    path: vault_path(parts.take("path").ok_or(expected)?)?,
+                    path: vault_path(&parts.take("path").ok_or(expected)?)?,
                     field: field_name(parts.take("field").ok_or(expected)?)?,
                     version,
                 };
@@ -363,7 +363,7 @@ impl Parts {
 }
 
 /// A path whose segments cannot lead elsewhere.
-fn vault_path(path: String) -> Result<String, String> {
+fn vault_path(path: &str) -> Result<String, String> {
     let path = path.trim_matches('/').to_owned();
     let plain = |segment: &str| {
         !segment.is_empty()

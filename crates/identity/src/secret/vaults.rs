@@ -122,6 +122,7 @@ pub struct AwsConfig {
 /// How Trackside authenticates to AWS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each source of a configuration")]
 pub enum AwsCredentials {
     /// Keys of a user.
     Static {
@@ -168,6 +169,7 @@ pub struct AzureConfig {
 /// How Trackside authenticates to Azure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each source of a configuration")]
 pub enum AzureCredential {
     /// Managed identity of the machine or App Service this runs on.
     ManagedIdentity {

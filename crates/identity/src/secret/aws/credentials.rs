@@ -116,7 +116,7 @@ async fn environment(config: &AwsConfig, world: &Surroundings, now: Timestamp) -
         return web_identity(config, &role, PathBuf::from(file), &session, world, now).await;
     }
     match container(world)? {
-        Some(ask) => lend((world.exchange)(ask).await.map_err(Failure::from)?, now),
+        Some(ask) => lend(&(world.exchange)(ask).await.map_err(Failure::from)?, now),
         None => Err(Failure::here(
             "no AWS credentials in the environment: set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or \
              `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`",
@@ -127,13 +127,13 @@ async fn environment(config: &AwsConfig, world: &Surroundings, now: Timestamp) -
 /// The role of the container, or else of the instance.
 async fn instance(world: &Surroundings, now: Timestamp) -> Result<Lent, Failure> {
     if let Some(ask) = container(world)? {
-        return lend((world.exchange)(ask).await.map_err(Failure::from)?, now);
+        return lend(&(world.exchange)(ask).await.map_err(Failure::from)?, now);
     }
     let mut ask = metadata("/latest/api/token")?;
     ask.method = Method::PUT;
     let ttl = HeaderValue::from_static(METADATA_SESSION);
     ask.headers.insert(HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds"), ttl);
-    let session = text((world.exchange)(ask).await.map_err(hint)?, now)?;
+    let session = text(&(world.exchange)(ask).await.map_err(hint)?, now)?;
     let with_session = |path: &str| {
         let mut ask = metadata(path)?;
         let mut value = HeaderValue::from_str(&session).map_err(|_| not_understood("the metadata service"))?;
@@ -142,7 +142,7 @@ async fn instance(world: &Surroundings, now: Timestamp) -> Result<Lent, Failure>
         Ok::<_, Failure>(ask)
     };
     let roles = "/latest/meta-data/iam/security-credentials/";
-    let role = text((world.exchange)(with_session(roles)?).await.map_err(hint)?, now).map_err(|failure| Failure {
+    let role = text(&(world.exchange)(with_session(roles)?).await.map_err(hint)?, now).map_err(|failure| Failure {
         text: format!("{}; has the instance a role (instance profile)?", failure.text),
         ..failure
     })?;
@@ -150,7 +150,7 @@ async fn instance(world: &Surroundings, now: Timestamp) -> Result<Lent, Failure>
     if role.is_empty() || !role.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c)) {
         return Err(not_understood("the metadata service"));
     }
-    lend((world.exchange)(with_session(&format!("{roles}{role}"))?).await.map_err(hint)?, now)
+    lend(&(world.exchange)(with_session(&format!("{roles}{role}"))?).await.map_err(hint)?, now)
 }
 
 fn hint(error: crate::exchange::AskError) -> Failure {
@@ -194,7 +194,7 @@ fn is_container_host(url: &Url) -> bool {
     known || crate::secret::reference::is_private_way(url)
 }
 
-fn text(reply: Reply, now: Timestamp) -> Result<String, Failure> {
+fn text(reply: &Reply, now: Timestamp) -> Result<String, Failure> {
     if reply.status != StatusCode::OK {
         let text = format!("the metadata service answered {}", reply.status.as_u16());
         return Err(Failure::of(reply.status, &reply.headers, now, text));
@@ -203,7 +203,7 @@ fn text(reply: Reply, now: Timestamp) -> Result<String, Failure> {
 }
 
 /// Keys as metadata services give them.
-fn lend(reply: Reply, now: Timestamp) -> Result<Lent, Failure> {
+fn lend(reply: &Reply, now: Timestamp) -> Result<Lent, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Given {

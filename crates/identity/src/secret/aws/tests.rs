@@ -9,6 +9,7 @@ struct Story {
     far: FarEnd,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "`json!(…)` reads best where it is used")]
 fn story(credentials: serde_json::Value) -> Story {
     let config = json!({"region": "eu-central-1", "credentials": credentials});
     Story { config: serde_json::from_value(config).unwrap(), session: Session::default(), far: FarEnd::default() }

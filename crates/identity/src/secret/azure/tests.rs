@@ -8,6 +8,7 @@ struct Story {
     far: FarEnd,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "`json!(…)` reads best where it is used")]
 fn story(credential: serde_json::Value) -> Story {
     let config = json!({"vault_url": "https://hub.vault.azure.net", "credential": credential});
     Story { config: serde_json::from_value(config).unwrap(), session: Session::default(), far: FarEnd::default() }

@@ -23,6 +23,7 @@ fn wanted(references: &[serde_json::Value]) -> Wanted {
     Wanted { sources: serde_json::from_value(sources).unwrap(), references }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "`json!(…)` reads best where it is used")]
 fn vault_holds(far: &FarEnd, fields: serde_json::Value, version: u64) {
     far.answers(200, &json!({"data": {"data": fields, "metadata": {"version": version}}}).to_string());
 }
@@ -41,7 +42,7 @@ async fn keeping(far: &FarEnd) -> (Keeper, SecretRef) {
     vault_holds(far, json!({"url": "first"}), 1);
     let keeper = keeper(far);
     let written = json!({"vault": "app#url"});
-    let prepared = keeper.prepare(wanted(&[written.clone()]), at(0)).await.unwrap();
+    let prepared = keeper.prepare(wanted(std::slice::from_ref(&written)), at(0)).await.unwrap();
     keeper.adopt(prepared).await;
     far.asked();
     (keeper, reference(written))
@@ -156,7 +157,7 @@ async fn what_another_configuration_no_longer_wants_is_forgotten() {
     let (keeper, reference) = keeping(&far).await;
     far.answers(200, r#"{"SecretString": "{\"token\": \"x\"}", "VersionId": "v1"}"#);
     let aws = json!({"aws": "prod/slack#token"});
-    let prepared = keeper.prepare(wanted(&[aws.clone()]), at(10)).await.unwrap();
+    let prepared = keeper.prepare(wanted(std::slice::from_ref(&aws)), at(10)).await.unwrap();
     assert_eq!(value(&keeper, &reference).as_deref(), Some("first"), "still in force");
     keeper.adopt(prepared).await;
     assert_eq!(value(&keeper, &reference), None);
@@ -199,7 +200,7 @@ async fn a_value_shows_nowhere() {
         }
         match keeper.prepare(wanted(&wishes), at(0)).await {
             Err(missing) => {
-                outputs.extend(missing.iter().map(|unfetched| format!("{unfetched:?} {}", unfetched.failure)))
+                outputs.extend(missing.iter().map(|unfetched| format!("{unfetched:?} {}", unfetched.failure)));
             }
             Ok(prepared) => outputs.push(format!("{prepared:?}")),
         }

@@ -7,6 +7,7 @@ struct Story {
     far: FarEnd,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "`json!(…)` reads best where it is used")]
 fn story(config: Value) -> Story {
     let mut whole = json!({"address": "https://vault.example"});
     whole.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
