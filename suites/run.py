@@ -18,7 +18,7 @@ SUITES = {
     "airflow": "Apache Airflow from the package index, told by OpenLineage",
     "prefect": "a Prefect server and its own client, both directions",
     "clients": "the official clients of PagerDuty, Slack and CloudEvents over TLS, an SMTP server, Standard Webhooks",
-    "identity": "a certified OpenID Provider, Azure as Microsoft's SDKs take it, PyJWT as judge",
+    "identity": "a certified OpenID Provider with Chromium and the command line, Azure as Microsoft's SDKs take it, PyJWT as judge",
     "pages": "every page in Chromium, judged by axe-core",
 }
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Identity with real parts: a certified OpenID Provider from npm, a real Airflow, Azure as Microsoft's SDKs take it, PyJWT as judge.
+"""Identity with real parts: a certified OpenID Provider from npm, Chromium, a real Airflow, Azure as Microsoft's SDKs take
+it, PyJWT as judge.
 
-Needs Node.js 18 or newer with npm. Runs itself again in its own virtual environment.
+Needs Node.js 18 or newer with npm, and Chromium (`CHROMIUM` names another program). Runs itself again in its own virtual environment.
 """
 
 from __future__ import annotations
@@ -24,14 +25,25 @@ def run(checks: Checks) -> None:
     import airflow_out
     import credentials_out
     import secret_sources
+    import sign_in
 
+    modules, chromium = node_modules(), browser()
+    checks.note("people: sign in and out, with a browser and with the command line")
+    sign_in.run(checks, modules, chromium)
     checks.note("secret sources: Vault, AWS, Azure; rotation; the last good value")
     secret_sources.run(checks)
-    modules = node_modules()
     checks.note("credentials out: tokens fetched, exchanged, signed")
     credentials_out.run(checks, modules)
     checks.note("credentials out: a real Airflow")
     airflow_out.run(checks)
+
+
+def browser() -> str:
+    """The browser; one that is missing is said loudly."""
+    for name in filter(None, (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")):
+        if found := shutil.which(name):
+            return found
+    raise MissingPart("Chromium; `apt-get install chromium`, or say where it is with CHROMIUM=/path")
 
 
 def node_modules() -> Path:
@@ -48,7 +60,7 @@ def node_modules() -> Path:
         installed = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
         if installed.returncode != 0:
             stamp.unlink()
-            raise MissingPart(f"oidc-provider and jose from npm:\n{installed.stderr[-2000:]}")
+            raise MissingPart(f"oidc-provider, jose and puppeteer-core from npm:\n{installed.stderr[-2000:]}")
     return folder / "node_modules"
 
 

@@ -27,7 +27,8 @@ use trackside_identity::directory::{Grant, Origin};
 use trackside_identity::role::Role;
 use trackside_identity::seal::SealKey;
 use trackside_identity::secret::SecretRef;
-use trackside_identity::session::SessionKey;
+use trackside_identity::csrf;
+use trackside_identity::session::{Cookie, SessionKey, Transport};
 use trackside_identity::token::TokenHash;
 use trackside_store::Store;
 use trackside_store::log::NewEntry;
@@ -44,6 +45,9 @@ pub(crate) const UNSTORABLE: &str = "unstorable";
 
 /// The key that links in mails are signed with.
 pub(crate) const ACT_KEY: [u8; 32] = [9; 32];
+
+/// The key that tokens of forms are derived with.
+const SESSION_KEY: [u8; 32] = [7; 32];
 
 /// A server in memory.
 pub(crate) struct World {
@@ -110,7 +114,7 @@ impl World {
             store: store.clone(),
             clock: Arc::new(move || *clock.lock().expect("not poisoned")),
             random: Arc::new(move || random(count.fetch_add(1, Ordering::Relaxed))),
-            session_key: SessionKey::new([7; 32]),
+            session_key: SessionKey::new(SESSION_KEY),
             seal_key: Arc::new(SealKey::new([8; 32])),
             act_key: Arc::new(ActKey::new(ACT_KEY)),
             audit_key: Arc::new(trackside_identity::audit_key::AuditKey::new(&[5; 32]).expect("a key")),
@@ -197,6 +201,7 @@ impl World {
         for (name, value) in headers {
             request.headers_mut().append(*name, value.parse().expect("a header"));
         }
+        self.as_a_page_of_ours(&mut request);
         let answer = self.router.clone().oneshot(request);
         let response = self.while_deciding(answer).await.expect("infallible");
         let (parts, body) = response.into_parts();
@@ -228,6 +233,16 @@ impl World {
     /// Entries in the log that came from outside.
     pub(crate) async fn stored(&self) -> usize {
         self.store.tail(0, 500).await.expect("readable").len()
+    }
+
+    /// What a form of our own page brings with a session's cookie; a test that brings a token of its own keeps it.
+    fn as_a_page_of_ours(&self, request: &mut Request<Body>) {
+        let key = SessionKey::new(SESSION_KEY);
+        let Some(secret) = Transport::Plain.find(Cookie::Session, request.headers()).map(str::to_owned) else { return };
+        if !request.headers().contains_key(csrf::HEADER) {
+            let token = csrf::token(&key, &secret).parse().expect("a header");
+            request.headers_mut().insert(csrf::HEADER, token);
+        }
     }
 
     async fn append(&self, input: &Input) {
