@@ -235,7 +235,8 @@ impl Gateway {
     /// Answers one request.
     pub async fn handle(self: Arc<Self>, request: Request<Incoming>, origin: &Origin) -> Response<Answer> {
         let (parts, body) = request.into_parts();
-        let unread = !body.is_end_stream() && parts.version < Version::HTTP_2;
+        let refused = parts.method.as_str() == REFUSED;
+        let unread = refused || (!body.is_end_stream() && parts.version < Version::HTTP_2);
         let request_id = self.request_id(&parts);
         let beginning = Beginning {
             at: self.now(),

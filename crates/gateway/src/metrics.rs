@@ -107,14 +107,15 @@ impl Metrics {
         let class = |status: &str| {
             self.requests.get_or_create(&ByStatus { route: route.to_owned(), status: status.to_owned() }).clone()
         };
-        RouteMetrics {
-            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
-            seconds: self.seconds.get_or_create(&by_route).clone(),
-            running: self.running.get_or_create(&by_route).clone(),
-            upstream_errors: self.upstream_errors.get_or_create(&by_reason("upstream")).clone(),
-            rate_limited: self.limited.get_or_create(&by_reason("rate")).clone(),
-            crowded: self.limited.get_or_create(&by_reason("concurrency")).clone(),
-        }
+        // One statement each: what `get_or_create` gives holds a lock, and a second one within the same statement would
+        // wait for the first for ever.
+        let by_class = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class);
+        let seconds = self.seconds.get_or_create(&by_route).clone();
+        let running = self.running.get_or_create(&by_route).clone();
+        let upstream_errors = self.upstream_errors.get_or_create(&by_reason("upstream")).clone();
+        let rate_limited = self.limited.get_or_create(&by_reason("rate")).clone();
+        let crowded = self.limited.get_or_create(&by_reason("concurrency")).clone();
+        RouteMetrics { by_class, seconds, running, upstream_errors, rate_limited, crowded }
     }
 }
 
