@@ -69,8 +69,10 @@ fn effect(spec: &Value, step: CallStep) -> Effect {
 fn config(kind: &str) -> ConnectionConfig {
     let value = match kind {
         "http" => json!({"kind": "http", "url": "https://app.example/base/"}),
-        _ => json!({"kind": "app_service", "url": "https://shop.azurewebsites.net", "subscription": "s", "resource_group": "g",
-            "site": "shop", "management": {"kind": "bearer", "token": {"env": "T"}}}),
+        _ => {
+            json!({"kind": "app_service", "url": "https://shop.azurewebsites.net", "subscription": "s", "resource_group": "g",
+            "site": "shop", "management": {"kind": "bearer", "token": {"env": "T"}}})
+        }
     };
     serde_json::from_value(value).unwrap()
 }
@@ -319,7 +321,11 @@ fn actions_on_an_app_service() {
     let deploy = case(json!({"do": "zip_deploy"}));
     let (carried, asked) = deploy.go(vec![response(202, &[("scm-deployment-id", "d1")], "")]);
     assert_eq!(line(&carried), "again after 5 s, None");
-    assert!(asked[0].url.starts_with("https://shop.scm.azurewebsites.net/api/zipdeploy?isAsync=true"), "{}", asked[0].url);
+    assert!(
+        asked[0].url.starts_with("https://shop.scm.azurewebsites.net/api/zipdeploy?isAsync=true"),
+        "{}",
+        asked[0].url
+    );
     let place = "https://shop.scm.azurewebsites.net/api/deployments/d1";
     assert_eq!(carried.progress.location.as_deref(), Some(place));
     let asking = case(json!({"do": "zip_deploy"})).asking(place);

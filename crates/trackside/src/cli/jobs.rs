@@ -16,9 +16,21 @@ use url::form_urlencoded::byte_serialize;
 /// How long one request waits for the end of a run; it is asked again until it has ended.
 const WAIT: &str = "30";
 
-const JOBS: &Columns = &[("JOB", "name"), ("KIND", "kind"), ("CONNECTION", "connection"), ("OWNER", "owner"), ("DESCRIPTION", "description")];
-const RUNS: &Columns =
-    &[("STATE", "state"), ("RUN", "id"), ("ATTEMPT", "attempt"), ("CALLS", "calls"), ("CREATED", "created"), ("KEY", "key")];
+const JOBS: &Columns = &[
+    ("JOB", "name"),
+    ("KIND", "kind"),
+    ("CONNECTION", "connection"),
+    ("OWNER", "owner"),
+    ("DESCRIPTION", "description"),
+];
+const RUNS: &Columns = &[
+    ("STATE", "state"),
+    ("RUN", "id"),
+    ("ATTEMPT", "attempt"),
+    ("CALLS", "calls"),
+    ("CREATED", "created"),
+    ("KEY", "key"),
+];
 
 /// What can be done with jobs.
 #[derive(Debug, Subcommand)]

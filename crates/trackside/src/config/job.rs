@@ -25,6 +25,9 @@ pub(super) fn check(sections: &Sections, origins: &Origins<'_>, problems: &mut V
             let problem = "a job's name is part of addresses: letters, digits, `-`, `_` and `.` only".to_owned();
             found.push((String::new(), problem));
         }
+        if name == "callback" {
+            found.push((String::new(), "`callback` is where far ends call back; give the job another name".to_owned()));
+        }
         target(sections, spec, &mut found);
         members(spec, &mut found);
         bounds(spec, &mut found);

@@ -8,13 +8,13 @@ use super::channel::Channel;
 use super::{Claimed, Recording, record};
 use crate::deliver::Attempted;
 use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
 use trackside_connect::connection::ConnectionConfig;
 use trackside_connect::far_end::Verdict;
 use trackside_connect::job::callback::PATH;
 use trackside_connect::job::{self, Credential, Earlier, Job, Trouble};
 use trackside_connect::sender::Sender;
 use trackside_core::input::DeliveryResult;
-use secrecy::SecretString;
 use trackside_core::job::run::{CallProgress, CallResult, CallStep, ErrorClass, JobCall, JobError};
 use trackside_core::job::spec::JobTarget;
 use trackside_identity::broker::{CredentialHeader, OnBehalf, management_of};
@@ -41,21 +41,19 @@ pub(super) async fn pointless(store: &Store, row: &Delivery) -> trackside_store:
 }
 
 /// Makes one attempt at a call.
-pub(super) async fn call<S: Sender>(
-    sender: &S,
-    claimed: &Claimed,
-    config: &ConnectionConfig,
-    now: Timestamp,
-) -> Tried {
+pub(super) async fn call<S: Sender>(sender: &S, claimed: &Claimed, config: &ConnectionConfig, now: Timestamp) -> Tried {
     let row = &claimed.delivery;
     let Some(call) = row.effect.job.as_deref() else {
         return Tried::nothing(Verdict::Refused { why: "the delivery carries no call".to_owned() }, row.in_doubt);
     };
     let outlet = outlet(call, &row.effect.connection);
-    let behalf = OnBehalf { work: Work { job: Some(&call.job), run: Some(call.run) }, ..OnBehalf::caller(&call.caller) };
+    let behalf =
+        OnBehalf { work: Work { job: Some(&call.job), run: Some(call.run) }, ..OnBehalf::caller(&call.caller) };
     let credential = match claimed.brokers.credential(&outlet, Some(behalf)).await {
         Ok(headers) => headers.iter().map(header).collect(),
-        Err(error) if !error.passes() && !row.in_doubt && CallProgress::read(row.far_ref.as_deref()).location.is_none() => {
+        Err(error)
+            if !error.passes() && !row.in_doubt && CallProgress::read(row.far_ref.as_deref()).location.is_none() =>
+        {
             return no_credential(&error.to_string());
         }
         Err(error) => {

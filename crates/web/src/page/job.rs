@@ -81,7 +81,8 @@ fn form(path: &str, spec: &JobSpec) -> Markup {
 fn sample(spec: &JobSpec) -> Value {
     let properties = spec.input.as_ref().and_then(|schema| schema.get("properties")).and_then(Value::as_object);
     let members = properties.into_iter().flatten().map(|(name, schema)| {
-        let given = schema.get("default").or_else(|| schema.get("examples")?.get(0)).or_else(|| schema.get("enum")?.get(0));
+        let given =
+            schema.get("default").or_else(|| schema.get("examples")?.get(0)).or_else(|| schema.get("enum")?.get(0));
         let value = given.cloned().unwrap_or_else(|| match schema.get("type").and_then(Value::as_str) {
             Some("string") => json!(""),
             Some("integer" | "number") => json!(0),

@@ -148,7 +148,8 @@ fn why(explanations: &[Explanation]) -> Markup {
 
 /// Runs as a table.
 pub(crate) fn rows(runs: &[JobRunRow], with_job: bool) -> Markup {
-    let columns = [column("State"), column(if with_job { "Job" } else { "Run" }), wide("Asked by"), wide("When"), number("Took")];
+    let columns =
+        [column("State"), column(if with_job { "Job" } else { "Run" }), wide("Asked by"), wide("When"), number("Took")];
     table(
         &columns,
         &html! {
@@ -179,7 +180,10 @@ fn between(from: Timestamp, to: Timestamp) -> String {
 }
 
 fn class(class: trackside_core::job::run::ErrorClass) -> String {
-    serde_json::to_value(class).ok().and_then(|word| word.as_str().map(|word| word.replace('_', " "))).unwrap_or_default()
+    serde_json::to_value(class)
+        .ok()
+        .and_then(|word| word.as_str().map(|word| word.replace('_', " ")))
+        .unwrap_or_default()
 }
 
 /// The state of a run of a job.

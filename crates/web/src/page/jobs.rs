@@ -60,8 +60,14 @@ fn none() -> Markup {
 }
 
 fn table_of(jobs: &BTreeMap<String, JobSpec>, figures: &BTreeMap<String, Pipeline>, runs: &[JobRunRow]) -> Markup {
-    let columns =
-        [column("Job"), wide("Calls through"), wide("Owner"), column("Last run"), number("Success, 30 d"), wide("Last success")];
+    let columns = [
+        column("Job"),
+        wide("Calls through"),
+        wide("Owner"),
+        column("Last run"),
+        number("Success, 30 d"),
+        wide("Last success"),
+    ];
     table(
         &columns,
         &html! {

@@ -3,9 +3,9 @@
 use super::start::names;
 use super::{address, find_run};
 use crate::access::{Wish, may};
+use crate::api::Segments;
 use crate::api::decided::settled;
 use crate::api::model::JobRunOut;
-use crate::api::Segments;
 use crate::auth::{Who, is_browser};
 use crate::page::Failed;
 use crate::problem::Problem;
@@ -76,9 +76,10 @@ pub(crate) async fn settle(
 ) -> Response {
     let browser = is_browser(request.headers());
     let (parts, body) = request.into_parts();
-    let form = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        kind.to_str().is_ok_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
-    });
+    let form = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.starts_with("application/x-www-form-urlencoded")));
     let done = async {
         let run = find_run(&state, &who, &name, &id).await?;
         may_end(&state, &who, &run, false).await?;
@@ -86,7 +87,11 @@ pub(crate) async fn settle(
         let body = axum::body::to_bytes(body, most)
             .await
             .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than a result may be"))?;
-        let said = if form { of_form(&body)? } else { serde_json::from_slice(&body).map_err(|bad| Problem::bad("body", bad.to_string()))? };
+        let said = if form {
+            of_form(&body)?
+        } else {
+            serde_json::from_slice(&body).map_err(|bad| Problem::bad("body", bad.to_string()))?
+        };
         let result = Box::new(result(&run, said)?);
         carry_out(&state, &who, &run, JobAsk::Settle { run: run.id, result }).await
     };

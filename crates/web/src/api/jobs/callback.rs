@@ -23,7 +23,7 @@ const VIA: &str = "callback";
 #[utoipa::path(post, path = "/jobs/callback/{token}", tag = "far ends", security(()),
     params(("token" = String, Path, description = "As given in the header `Trackside-Callback` of the call")),
     request_body(content = serde_json::Value, description = "`{\"status\": \"succeeded\", \"output\": …}` or `{\"status\": \"failed\", \"error\": \"…\"}`"),
-    responses((status = 204, description = "Durable"), (status = 400, body = Problem), (status = 403, body = Problem),
+    responses((status = 204, description = "Durable"), (status = 400, body = Problem), (status = 422, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 410, body = Problem, description = "Too old"), (status = 413, body = Problem)))]
 pub(crate) async fn take(
     State(state): State<AppState>,

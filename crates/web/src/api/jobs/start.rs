@@ -62,9 +62,10 @@ pub(crate) async fn start(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let form = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| {
-        kind.to_str().is_ok_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
-    });
+    let form = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.starts_with("application/x-www-form-urlencoded")));
     let browser = is_browser(&parts.headers);
     let done = async {
         let body = axum::body::to_bytes(body, BODY_BYTES)
