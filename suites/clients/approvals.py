@@ -21,7 +21,7 @@ STRANGER = "U0000STRANGER"
 
 
 def connections(far_end: str) -> str:
-    return f'  careful: {{kind: http, url: "{far_end}"}}\n'
+    return f'  careful: {{kind: http, url: "{far_end}"}}'
 
 
 def sections() -> str:

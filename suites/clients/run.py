@@ -64,7 +64,7 @@ def run(checks: Checks) -> None:
             server=f'  tls: {{cert: "{bench.folder}/cert.pem", key: "{bench.folder}/key.pem"}}',
             owners=f"  default: platform\n{answers.OWNERS}",
             rules=RULES,
-            connections=outgoing.connections(ends.url, mailbox.port) + approvals.connections(ends.url),
+            connections=f"{outgoing.connections(ends.url, mailbox.port)}\n{approvals.connections(ends.url)}",
             notify={"platform": ("hook", "mail")},
             sections=answers.sections(ends.url) + approvals.sections(),
             tokens="  - {name: payments-service, role: ingest, team: payments, secret: {env: PAYMENTS_TOKEN}}\n"

@@ -116,4 +116,6 @@ def _answer(path: str, body: bytes) -> tuple[int, str, bytes]:
         sent = json.loads(body)
         answer = {"ok": True, "channel": sent.get("channel"), "ts": sent.get("ts") or f"{time.time():.6f}"}
         return 200, "application/json", json.dumps(answer).encode()
+    if path == "/careful":
+        return 200, "application/json", b'{"done": true}'
     return 404, "text/plain", b"no such far end"

@@ -8,7 +8,7 @@ pub mod expect;
 pub mod noise;
 pub mod people;
 
-use crate::approval::rule::{ApprovalRule, GuardedRoute};
+use crate::approval::rule::{ApprovalChoice, ApprovalRule, GuardedRoute};
 use crate::duty::schedule::Schedule;
 use crate::event::Severity;
 use crate::job::spec::JobSpec;
@@ -72,6 +72,19 @@ pub struct Ruleset {
     /// Test alerts through real channels, on a schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
+}
+
+impl Ruleset {
+    /// Every rule about agreement: those with a name, and those of jobs and routes.
+    pub fn approval_rules(&self) -> impl Iterator<Item = &ApprovalRule> {
+        let of_jobs = self.jobs.values().filter_map(|job| job.approval.as_ref());
+        let of_routes = self.route_approvals.values().map(|route| &route.approval);
+        let own = of_jobs.chain(of_routes).filter_map(|choice| match choice {
+            ApprovalChoice::Own(rule) => Some(rule),
+            ApprovalChoice::Named(_) => None,
+        });
+        self.approvals.values().chain(own)
+    }
 }
 
 /// Test alerts that show that pages arrive.

@@ -35,6 +35,7 @@ const PEOPLE: &str = "trackside.people";
 const AUTOMATIONS: &str = "trackside.automations";
 const JOB: &str = "trackside.job";
 const APPROVAL: &str = "trackside.approval";
+const OWN_EVENT: &str = "trackside.event";
 
 /// An entry to be appended.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +65,20 @@ impl NewEntry {
             name: event.event.clone(),
             body: json("an event", event)?,
         })
+    }
+
+    /// An event that a decision is. A run of a job is one of Trackside's own: it is stored as an input of Trackside's,
+    /// because the source of an entry tells events from inputs.
+    ///
+    /// # Errors
+    /// As [`NewEntry::event`].
+    pub fn emitted(event: &Event) -> Result<Self> {
+        if event.source != trackside_core::job::SOURCE {
+            return Self::event(event);
+        }
+        let body = json("an event", &Input::Event(Box::new(event.clone())))?;
+        let (at, source) = (stored_time(event.received), OWN_EVENT.to_owned());
+        Ok(Self { at, source, id: event.id.0, name: event.event.clone(), body })
     }
 
     /// Any input. `id` is derived from its cause by the caller, so that the same input is stored once; an event

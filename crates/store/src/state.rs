@@ -176,7 +176,7 @@ impl Store {
     /// # Errors
     /// [`crate::Error::Conflict`] when the cursor in the database is not `expected`: somebody else decided; load again.
     pub async fn commit(&self, decision: &Decision, expected: Seq) -> Result<()> {
-        let entries = decision.emitted.iter().map(NewEntry::event).collect::<Result<_>>()?;
+        let entries = decision.emitted.iter().map(NewEntry::emitted).collect::<Result<_>>()?;
         self.write(Batch { entries, statements: decision_statements(decision, expected)? }).await?;
         Ok(())
     }

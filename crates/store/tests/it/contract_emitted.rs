@@ -70,3 +70,15 @@ fn a_decision_that_fails_emits_nothing() {
         assert_eq!(names(&store).await[2].0, 3, "no gap where one failed");
     });
 }
+
+#[test]
+fn runs_of_jobs_are_events_of_our_own() {
+    each(|store| async move {
+        store.append(vec![entry(1)]).await.unwrap();
+        let own = event(trackside_core::job::SOURCE, "run.started", 7, 0);
+        let decision = Decision { cursor: 1, emitted: vec![own.clone()], ..Decision::default() };
+        store.commit(&decision, 0).await.unwrap();
+        let entries = store.entries_after(1, 9).await.unwrap();
+        assert_eq!(entries[0].input, trackside_core::input::Input::Event(Box::new(own)));
+    });
+}

@@ -17,18 +17,19 @@ use trackside_core::ruleset::{PipelineEntry, Ruleset};
 /// The tier whose problems are critical unless a rule says otherwise.
 const CRITICAL_TIER: u8 = 1;
 
-/// Whether something can be told through a connection: of an incident, a hand-over, a window.
+/// Whether something can be told through a connection: of an incident, a hand-over, a window, a question.
 pub(super) fn tells(rules: &Ruleset, connection: &str) -> bool {
     let notify = rules.teams.values().flat_map(|team| &team.notify).map(|notify| &notify.via);
     let contacts = rules.people.values().flat_map(|person| &person.contacts).map(|contact| &contact.via);
     let shifts = rules.schedules.values().flat_map(|schedule| &schedule.announce);
     let windows = rules.maintenance.iter().flat_map(|window| &window.announce);
     let canary = rules.canary.iter().flat_map(|canary| &canary.connections);
+    let approvals = rules.approval_rules().flat_map(|rule| &rule.notify);
     let steps = targets(rules).filter_map(|target| match target {
         Target::Channel(name) => Some(name),
         _ => None,
     });
-    notify.chain(contacts).chain(shifts).chain(windows).chain(canary).chain(steps).any(|via| via == connection)
+    notify.chain(contacts).chain(shifts).chain(windows).chain(canary).chain(approvals).chain(steps).any(|via| via == connection)
 }
 
 fn targets(rules: &Ruleset) -> impl Iterator<Item = &Target> {
