@@ -35,5 +35,5 @@ fn mistakes_in_policies_and_their_tests_have_a_place() {
     );
     let told = config::load(folder.path()).unwrap_err().to_string().replace(&*folder.path().to_string_lossy(), "");
     assert!(told.contains("/a.cedar:2:8: attribute `hours` in context"), "{told}");
-    assert!(told.contains("/trackside.yaml:4:40: policy_tests[0].action: `fly` is not an action"), "{told}");
+    assert!(told.contains("/trackside.yaml:4:42: policy_tests[0].action: `fly` is not an action"), "{told}");
 }
