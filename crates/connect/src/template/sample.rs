@@ -4,7 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use trackside_core::effect::{Action, Effect, delivery_id};
 use trackside_core::event::{Link, Message, Severity};
 use trackside_core::ids::{IncidentId, derive};
-use trackside_core::notice::{AlertView, ApprovalView, IncidentView, Notice, OwnerView, PageView, PipelineView, RunView};
+use trackside_core::notice::{
+    AlertView, ApprovalView, IncidentView, Notice, OwnerView, PageView, PipelineView, RunView,
+};
 
 /// An example of a failed run with its incident, as of `now`, in the state that fits `action`.
 #[must_use]

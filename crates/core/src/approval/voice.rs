@@ -27,12 +27,7 @@ impl Approval {
     ///
     /// # Errors
     /// Why it would not, for people.
-    pub fn hears(
-        &self,
-        says: Says,
-        known_as: &BTreeSet<String>,
-        speaks_for: &BTreeSet<String>,
-    ) -> Result<(), String> {
+    pub fn hears(&self, says: Says, known_as: &BTreeSet<String>, speaks_for: &BTreeSet<String>) -> Result<(), String> {
         let stops = says == Says::Deny && speaks_for.contains(APPROVERS);
         if !self.rule.asks(speaks_for) && !stops {
             return Err(format!("you are not asked; it needs {}", self.missing()));

@@ -47,8 +47,7 @@ impl Turn<'_> {
                     Says::Deny => "denies",
                 };
                 self.means(format!("{who} {verb}"));
-                let word =
-                    Word { says: *says, speaks_for, remark: remark.as_deref(), barred: barred.as_deref() };
+                let word = Word { says: *says, speaks_for, remark: remark.as_deref(), barred: barred.as_deref() };
                 let refused = self.with_open_question(*approval, |turn, approval| turn.heard(approval, &word)).err();
                 if let (Some(why), Some(reply)) = (refused, reply) {
                     self.answer_speaker(reply, &why);

@@ -1,13 +1,13 @@
 //! Stories of approvals: asked, spoken to, decided, expired, withdrawn; access that is given for a while and ends.
 
 use crate::scenario::{Story, start};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use trackside_core::approval::grants::Grants;
 use trackside_core::approval::request::{ApprovalAsk, ReplyTo, Says, Subject};
 use trackside_core::caller::Caller;
 use trackside_core::input::Input;
-use jiff::SignedDuration;
 
 /// Routes `billing` (one of payments and one of platform; told to Slack and by mail) and `notes` (anybody, also
 /// oneself, with a reason).
@@ -88,7 +88,10 @@ fn two_groups_need_two_people_and_give_access_for_a_while() {
         &mut story,
         &[
             ("bob approves #1 for payments platform", "approval #1 still needs 1 of platform"),
-            ("bob approves #1 for payments platform", "refused: approval #1: you said yes already, at 2026-11-20T00:00:00Z"),
+            (
+                "bob approves #1 for payments platform",
+                "refused: approval #1: you said yes already, at 2026-11-20T00:00:00Z",
+            ),
             ("cy approves #1 for ml", "refused: approval #1: you are not asked; it needs 1 of platform"),
         ],
     );
@@ -172,7 +175,10 @@ fn one_no_decides_and_what_was_decided_stays() {
             ("zoe asks billing once more", "approval #2 is asked for"),
             ("sec denies #2 for approvers", "approval #2 is denied"),
             ("zoe asks billing please", "approval #3 is asked for"),
-            ("cy denies #3 for ml", "refused: approval #3: you are not asked; it needs 1 of payments and 1 of platform"),
+            (
+                "cy denies #3 for ml",
+                "refused: approval #3: you are not asked; it needs 1 of payments and 1 of platform",
+            ),
         ],
     );
     let last = story.approvals()[0].clone();
@@ -183,13 +189,19 @@ fn one_no_decides_and_what_was_decided_stays() {
 #[test]
 fn what_is_said_at_the_last_instant_counts_and_a_moment_later_it_is_over() {
     let mut story = guarded();
-    check(&mut story, &[("zoe asks billing", "approval #1 is asked for"), ("zoe asks notes why", "approval #2 is asked for")]);
+    check(
+        &mut story,
+        &[("zoe asks billing", "approval #1 is asked for"), ("zoe asks notes why", "approval #2 is asked for")],
+    );
     story.at(3600);
     check(&mut story, &[("bob approves #1 for payments", "approval #1 still needs 1 of platform")]);
     assert_eq!(state(&story, 2), "open");
     check(
         &mut story,
-        &[("cy approves #1 for platform", "zoe may use route billing until 2026-11-20T01:30:00Z; approval #1 is approved")],
+        &[(
+            "cy approves #1 for platform",
+            "zoe may use route billing until 2026-11-20T01:30:00Z; approval #1 is approved",
+        )],
     );
     story.at(3601);
     assert_eq!((state(&story, 1), state(&story, 2)), ("approved", "expired"));
@@ -208,9 +220,14 @@ fn a_late_voice_is_refused_also_when_nothing_ran_meanwhile() {
             "approval #1 is expired; refused: approval #1 is expired since 2026-11-20T01:06:40Z; it cannot be decided again",
         )],
     );
-    let audit: Vec<String> = story.decisions.last().unwrap().audit.iter().map(|row| {
-        format!("{} {}: {}", row.caller.subject, row.action, row.summary)
-    }).collect();
+    let audit: Vec<String> = story
+        .decisions
+        .last()
+        .unwrap()
+        .audit
+        .iter()
+        .map(|row| format!("{} {}: {}", row.caller.subject, row.action, row.summary))
+        .collect();
     assert_eq!(audit[0], "trackside approval.expired: #1 route billing: nobody decided by 2026-11-20T01:00:00Z");
     assert_eq!(audit.last().unwrap().split(':').next().unwrap(), "bob approval.refused");
 }
@@ -266,9 +283,15 @@ fn the_rule_is_the_one_of_the_moment_of_asking() {
     check(
         &mut story,
         &[
-            ("cy approves #1 for approvers", "refused: approval #1: you are not asked; it needs 1 of payments and 1 of platform"),
+            (
+                "cy approves #1 for approvers",
+                "refused: approval #1: you are not asked; it needs 1 of payments and 1 of platform",
+            ),
             ("ana asks billing for a look", "approval #2 is asked for"),
-            ("cy approves #2 for approvers", "ana may use route billing until 2026-11-20T00:15:00Z; approval #2 is approved"),
+            (
+                "cy approves #2 for approvers",
+                "ana may use route billing until 2026-11-20T00:15:00Z; approval #2 is approved",
+            ),
         ],
     );
 }

@@ -106,7 +106,8 @@ pub(super) async fn run(action: ApprovalsAction) -> Result<()> {
                 ("state", state),
                 ("limit", Some(limit.to_string())),
             ];
-            let query: Vec<(&str, String)> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            let query: Vec<(&str, String)> =
+                query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
             let page = Client::new(&server)?.get("approvals", &query).await?;
             list(&server, &page, APPROVALS);
         }
@@ -186,7 +187,12 @@ fn joined(names: &Value) -> String {
 
 fn print(one: &Value) {
     show::line(&outcome(one));
-    show::line(&format!("asked by {} at {}, until {}", text(&one["requester"]), text(&one["created"]), text(&one["expires"])));
+    show::line(&format!(
+        "asked by {} at {}, until {}",
+        text(&one["requester"]),
+        text(&one["created"]),
+        text(&one["expires"])
+    ));
     if let Some(why) = one["justification"].as_str() {
         show::line(&format!("why: {why}"));
     }

@@ -281,7 +281,9 @@ pub(crate) fn forbidden(state: &AppState, who: &Identity, approval: &Approval) -
     let policies = verdict.because.join("`, `");
     match (verdict.answer, verdict.errors.is_empty()) {
         (Answer::Forbid, true) => Some(format!("policy `{policies}` forbids it")),
-        (Answer::Forbid, false) => Some(format!("policy `{policies}` cannot be evaluated: {}", verdict.errors.join("; "))),
+        (Answer::Forbid, false) => {
+            Some(format!("policy `{policies}` cannot be evaluated: {}", verdict.errors.join("; ")))
+        }
         _ => None,
     }
 }

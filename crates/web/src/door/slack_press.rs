@@ -10,10 +10,10 @@ use crate::door::{Door, Visit, back, refuse_store};
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::voice::Voice;
-use std::collections::BTreeSet;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use std::collections::BTreeSet;
 use trackside_connect::connection::Back;
 use trackside_connect::slack::interact::{self, Interaction, Said};
 use trackside_core::approval::request::{ApprovalAsk, ReplyTo};
@@ -87,25 +87,22 @@ async fn enter(state: &AppState, connection: &str, interaction: &Interaction) ->
 
 /// What somebody said to a question for agreement. A message in Slack can be seen by people whom nobody knows here, so
 /// only the word of a person of the configuration counts: for themselves and their teams. Others are told so.
-async fn answer(
-    state: &AppState,
-    connection: &str,
-    interaction: &Interaction,
-    said: &Said,
-) -> Result<Input, Refusal> {
+async fn answer(state: &AppState, connection: &str, interaction: &Interaction, said: &Said) -> Result<Input, Refusal> {
     let configured = state.configured();
     let caller = caller(state, interaction);
     let person = back::person(&configured.ruleset, [interaction.user.as_str()]);
     let (speaks_for, barred) = match &person {
         None => {
             let user = &interaction.user;
-            let why = format!("nobody here is known as Slack user {user}; ask for it to be added to the aliases of a person");
+            let why =
+                format!("nobody here is known as Slack user {user}; ask for it to be added to the aliases of a person");
             (BTreeSet::new(), Some(why))
         }
         Some(person) => {
             let speaks_for = Voice::of_person(&configured.ruleset, person);
             let mut who = Identity::simple(caller.clone(), Kind::Person, Role::Viewer);
-            who.teams = speaks_for.iter().filter(|name| configured.ruleset.teams.contains_key(*name)).cloned().collect();
+            who.teams =
+                speaks_for.iter().filter(|name| configured.ruleset.teams.contains_key(*name)).cloned().collect();
             let approval = state.store.approval(said.approval).await.map_err(refuse_store)?;
             let barred = approval.and_then(|approval| forbidden(state, &who, &approval));
             (speaks_for, barred)

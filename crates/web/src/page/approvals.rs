@@ -62,9 +62,16 @@ pub(crate) async fn inbox(State(state): State<AppState>, visitor: Visitor) -> Re
         Open { approval: row.approval, awaited }
     });
     let (mine, others): (Vec<Open>, Vec<Open>) = open.partition(|open| open.awaited);
-    let holding = grants::read(&state, &visitor.who, &GrantQuery { limit: Some(LOOKED_AT), ..GrantQuery::default() }).await?;
-    let holding: Vec<(GrantRow, bool)> =
-        holding.items.into_iter().map(|row| { let may = may_end(&state, &visitor.who, &row.grant); (row, may) }).collect();
+    let holding =
+        grants::read(&state, &visitor.who, &GrantQuery { limit: Some(LOOKED_AT), ..GrantQuery::default() }).await?;
+    let holding: Vec<(GrantRow, bool)> = holding
+        .items
+        .into_iter()
+        .map(|row| {
+            let may = may_end(&state, &visitor.who, &row.grant);
+            (row, may)
+        })
+        .collect();
     let latest = read(&state, &visitor.who, &ApprovalQuery { limit: Some(LATEST), ..ApprovalQuery::default() }).await?;
     let asks = !state.configured().ruleset.route_approvals.is_empty();
     let content = html! {

@@ -15,7 +15,8 @@ use trackside_store::Store;
 /// People with tokens of their own: ana of payments, bob of platform, zoe of neither.
 async fn guarded() -> World {
     let mut rules = serde_json::to_value(ruleset()).unwrap();
-    rules["people"] = json!({"ana": {"zone": "UTC", "aliases": ["U061F7AUR"]}, "bob": {"zone": "UTC"}, "zoe": {"zone": "UTC"}});
+    rules["people"] =
+        json!({"ana": {"zone": "UTC", "aliases": ["U061F7AUR"]}, "bob": {"zone": "UTC"}, "zoe": {"zone": "UTC"}});
     rules["teams"]["payments"]["members"] = json!(["ana"]);
     rules["teams"]["platform"]["members"] = json!(["bob"]);
     rules["route_approvals"] = json!({"billing": {"team": "payments", "approval": {
@@ -86,7 +87,10 @@ async fn access_is_asked_for_agreed_to_and_revoked() {
     refused(&late, 409, "approval #1 is approved since 2026-11-19T02:14:00Z; it cannot be decided again");
 
     let grants = get(&world, of("zoe"), "/api/v1/grants").await;
-    assert_eq!((&grants["items"][0]["subject"], &grants["items"][0]["until"]), (&json!("zoe"), &json!("2026-11-19T02:44:00Z")));
+    assert_eq!(
+        (&grants["items"][0]["subject"], &grants["items"][0]["until"]),
+        (&json!("zoe"), &json!("2026-11-19T02:44:00Z"))
+    );
     assert_eq!(get(&world, of("eve"), "/api/v1/grants").await["items"], json!([]));
     let revoke = format!("/api/v1/grants/{id}/revoke");
     assert_eq!(post(&world, of("bob"), &revoke, &json!({})).await.status, StatusCode::FORBIDDEN);
@@ -145,12 +149,15 @@ async fn a_button_in_slack_is_a_voice_of_a_person_whom_somebody_knows() {
     slack(&world, &press_answer("trackside.approve", &id, "U061F7AUR", "2.0")).await;
     slack(&world, &press_answer("trackside.approve", &id, "U061F7AUR", "2.0")).await;
     let now = get(&world, of("zoe"), &format!("/api/v1/approvals/{id}")).await;
-    let voices: Vec<(&Value, &Value)> = now["voices"].as_array().unwrap().iter().map(|v| (&v["who"], &v["via"])).collect();
+    let voices: Vec<(&Value, &Value)> =
+        now["voices"].as_array().unwrap().iter().map(|v| (&v["who"], &v["via"])).collect();
     assert_eq!(voices, [(&json!("ana"), &json!("slack"))]);
     let rows = get(&world, bearer(Role::Viewer), "/api/v1/deliveries").await;
-    let told = rows["items"].as_array().unwrap().iter().map(|row| {
-        format!("{} {}", row["action"].as_str().unwrap(), row["title"].as_str().unwrap())
-    });
+    let told = rows["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| format!("{} {}", row["action"].as_str().unwrap(), row["title"].as_str().unwrap()));
     let mut told: Vec<String> = told.collect();
     told.reverse();
     assert_eq!(
