@@ -290,6 +290,7 @@ mod tests {
         ("automations.by_created", "those with an id, a name or an owner that was asked for"),
         ("automations.by_updated", "those with an id, a name or an owner that was asked for"),
         ("blocks.list", "those with an id, a type or a name that was asked for"),
+        ("directory.list", "the groups of one member, at most those of a page"),
     ];
 
     #[test]
