@@ -209,7 +209,6 @@ async fn every_hostile_request_is_met() {
             failed.push(format!("{}: no end", case["id"]));
             continue;
         };
-        eprintln!("{} {}", case["id"], status(&answer));
         let arrived = recorder.take();
         let wrong = judge(case, &answer, &arrived);
         if !wrong.is_empty() {

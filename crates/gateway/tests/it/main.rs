@@ -1,7 +1,6 @@
 //! The gateway over real sockets: hostile requests from data, and what people expect of a proxy.
 
 mod behaviour;
-mod encrypted;
 mod hostile;
 mod recorder;
 mod token;
