@@ -22,4 +22,5 @@ mod prefect_socket;
 mod reports;
 mod scim;
 mod serving;
+mod sign_in;
 mod world;

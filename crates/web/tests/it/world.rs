@@ -326,7 +326,7 @@ pub(crate) fn ruleset() -> Ruleset {
     serde_json::from_value(json).expect("a ruleset")
 }
 
-fn configured(ruleset: &Ruleset, more: Vec<Grant>) -> Configured {
+pub(crate) fn configured(ruleset: &Ruleset, more: Vec<Grant>) -> Configured {
     let token = |role: Role| Grant {
         name: role.as_str().to_owned(),
         role,
