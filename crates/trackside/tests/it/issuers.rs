@@ -5,8 +5,8 @@ use crate::binary::{Home, INGEST};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PKCS_ED25519, PublicKeyData as _, SanType,
-    SigningKey as _,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PKCS_ED25519, PublicKeyData as _,
+    SanType, SigningKey as _,
 };
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -32,7 +32,8 @@ impl Issuer {
     /// A token with these claims beside the usual ones.
     fn token(&self, more: Value) -> String {
         let now = Clock::system().now().as_second();
-        let mut claims = json!({"iss": "https://idp.test/", "aud": "trackside", "sub": "airflow", "iat": now, "exp": now + 600});
+        let mut claims =
+            json!({"iss": "https://idp.test/", "aud": "trackside", "sub": "airflow", "iat": now, "exp": now + 600});
         claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": self.kid});
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -86,7 +87,10 @@ async fn an_issuer_vouches_and_the_api_says_why_not() {
     ] {
         let (found, challenge, body) = ask(runs(&token)).await;
         assert_eq!(found.as_u16(), status, "{body}");
-        assert!(challenge.starts_with("Bearer realm=\"trackside\", error=") && challenge.contains(expect), "{challenge}");
+        assert!(
+            challenge.starts_with("Bearer realm=\"trackside\", error=") && challenge.contains(expect),
+            "{challenge}"
+        );
     }
     // A door takes it as well, and what comes in belongs to the team.
     let event = json!({"id": "1", "source": "x", "type": "run.started", "pipeline": "p", "run": "r"});
@@ -104,7 +108,8 @@ async fn an_issuer_vouches_and_the_api_says_why_not() {
     })
     .await;
     assert_eq!(ask(runs(&reader)).await.0, StatusCode::UNAUTHORIZED);
-    let metrics = ask(http.get(format!("{}/metrics", server.url)).bearer_auth(other.token(json!({"roles": ["read-x"]})))).await.2;
+    let metrics =
+        ask(http.get(format!("{}/metrics", server.url)).bearer_auth(other.token(json!({"roles": ["read-x"]})))).await.2;
     assert!(metrics.contains("trackside_issuer_keys{issuer=\"idp\"} 1"), "{metrics}");
     server.kill().await;
 }
@@ -114,9 +119,8 @@ async fn a_token_is_rotated_with_an_overlap() {
     let home = Home::new("teams: {data: {}}\nowners: {default: data}\n");
     let server = home.serve().await;
     let http = Client::new();
-    let works = async |token: &str| {
-        ask(http.get(format!("{}/api/v1/runs", server.url)).bearer_auth(token.trim())).await
-    };
+    let works =
+        async |token: &str| ask(http.get(format!("{}/api/v1/runs", server.url)).bearer_auth(token.trim())).await;
     let url = ["--url", server.url.as_str(), "--data", "data"];
     let run = async |words: &[&str]| home.run(&[words, &url].concat()).await.good();
     let first = run(&["token", "create", "dash", "--role", "viewer", "--scope", "jobs.read"]).await;
