@@ -34,6 +34,7 @@ const SLACK_API_URL: &str = "https://slack.com/api";
 /// An outside system as configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there are as many as connections are configured")]
 pub enum ConnectionConfig {
     /// PagerDuty Events v2.
     Pagerduty(PagerdutyConfig),
