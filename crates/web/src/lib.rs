@@ -4,8 +4,8 @@
 //! [`AppState`]; the shell provides it as a [`Shell`]. Invariants: a 2xx from a door leaves after the events are
 //! durable; every change has a caller; nothing here reads a clock, makes randomness, decides or sends.
 
-#[allow(unused_qualifications, reason = "the OpenAPI macro writes paths in full")]
 mod access;
+#[allow(unused_qualifications, reason = "the OpenAPI macro writes paths in full")]
 mod api;
 mod assets;
 mod auth;
