@@ -87,7 +87,7 @@ impl Gateway {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(handshake) = handshake else { return Err((bad_answer(), call)) };
             let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
-            return tunnel::open(handshake, response, link, upgrade, origin.signals.clone(), call, route.times.idle);
+            return tunnel::open(&handshake, response, link, upgrade, origin.signals.clone(), call, route.times.idle);
         }
         answer(&route, response, link, sending.until, request_id, call).await
     }

@@ -84,7 +84,7 @@ impl Handshake {
     reason = "a tunnel outlives the request; it ends with either side, or by its pause"
 )]
 pub fn open(
-    handshake: Handshake,
+    handshake: &Handshake,
     response: Response<Incoming>,
     link: Link,
     client: Option<OnUpgrade>,

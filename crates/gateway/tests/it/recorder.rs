@@ -73,7 +73,7 @@ struct Reader {
 
 impl Reader {
     async fn more(&mut self) -> Option<()> {
-        let mut chunk = [0; 65536];
+        let mut chunk = vec![0; 65536];
         let wait = Duration::from_secs(2);
         let count = tokio::time::timeout(wait, self.stream.read(&mut chunk)).await.ok()?.ok()?;
         if count == 0 {
@@ -108,7 +108,7 @@ async fn serve(stream: TcpStream, connection: Arc<Mutex<Connection>>, answer: &'
     loop {
         // The first byte may be long in coming: connections are kept.
         while reader.buffer.is_empty() {
-            let mut chunk = [0; 65536];
+            let mut chunk = vec![0; 65536];
             let Ok(count @ 1..) = reader.stream.read(&mut chunk).await else { return };
             reader.connection.lock().unwrap().raw.extend_from_slice(&chunk[..count]);
             reader.buffer.extend_from_slice(&chunk[..count]);

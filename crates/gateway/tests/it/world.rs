@@ -136,7 +136,7 @@ pub(crate) async fn talk(mut stream: TcpStream, bytes: &[u8]) -> String {
     let mut out = Vec::new();
     let exchange = async {
         let _ = writing.write_all(bytes).await;
-        let mut chunk = [0; 65536];
+        let mut chunk = vec![0; 65536];
         let mut patience = Duration::from_millis(2500);
         while let Ok(Ok(count @ 1..)) = tokio::time::timeout(patience, reading.read(&mut chunk)).await {
             out.extend_from_slice(&chunk[..count]);
