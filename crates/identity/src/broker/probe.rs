@@ -81,7 +81,8 @@ impl Brokers {
             retry_after: failure.hold(),
             failure,
         };
-        let url = behind(&outlet.url, &outlet.check).ok_or_else(|| failed(Failure::here("`check` must be a path that begins with `/`")))?;
+        let url = behind(&outlet.url, &outlet.check)
+            .ok_or_else(|| failed(Failure::here("`check` must be a path that begins with `/`")))?;
         let way = outlet.ca.as_deref().map_or(Ok(Way::Usual), trusting).map_err(failed)?;
         let mut tries = 0;
         loop {

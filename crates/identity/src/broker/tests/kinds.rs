@@ -55,7 +55,8 @@ async fn fixed_credentials_are_read_at_each_use() {
 async fn a_connection_without_credential_needs_none() {
     let brokers = World::new([]).brokers(r#"{"kind":"workload","audience":"a"}"#);
     let url = "https://far.example.net/".parse().expect("an address");
-    brokers.put(BTreeMap::from([("far".to_owned(), Outlet { url, credential: None, check: "/".to_owned(), ca: None })]));
+    brokers
+        .put(BTreeMap::from([("far".to_owned(), Outlet { url, credential: None, check: "/".to_owned(), ca: None })]));
     assert_eq!(brokers.credential("far", None).await, Ok(Vec::new()));
     assert!(brokers.status().is_empty());
     assert!(Brokers::default().credential("far", None).await.is_err());
