@@ -153,7 +153,7 @@ fn blocks(effect: &Effect, title: &str, rendered: &Rendered) -> Vec<Value> {
         blocks.push(section(&rendered.body));
     }
     let mut facts = match &effect.notice.approval {
-        Some(approval) => vec![format!("approval #{}", approval.number), slack_escape(&approval.state).to_string()],
+        Some(approval) => vec![format!("approval #{}", approval.number), slack_escape(&approval.state)],
         None => vec![format!("severity *{}*", effect.notice.severity.as_str())],
     };
     if let Some(incident) = &effect.notice.incident {

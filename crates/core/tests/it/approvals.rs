@@ -12,7 +12,7 @@ use trackside_core::input::Input;
 /// Routes `billing` (one of payments and one of platform; told to Slack and by mail) and `notes` (anybody, also
 /// oneself, with a reason).
 fn guarded() -> Story {
-    with_rules(json!({
+    with_rules(&json!({
         "billing": {"team": "payments", "approval": {
             "any_of": [{"all_of": [{"from": ["payments"]}, {"from": ["platform"]}]}],
             "expires": "1h", "grant": "30m", "notify": ["slack", "hook"]}},
@@ -20,7 +20,7 @@ fn guarded() -> Story {
     }))
 }
 
-fn with_rules(routes: Value) -> Story {
+fn with_rules(routes: &Value) -> Story {
     Story::new(json!({
         "people": {"ana": {"zone": "UTC", "aliases": ["okta:1", "U1"]}, "bob": {"zone": "UTC"}},
         "approvals": {"anybody": {"any_of": [{"all_of": [{"from": ["approvers"]}]}], "own": "allowed",
