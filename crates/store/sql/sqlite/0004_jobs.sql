@@ -13,7 +13,7 @@ CREATE TABLE job_runs (
   delivery  BLOB,
   body      TEXT    NOT NULL
 ) STRICT;
-CREATE INDEX job_runs_open       ON job_runs (seq) WHERE open = 1;
+CREATE INDEX job_runs_open       ON job_runs (open, seq);
 CREATE INDEX job_runs_by_key     ON job_runs (job, subject, key, seq) WHERE key IS NOT NULL;
 CREATE INDEX job_runs_by_job     ON job_runs (job, position);
 CREATE INDEX job_runs_by_subject ON job_runs (subject, position);
