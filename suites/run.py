@@ -19,6 +19,7 @@ SUITES = {
     "prefect": "a Prefect server and its own client, both directions",
     "clients": "the official clients of PagerDuty, Slack and CloudEvents over TLS, an SMTP server, Standard Webhooks",
     "identity": "a certified OpenID Provider with Chromium and the command line, Azure as Microsoft's SDKs take it, PyJWT as judge",
+    "gateway": "hostile requests through the gateway, judged by the bytes behind it",
     "pages": "every page in Chromium, judged by axe-core",
 }
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed")
