@@ -80,19 +80,19 @@ impl Metrics {
     /// Metrics, registered.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("gateway_requests", "Requests by route and class of status", metrics.requests.clone());
-        registry.register("gateway_request_seconds", "Time to the end of the answer", metrics.seconds.clone());
-        registry.register("gateway_running", "Requests running", metrics.running.clone());
+        registry.register("trackside_gateway_requests", "Requests by route and class of status", metrics.requests.clone());
+        registry.register("trackside_gateway_request_seconds", "Time to the end of the answer", metrics.seconds.clone());
+        registry.register("trackside_gateway_running", "Requests running", metrics.running.clone());
         registry.register(
-            "gateway_upstream_errors",
+            "trackside_gateway_upstream_errors",
             "Requests that the upstream did not answer, or not well",
             metrics.upstream_errors.clone(),
         );
-        registry.register("gateway_limited", "Requests over a limit", metrics.limited.clone());
-        registry.register("gateway_refused", "Requests that the strict front refused", metrics.refused.clone());
-        registry.register("gateway_connections", "Open connections", metrics.connections.clone());
+        registry.register("trackside_gateway_limited", "Requests over a limit", metrics.limited.clone());
+        registry.register("trackside_gateway_refused", "Requests that the strict front refused", metrics.refused.clone());
+        registry.register("trackside_gateway_connections", "Open connections", metrics.connections.clone());
         registry.register(
-            "gateway_records_lost",
+            "trackside_gateway_records_lost",
             "Calls that are missing in the audit trail, because it could not keep up",
             metrics.records_lost.clone(),
         );
