@@ -5,6 +5,7 @@ use crate::exchange::{Ask, AskError, Reply};
 use http::{HeaderMap, HeaderName, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A far end.
@@ -104,7 +105,11 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 
 /// A file of its own with this content.
 pub(crate) fn file(name: &str, content: &str) -> std::path::PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
     let path = std::env::temp_dir().join(format!("trackside-secrets-{}-{name}", std::process::id()));
-    std::fs::write(&path, content).unwrap();
+    // Replaced as a whole: tests run side by side, and several use a file of the same name and content.
+    let fresh = path.with_extension(COUNT.fetch_add(1, Ordering::Relaxed).to_string());
+    std::fs::write(&fresh, content).unwrap();
+    std::fs::rename(&fresh, &path).unwrap();
     path
 }
