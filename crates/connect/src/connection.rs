@@ -22,8 +22,8 @@ mod kinds;
 
 pub use delivery::{DeliveryPolicy, DeliverySettings};
 pub use kinds::{
-    AirflowConfig, AppServiceConfig, EmailConfig, HttpConfig, PagerdutyConfig, PagerdutyImport, PrefectConfig, SlackAccess, SlackConfig,
-    WebhookConfig,
+    AirflowConfig, AppServiceConfig, EmailConfig, HttpConfig, PagerdutyConfig, PagerdutyImport, PrefectConfig,
+    SlackAccess, SlackConfig, WebhookConfig,
 };
 
 /// Where PagerDuty takes events, in the US region.
@@ -217,16 +217,19 @@ impl ConnectionConfig {
         let credentials = match self {
             Self::Http(c) => [c.credential.as_ref().map(|credential| ("credential", credential)), None],
             Self::Airflow(c) => [c.credential.as_ref().map(|credential| ("credential", credential)), None],
-            Self::AppService(c) => {
-                [c.credential.as_ref().map(|credential| ("credential", credential)), Some(("management", &c.management))]
-            }
+            Self::AppService(c) => [
+                c.credential.as_ref().map(|credential| ("credential", credential)),
+                Some(("management", &c.management)),
+            ],
             _ => [None, None],
         };
         for (place, credential) in credentials.into_iter().flatten() {
-            problems.extend(credential.check().err().unwrap_or_default().into_iter().map(|wrong| InvalidConnection {
-                field: format!("{place}.{}", wrong.field),
-                problem: wrong.problem,
-            }));
+            problems.extend(
+                credential.check().err().unwrap_or_default().into_iter().map(|wrong| InvalidConnection {
+                    field: format!("{place}.{}", wrong.field),
+                    problem: wrong.problem,
+                }),
+            );
         }
         let check = match self {
             Self::Http(c) => c.check.as_ref(),

@@ -80,8 +80,16 @@ impl Metrics {
     /// Metrics, registered.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("trackside_gateway_requests", "Requests by route and class of status", metrics.requests.clone());
-        registry.register("trackside_gateway_request_seconds", "Time to the end of the answer", metrics.seconds.clone());
+        registry.register(
+            "trackside_gateway_requests",
+            "Requests by route and class of status",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "trackside_gateway_request_seconds",
+            "Time to the end of the answer",
+            metrics.seconds.clone(),
+        );
         registry.register("trackside_gateway_running", "Requests running", metrics.running.clone());
         registry.register(
             "trackside_gateway_upstream_errors",
@@ -89,7 +97,11 @@ impl Metrics {
             metrics.upstream_errors.clone(),
         );
         registry.register("trackside_gateway_limited", "Requests over a limit", metrics.limited.clone());
-        registry.register("trackside_gateway_refused", "Requests that the strict front refused", metrics.refused.clone());
+        registry.register(
+            "trackside_gateway_refused",
+            "Requests that the strict front refused",
+            metrics.refused.clone(),
+        );
         registry.register("trackside_gateway_connections", "Open connections", metrics.connections.clone());
         registry.register(
             "trackside_gateway_records_lost",

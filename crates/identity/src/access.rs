@@ -68,9 +68,11 @@ pub fn decide(question: &Question<'_>, needs: Needs<'_>, judge: &Judge) -> Acces
             let because = format!("{} permits it", policies(&verdict));
             Access { decision: Decision::Allowed, because, policies: verdict.because }
         }
-        (Answer::Silent, Err(because)) => {
-            Access { decision: Decision::Refused, because: format!("{because}; no policy permits it"), policies: Vec::new() }
-        }
+        (Answer::Silent, Err(because)) => Access {
+            decision: Decision::Refused,
+            because: format!("{because}; no policy permits it"),
+            policies: Vec::new(),
+        },
     }
 }
 
@@ -145,7 +147,8 @@ mod tests {
         check(&service, &[], Forbid, (Refused, "policy `p` forbids it"));
         check(&viewer, &[], Silent, (Refused, "this needs the role `service`; held: viewer; no policy permits it"));
         check(&viewer, &[], Permit, (Allowed, "policy `p` permits it"));
-        let not_theirs = "the role `service` is not held for what payments owns (viewer, operator for ml); no policy permits it";
+        let not_theirs =
+            "the role `service` is not held for what payments owns (viewer, operator for ml); no policy permits it";
         check(&ml, &[], Silent, (Refused, not_theirs));
         check(&ml, &["jobs.run", "admin"], Silent, (Allowed, "`jobs.run` is held"));
         check(&ml, &["team:ml"], Silent, (Allowed, "`team:ml` is held"));

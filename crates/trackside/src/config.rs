@@ -52,10 +52,10 @@ use trackside_identity::certificate::CertificateRule;
 use trackside_identity::issuer::IssuerConfig;
 use trackside_identity::role::Role;
 use trackside_identity::scim::ScimConfig;
-use trackside_identity::workload::settings::WorkloadSettings;
 use trackside_identity::secret::SecretRef;
 use trackside_identity::secret::vaults::VaultConfig;
 use trackside_identity::sign_in::SignInConfig;
+use trackside_identity::workload::settings::WorkloadSettings;
 use trackside_policy::Policies;
 use trackside_policy::case::PolicyCase;
 

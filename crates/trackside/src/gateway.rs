@@ -226,4 +226,3 @@ fn row(call: &CallRecord) -> NewAudit {
     };
     row
 }
-

@@ -11,9 +11,9 @@ use crate::config::{Config, Problems};
 use crate::credentials::{self, Credentials};
 use crate::decide::{Decider, Step};
 use crate::deliver::{Deliverer, Wakes};
+use crate::drift::{self, DriftMetrics, Importer};
 use crate::gateway::{Gate, GateParts};
 use crate::issuers::{CallerMetrics, KeyKeeper};
-use crate::drift::{self, DriftMetrics, Importer};
 use crate::secrets;
 use crate::watchdog::{Charge, Watchdog};
 use anyhow::{Context, Result};
@@ -179,8 +179,7 @@ impl Server {
         let (stop_configuring, mut configurator) = (watch::Sender::new(false), JoinSet::new());
         let mut serving = JoinSet::new();
         if let (Some(gate), Some(listener)) = (gate.clone(), gate_listener) {
-            let (serving, loops) =
-                ((&mut serving, stop_serving.subscribe()), (&mut loops, stop_loops.subscribe()));
+            let (serving, loops) = ((&mut serving, stop_serving.subscribe()), (&mut loops, stop_loops.subscribe()));
             gate.start(listener, clock.clone(), serving, loops);
         }
         let parts = Parts {

@@ -330,12 +330,12 @@ impl AppState {
     async fn read_directory(&self, configured: &[Grant]) -> Result<Directory, ConfigureError> {
         let records = self.store.tokens().await?;
         let made = records.iter().filter(|token| token.revoked.is_none());
-        let grants = configured.iter().cloned().map(Ok).chain(made.clone().map(grant)).collect::<Result<Vec<_>, _>>()?;
+        let grants =
+            configured.iter().cloned().map(Ok).chain(made.clone().map(grant)).collect::<Result<Vec<_>, _>>()?;
         let directory = Directory::new(grants)?;
         let formers = made.filter_map(|token| token.former.map(|(hash, until)| (&token.name, hash, until)));
-        Ok(formers.fold(directory, |directory, (name, hash, until)| {
-            directory.also(name, TokenHash::from_bytes(hash), until)
-        }))
+        Ok(formers
+            .fold(directory, |directory, (name, hash, until)| directory.also(name, TokenHash::from_bytes(hash), until)))
     }
 
     /// Uses a one-time link up.

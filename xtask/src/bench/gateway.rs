@@ -136,12 +136,7 @@ fn gateway(
 }
 
 /// Loads a proxy and reads its CPU before and after.
-async fn measure(
-    address: SocketAddr,
-    token: &str,
-    time: Duration,
-    cpu: impl Fn() -> Result<f64>,
-) -> Result<Figures> {
+async fn measure(address: SocketAddr, token: &str, time: Duration, cpu: impl Fn() -> Result<f64>) -> Result<Figures> {
     load(address, &[token.to_owned()], WARM).await?;
     let before = cpu()?;
     let mut outcome = load(address, &[token.to_owned()], time).await?;

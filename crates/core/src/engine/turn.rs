@@ -5,7 +5,9 @@
 use crate::automation::act::Act;
 use crate::automation::edit::FiringRecord;
 use crate::caller::Caller;
-use crate::decision::{AlertFired, AuditDetail, AuditEntry, Decision, Explanation, OwnerTrail, PageRecord, RuleVerdict, Verdict};
+use crate::decision::{
+    AlertFired, AuditDetail, AuditEntry, Decision, Explanation, OwnerTrail, PageRecord, RuleVerdict, Verdict,
+};
 use crate::effect::{Action, Effect, delivery_id};
 use crate::event::{Event, Fact};
 use crate::ids::{DeliveryId, EventId, IncidentId, Seq};

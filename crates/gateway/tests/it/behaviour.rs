@@ -66,7 +66,8 @@ async fn limits_answer_with_their_status() {
     let put = get("/a").replacen("GET", "PUT", 1);
     let answer = world.send(put.as_bytes()).await;
     assert!(status(&answer) == 405 && answer.contains("allow: GET, POST"), "{answer}");
-    let post = format!("POST /a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 5\r\n\r\nabcde");
+    let post =
+        format!("POST /a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 5\r\n\r\nabcde");
     assert_eq!(status(&world.send(post.as_bytes()).await), 413);
     assert_eq!(status(&world.get("/a").await), 200);
     let limited = world.get("/a").await;

@@ -70,7 +70,7 @@ impl Keys {
         let message = format!("{h}.{p}");
         let mut signed = self.sign(case, key, alg, message.as_bytes());
         if let Some(tamper) = case["tamper"].as_object() {
-            let mut claims = claims.clone();
+            let mut claims = claims;
             claims.extend(tamper.clone());
             p = b64(Value::Object(claims).to_string());
         }

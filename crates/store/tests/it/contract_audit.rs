@@ -17,7 +17,8 @@ fn row(second: i64, action: &str) -> NewAudit {
 /// Seals what is there, without a signature.
 async fn seal(store: &Store, second: i64, rows: usize) -> Checkpoint {
     let last = store.last_checkpoint().await.unwrap();
-    let (number, sealed, previous) = last.map_or((0, 0, GENESIS.to_owned()), |last| (last.number, last.last, last.hash));
+    let (number, sealed, previous) =
+        last.map_or((0, 0, GENESIS.to_owned()), |last| (last.number, last.last, last.hash));
     let rows = store.audit_after(sealed, rows).await.unwrap();
     let made = Checkpoint {
         number: number + 1,

@@ -216,7 +216,11 @@ fn print_event(server: &ServerArgs, event: &Value) {
 /// `trackside secrets`.
 pub(super) async fn secrets(server: &ServerArgs) -> Result<()> {
     let secrets = Client::new(server)?.get("secrets", &[]).await?;
-    if server.json { show::json(&secrets) } else { show::table(items(&secrets), &show::SECRETS) }
+    if server.json {
+        show::json(&secrets)
+    } else {
+        show::table(items(&secrets), &show::SECRETS)
+    }
     Ok(())
 }
 

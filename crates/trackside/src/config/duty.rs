@@ -29,7 +29,14 @@ pub(super) fn tells(rules: &Ruleset, connection: &str) -> bool {
         Target::Channel(name) => Some(name),
         _ => None,
     });
-    notify.chain(contacts).chain(shifts).chain(windows).chain(canary).chain(approvals).chain(steps).any(|via| via == connection)
+    notify
+        .chain(contacts)
+        .chain(shifts)
+        .chain(windows)
+        .chain(canary)
+        .chain(approvals)
+        .chain(steps)
+        .any(|via| via == connection)
 }
 
 fn targets(rules: &Ruleset) -> impl Iterator<Item = &Target> {

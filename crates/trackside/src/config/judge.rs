@@ -174,10 +174,8 @@ fn warnings(config: &Config, origins: &Origins<'_>) -> Vec<Problem> {
         let told = alarm == Some(name) || duty::tells(&config.ruleset, name);
         let called = config.ruleset.jobs.values().any(|job| job.target.connection() == name);
         let routed = config.routes.values().any(|route| route.upstream == *name);
-        let service = matches!(
-            connection.kind(),
-            ConnectionKind::Http | ConnectionKind::Airflow | ConnectionKind::AppService
-        );
+        let service =
+            matches!(connection.kind(), ConnectionKind::Http | ConnectionKind::Airflow | ConnectionKind::AppService);
         if service && !called && !routed {
             let problem = "no job and no route calls it".to_owned();
             warn(format!("connections.{name}"), problem, "name it in a job's `target` or a route's `upstream`");

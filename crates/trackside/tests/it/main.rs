@@ -9,10 +9,10 @@
 )]
 
 mod actions;
-mod audit;
 mod answers;
 mod apply;
 mod architecture;
+mod audit;
 mod automations;
 mod binary;
 mod cli;

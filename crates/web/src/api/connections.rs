@@ -1,8 +1,8 @@
 //! Connections in the API: what is configured, how it does, and a test that shows request and answer.
 
 use crate::access::{Wish, may_now};
-use crate::api::credentials::{self, CredentialOut};
 use crate::api::Segments;
+use crate::api::credentials::{self, CredentialOut};
 use crate::api::model::DeliveryDetailOut;
 use crate::auth::Who;
 use crate::problem::Problem;

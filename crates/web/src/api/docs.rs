@@ -5,8 +5,8 @@ use crate::api::automations::{self, backtest, check, explain as why, findings, h
 use crate::api::incidents::{action, timeline};
 use crate::api::jobs::{self, act as job_act, callback as job_callback, start as job_start, watch as job_watch};
 use crate::api::{
-    access, audit, calendar, config, connections, credentials, deliveries, drift, events, explain, health, incidents, maintenance, oncall,
-    overrides, overview, people, reports, runs, secrets, sessions, silences, stream, tokens,
+    access, audit, calendar, config, connections, credentials, deliveries, drift, events, explain, health, incidents,
+    maintenance, oncall, overrides, overview, people, reports, runs, secrets, sessions, silences, stream, tokens,
 };
 use crate::door::{alertmanager, native, openlineage, pagerduty, pagerduty_webhook, ping, prefect, slack, slack_press};
 use axum::Json;

@@ -2,8 +2,8 @@
 //!
 //! Pure. These types are the published contract; the core may change its own without breaking a client.
 
-mod audit;
 mod approval;
+mod audit;
 mod automation;
 mod delivery;
 mod duty;
@@ -16,8 +16,8 @@ mod planned;
 mod report;
 mod run;
 
-pub(crate) use audit::AuditOut;
 pub(crate) use approval::{ApprovalOut, GrantOut};
+pub(crate) use audit::AuditOut;
 pub(crate) use automation::{AutomationDetailOut, AutomationOut, DAYS, EditOut, FiredOut, FiringOut, LineOut, days};
 pub(crate) use delivery::{DeliveryDetailOut, DeliveryOut};
 pub(crate) use duty::{LayerOut, NamedOut, OnCallOut, OverrideOut, ScheduleOut, ShiftOut, ShiftsOut};

@@ -39,7 +39,10 @@ impl Peers<'_> {
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, text)?;
-        Peer::start(Command::new("taskset").args(["-c", "1"]).arg(program).arg("-p").arg(&folder).arg("-c").arg(file), address)
+        Peer::start(
+            Command::new("taskset").args(["-c", "1"]).arg(program).arg("-p").arg(&folder).arg("-c").arg(file),
+            address,
+        )
     }
 
     pub(super) fn haproxy(&self, program: &Path) -> Result<Peer> {
@@ -77,7 +80,11 @@ impl Peers<'_> {
         let file = self.folder.join("envoy.yaml");
         std::fs::write(&file, text)?;
         let mut command = Command::new("taskset");
-        command.args(["-c", "1"]).arg(program).args(["--concurrency", "1", "-l", "error", "--base-id", "77", "-c"]).arg(file);
+        command
+            .args(["-c", "1"])
+            .arg(program)
+            .args(["--concurrency", "1", "-l", "error", "--base-id", "77", "-c"])
+            .arg(file);
         Peer::start(&mut command, address)
     }
 
@@ -89,7 +96,14 @@ impl Peers<'_> {
             .replace("KEYFILE", &self.issuer.pem(self.folder).display().to_string());
         std::fs::write(self.folder.join("proxy.py"), text)?;
         let mut command = Command::new("taskset");
-        command.args(["-c", "1"]).arg(interpreter).args(["-m", "uvicorn", "proxy:app", "--no-access-log", "--log-level", "error"]);
+        command.args(["-c", "1"]).arg(interpreter).args([
+            "-m",
+            "uvicorn",
+            "proxy:app",
+            "--no-access-log",
+            "--log-level",
+            "error",
+        ]);
         command.args(["--host", "127.0.0.1", "--port", &address.port().to_string()]).current_dir(self.folder);
         Peer::start(&mut command, address)
     }

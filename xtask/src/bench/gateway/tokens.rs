@@ -57,7 +57,8 @@ impl Issuer {
     }
 
     pub(super) fn token(&self, subject: &str, number: usize) -> Result<String> {
-        let header = Header { kid: Some("bench".to_owned()), typ: Some("at+jwt".to_owned()), ..Header::new(Algorithm::RS256) };
+        let header =
+            Header { kid: Some("bench".to_owned()), typ: Some("at+jwt".to_owned()), ..Header::new(Algorithm::RS256) };
         let claims = json!({"iss": ISSUER, "aud": "bench", "sub": subject, "client_id": "bench", "scope": "jobs.run",
             "iat": self.now, "exp": self.now + 3600, "jti": format!("t{number}")});
         Ok(jsonwebtoken::encode(&header, &claims, &self.key)?)
