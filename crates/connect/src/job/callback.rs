@@ -51,7 +51,7 @@ pub fn parse(body: &[u8], run: &JobRun) -> Result<CallResult, Reject> {
         Status::Succeeded => fitting(run, said.output.unwrap_or(Value::Null)),
         Status::Failed => {
             let message = said.error.unwrap_or_else(|| "the far end says that it failed".to_owned());
-            let message = crate::template::truncate_bytes(&message, limits::ERROR_BYTES).to_string();
+            let message = crate::template::truncate_bytes(&message, limits::ERROR_BYTES);
             let message = crate::redact::text(&message).into_owned();
             CallResult::Failed { error: JobError { class: ErrorClass::Failed, message, status: None } }
         }

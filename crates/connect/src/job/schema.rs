@@ -97,7 +97,7 @@ pub fn summary(misfits: &[Misfit]) -> String {
 }
 
 fn cut(text: &str) -> String {
-    crate::template::truncate_bytes(text, PROBLEM_BYTES).to_string()
+    crate::template::truncate_bytes(text, PROBLEM_BYTES)
 }
 
 #[cfg(test)]

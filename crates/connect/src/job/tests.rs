@@ -1,5 +1,7 @@
 //! What follows an answer: tables of (target, what is known, answers) and what is done.
 
+#![allow(clippy::needless_pass_by_value, reason = "`json!(…)` reads best where it is used")]
+
 use super::*;
 use crate::sender::Sender;
 use serde_json::{Value, json};

@@ -120,17 +120,7 @@ fn sample_notice(incident: IncidentId, now: Timestamp) -> Notice {
         links: vec![Link { text: "Dashboard".to_owned(), href: "https://grafana.example.net/d/orders".to_owned() }],
         details: [("region".to_owned(), "eu-west-1".to_owned())].into(),
         owner: OwnerView { team: "payments".to_owned(), because: "tag team:payments on the pipeline".to_owned() },
-        approval: Some(ApprovalView {
-            id: incident.0,
-            number: 7,
-            state: "open".to_owned(),
-            about: "job reload".to_owned(),
-            requester: "ana".to_owned(),
-            justification: Some("yesterday's file was wrong".to_owned()),
-            expires: before(-60),
-            missing: "1 of platform".to_owned(),
-            voices: vec!["bob: yes".to_owned()],
-        }),
+        approval: Some(sample_approval(incident, before(-60))),
         page: Some(PageView {
             whom: "Ana, on call for primary".to_owned(),
             person: Some("ana".to_owned()),
@@ -146,5 +136,19 @@ fn sample_notice(incident: IncidentId, now: Timestamp) -> Notice {
             blocks: serde_json::Value::Null,
             owners: Vec::new(),
         }),
+    }
+}
+
+fn sample_approval(incident: IncidentId, expires: Timestamp) -> ApprovalView {
+    ApprovalView {
+        id: incident.0,
+        number: 7,
+        state: "open".to_owned(),
+        about: "job reload".to_owned(),
+        requester: "ana".to_owned(),
+        justification: Some("yesterday's file was wrong".to_owned()),
+        expires,
+        missing: "1 of platform".to_owned(),
+        voices: vec!["bob: yes".to_owned()],
     }
 }

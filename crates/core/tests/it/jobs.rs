@@ -1,5 +1,7 @@
 //! Jobs as their callers see them: attach, replay, run again, queue, give up, settle; and that a run is a run.
 
+#![allow(clippy::needless_pass_by_value, reason = "`json!(…)` reads best where it is used")]
+
 use crate::scenario::Story;
 use serde_json::{Value, json};
 use trackside_core::caller::Caller;
@@ -96,8 +98,8 @@ fn state(story: &Story, number: u128) -> RunState {
 }
 
 fn last_audit(story: &Story) -> String {
-    let rows = story.decisions.iter().flat_map(|decision| &decision.audit);
-    rows.filter(|row| row.action.starts_with("job.")).next_back().map(|row| row.action.clone()).unwrap()
+    let mut rows = story.decisions.iter().flat_map(|decision| &decision.audit);
+    rows.rfind(|row| row.action.starts_with("job.")).map(|row| row.action.clone()).unwrap()
 }
 
 #[test]
@@ -155,7 +157,7 @@ fn an_unknown_outcome_is_not_repeated_in_silence() {
             assert_eq!(keys, [row.key.clone(), row.key.clone()]);
             continue;
         }
-        assert_eq!(keys, [row.key.clone()]);
+        assert_eq!(keys, std::slice::from_ref(&row.key));
         assert!(story.why().contains("not repeated until it is settled"), "{}", story.why());
         ask(&mut story, JobAsk::Settle { run: id(1), result: Box::new(bad(ErrorClass::Failed)) });
         assert_eq!(state(&story, 1), RunState::Failed);

@@ -12,7 +12,7 @@ fn id(text: &str) -> Uuid {
 fn members_change_in_the_order_of_the_operations() {
     let check = |operations: Value, expect: Change| {
         let mut group = Group::parse(json!({"displayName": "Data"})).unwrap();
-        let change = group.patch(id(ANA), patch::parse(&json!({"Operations": operations.clone()})).unwrap()).unwrap();
+        let change = group.patch(id(ANA), patch::parse(&json!({"Operations": operations})).unwrap()).unwrap();
         assert_eq!(change, expect, "{operations}");
     };
     let (ana, ben) = (BTreeSet::from([id(ANA)]), BTreeSet::from([id(BEN)]));

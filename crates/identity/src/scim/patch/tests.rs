@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "`json!(…)` reads best where it is used")]
+
 use super::*;
 use serde_json::json;
 
@@ -49,7 +51,7 @@ fn operations_in_the_shapes_of_okta_and_entra() {
 fn what_cannot_be_done_is_refused() {
     let check = |operation: Value, expect: &str| {
         let mut resource = json!({"userName": "ana"});
-        let done = parse(&json!({"Operations": [operation.clone()]}))
+        let done = parse(&json!({"Operations": [operation]}))
             .and_then(|operations| apply(resource.as_object_mut().unwrap(), operations));
         assert_eq!(done.expect_err("refused").scim_type, Some(expect), "{operation}");
     };
