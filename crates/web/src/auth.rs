@@ -168,9 +168,12 @@ pub(crate) async fn require_known(State(state): State<AppState>, mut request: Re
     refuse(refused, request.headers(), Problem::into_response)
 }
 
+/// What [`require_scope`] asks: the scope's name, and how a refusal is put into words.
+type ScopeGuard = (AppState, &'static str, fn(Problem) -> Response);
+
 /// Middleware like [`require`], for programs that need a scope and no role: lets callers with it pass.
 pub(crate) async fn require_scope(
-    State((state, scope, words)): State<(AppState, &'static str, fn(Problem) -> Response)>,
+    State((state, scope, words)): State<ScopeGuard>,
     mut request: Request,
     next: Next,
 ) -> Response {

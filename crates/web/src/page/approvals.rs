@@ -86,7 +86,7 @@ pub(crate) async fn inbox(State(state): State<AppState>, visitor: Visitor) -> Re
             (card("Latest", &html! { a.small href="/approvals/history" { "History" } }, &listing(&latest.items)))
         }
     };
-    visitor.page(&state, "Approvals", Some(Section::Approvals), &content).await.map_err(Failed::from)
+    visitor.page(&state, "Approvals", Some(Section::Approvals), &content).await
 }
 
 /// How many questions wait for the visitor, for the side bar.
@@ -109,7 +109,7 @@ pub(crate) async fn history(
         (filters(&query))
         div id="history" data-live { section.card { (listing(&page.items)) } (more(&query, &page)) }
     };
-    visitor.page(&state, "History of approvals", Some(Section::Approvals), &content).await.map_err(Failed::from)
+    visitor.page(&state, "History of approvals", Some(Section::Approvals), &content).await
 }
 
 /// `GET /approvals/new`
@@ -119,7 +119,7 @@ pub(crate) async fn ask(
     Params(query): Params<AskQuery>,
 ) -> Result<Markup, Failed> {
     let content = form(&state.configured().ruleset, given(&query.route));
-    visitor.page(&state, "Ask for access", Some(Section::Approvals), &content).await.map_err(Failed::from)
+    visitor.page(&state, "Ask for access", Some(Section::Approvals), &content).await
 }
 
 /// `POST /approvals`

@@ -36,7 +36,7 @@ pub(crate) async fn schema(State(state): State<AppState>, Path(id): Path<String>
 }
 
 fn all(resources: Vec<Value>) -> Response {
-    list(resources.len() as u64, 1, resources)
+    list(resources.len() as u64, 1, &resources)
 }
 
 fn named(resources: Vec<Value>, kind: &str, id: &str) -> Result<Response, Refused> {

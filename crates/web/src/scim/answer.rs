@@ -107,7 +107,7 @@ pub(super) fn one(
 }
 
 /// A list (RFC 7644 §3.4.2).
-pub(super) fn list(total: u64, start: u64, resources: Vec<Value>) -> Response {
+pub(super) fn list(total: u64, start: u64, resources: &[Value]) -> Response {
     let body = json!({
         "schemas": [LIST],
         "totalResults": total,

@@ -68,7 +68,7 @@ pub(super) async fn list(state: &AppState, kind: EntryKind, parameters: &Paramet
     for entry in &entries {
         resources.push(Value::Object(shown(state, entry, &wanted).await?));
     }
-    Ok(answer::list(total, start, resources))
+    Ok(answer::list(total, start, &resources))
 }
 
 async fn shown(state: &AppState, entry: &Entry, wanted: &Wanted) -> Result<serde_json::Map<String, Value>, Refused> {

@@ -29,7 +29,7 @@ fn members_change_in_the_order_of_the_operations() {
         json!([{"op": "remove", "path": format!("members[value eq \"{BEN}\"]")}]),
         Change { remove: ben.clone(), ..Change::default() },
     );
-    check(json!([{"op": "replace", "path": "members", "value": value(ANA)}]), Change::exactly(ana.clone()));
+    check(json!([{"op": "replace", "path": "members", "value": value(ANA)}]), Change::exactly(ana));
     check(json!([{"op": "remove", "path": "members"}]), Change::exactly(BTreeSet::new()));
     check(
         json!([{"op": "add", "value": {"members": value(BEN)}}, {"op": "remove", "path": "members", "value": value(BEN)}]),

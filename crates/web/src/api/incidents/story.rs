@@ -5,7 +5,6 @@ use crate::problem::Problem;
 use crate::state::AppState;
 use jiff::Timestamp;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use trackside_core::decision::PageRecord;
 use trackside_core::ids::IncidentId;
 use trackside_core::incident::course::{Course, DueStep};

@@ -39,7 +39,7 @@ pub(crate) async fn show(
     let approval = find(&state, &visitor.who, &id).await?;
     let may = may(&state, &visitor, &approval);
     let title = format!("Approval #{}", approval.number);
-    visitor.page(&state, &title, Some(Section::Approvals), &render(&approval, &may)).await.map_err(Failed::from)
+    visitor.page(&state, &title, Some(Section::Approvals), &render(&approval, &may)).await
 }
 
 /// `POST /approvals/{id}/approve`
