@@ -250,6 +250,27 @@ fn the_far_end_calls_back() {
 }
 
 #[test]
+fn what_the_far_end_said_is_not_changed_by_a_later_answer_to_the_call() {
+    let mut story = world(json!({}));
+    start(&mut story, "etl", 1, Some("k"), 1, json!({}));
+    let row = calls(&story)[0].clone();
+    ask(&mut story, JobAsk::Called { run: id(1), result: Box::new(good(json!({"rows": 3}))) });
+    assert_eq!(state(&story, 1), RunState::Succeeded);
+    // The far end called back and was then cut off, or killed.
+    answer(&mut story, &row, Some(bad(ErrorClass::Unknown)), true, Some("https://app.example.net/work/1"));
+    let run = story.job_run(id(1));
+    assert_eq!((run.state, run.in_doubt, run.delivery), (RunState::Succeeded, false, None));
+    assert_eq!(calls(&story).len(), 1, "it is not told to stop");
+    // Nor is what somebody found out.
+    start(&mut story, "etl", 2, Some("j"), 1, json!({}));
+    let row = calls(&story)[1].clone();
+    ask(&mut story, JobAsk::Cancel { run: id(2) });
+    ask(&mut story, JobAsk::Settle { run: id(2), result: Box::new(bad(ErrorClass::Failed)) });
+    answer(&mut story, &row, Some(good(json!(1))), false, None);
+    assert_eq!(state(&story, 2), RunState::Failed);
+}
+
+#[test]
 fn a_running_run_keeps_the_job_it_was_asked_for() {
     let mut story = world(json!({"concurrency": 1}));
     start(&mut story, "etl", 1, None, 1, json!({}));

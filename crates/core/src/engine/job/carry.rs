@@ -81,8 +81,18 @@ impl Turn<'_> {
         self.late_outcome(run, &result, job.in_doubt);
     }
 
-    /// The run was given up while its call was under way.
+    /// The run ended while its call was under way: it was given up, called back, or settled. Only of one that was given
+    /// up does the answer say something new.
     fn late_outcome(&mut self, mut run: JobRun, result: &CallResult, in_doubt: bool) {
+        if matches!(run.state, RunState::Succeeded | RunState::Failed | RunState::Denied) {
+            self.follows(format!(
+                "how run {} of {} ended was known before; it {}",
+                run.id,
+                run.job,
+                tell::ended_as(run.state)
+            ));
+            return self.state.put_job_run(run);
+        }
         let known = match result {
             CallResult::Succeeded { .. } => true,
             CallResult::Failed { error } => !matches!(error.class, ErrorClass::Unknown | ErrorClass::Cancelled),
