@@ -22,7 +22,7 @@ use trackside_gateway::proxy::upstream::UpstreamConfig;
 use trackside_gateway::record::{CallRecord, Ended};
 use trackside_gateway::serve::{Listener, serve};
 use trackside_identity::broker::Brokers;
-use trackside_identity::session::{Cookie, Transport};
+use trackside_identity::session::Transport;
 use trackside_store::Store;
 use trackside_store::audit::NewAudit;
 use trackside_web::{AppState, Configured, RouteAccess};
@@ -149,12 +149,6 @@ impl Gate {
             self.gateway.put_back(batch);
         }
     }
-}
-
-/// Names of the server's own cookies.
-fn cookies() -> Vec<&'static str> {
-    let names = |transport: Transport| [Cookie::Session, Cookie::SignIn].map(|cookie| transport.cookie_name(cookie));
-    [Transport::Tls, Transport::Plain].into_iter().flat_map(names).collect()
 }
 
 /// Where routes may lead.

@@ -106,7 +106,7 @@ impl KeyKeeper {
                 tracing::warn!(issuer = issuer.name, problem, "keys cannot be read; the last good ones stay in use");
             }
             Some(problem) => {
-                tracing::error!(issuer = issuer.name, problem, "keys cannot be read; its tokens are refused")
+                tracing::error!(issuer = issuer.name, problem, "keys cannot be read; its tokens are refused");
             }
             None => {
                 tracing::info!(issuer = issuer.name, keys = keys.keys, "keys are read");

@@ -459,6 +459,7 @@ async fn deliver(world: &World) {
                 error: error.clone(),
                 far_ref: None,
                 in_doubt: false,
+                call: None,
             };
             let next = match verdict {
                 AttemptVerdict::Retry => Next::Retry { due: now },

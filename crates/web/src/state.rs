@@ -66,7 +66,7 @@ pub struct Shell {
     /// Randomness for tokens and ids.
     pub random: Random,
     /// Key that browser sessions are signed with; kept beside the database, so that sessions survive a restart.
-    pub session_key: SessionKey,
+    pub session_key: Arc<SessionKey>,
     /// Key that secrets in block documents are sealed with; kept beside the database.
     pub seal_key: Arc<SealKey>,
     /// Key that the links in mails are signed with; kept beside the database.
@@ -175,7 +175,7 @@ pub struct Inner {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
-    pub(crate) session_key: SessionKey,
+    pub(crate) session_key: Arc<SessionKey>,
     pub(crate) seal_key: Arc<SealKey>,
     pub(crate) act_key: Arc<ActKey>,
     pub(crate) secrets: Secrets,

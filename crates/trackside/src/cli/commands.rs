@@ -217,9 +217,9 @@ fn print_event(server: &ServerArgs, event: &Value) {
 pub(super) async fn secrets(server: &ServerArgs) -> Result<()> {
     let secrets = Client::new(server)?.get("secrets", &[]).await?;
     if server.json {
-        show::json(&secrets)
+        show::json(&secrets);
     } else {
-        show::table(items(&secrets), &show::SECRETS)
+        show::table(items(&secrets), &show::SECRETS);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 
 use super::merge::{Merged, Origins};
 use super::problem::{Problem, Problems};
-use super::{Config, automation, caller, duty, gateway, job, policy, secrets, sign_in};
+use super::{Config, Sections, automation, caller, duty, gateway, job, policy, secrets, sign_in};
 use std::collections::BTreeMap;
 use trackside_connect::connection::{ConnectionConfig, SlackAccess};
 use trackside_core::event::Severity;
@@ -16,54 +16,19 @@ use trackside_identity::workload::settings::WorkloadSettings;
 
 /// Makes a configuration of what stands in a folder.
 pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
-    let Merged { sections, automations, policies, folder, origins } = merged;
+    let Merged { mut sections, automations, policies, folder, origins } = merged;
     let mut problems = Vec::new();
     let configured_secrets = secrets::find(&sections, &origins, &mut problems);
     let server = sections.server.clone().unwrap_or_default();
-    for (name, connection) in &sections.connections {
-        for invalid in connection.validate().err().unwrap_or_default() {
-            problems.push(origins.problem(&format!("connections.{name}.{}", invalid.field), invalid.problem));
-        }
-    }
-    for (index, token) in sections.tokens.iter().enumerate() {
-        if let Some(team) = &token.team
-            && !sections.teams.contains_key(team)
-        {
-            let path = format!("tokens[{index}].team");
-            problems.push(origins.problem(&path, format!("there is no team `{team}`")));
-        }
-        if sections.tokens[..index].iter().any(|earlier| earlier.name == token.name) {
-            let path = format!("tokens[{index}].name");
-            problems.push(origins.problem(&path, format!("`{}` is used twice", token.name)));
-        }
-    }
+    connections(&sections, &origins, &mut problems);
+    tokens(&sections, &origins, &mut problems);
     job::check(&sections, &origins, &mut problems);
     workload(sections.workload.as_ref(), &origins, &mut problems);
     gateway::check(&sections, &origins, &mut problems);
     caller::check(&sections, &server, &origins, &mut problems);
     caller::check_groups(&sections, &origins, &mut problems);
     sign_in::check(&sections, &server, &origins, &mut problems);
-    let ruleset = Ruleset {
-        teams: sections.teams,
-        owners: sections.owners.unwrap_or_default(),
-        rules: if sections.rules.is_empty() { default_rules() } else { sections.rules },
-        pipelines: sections.pipelines,
-        connections: infos(&sections.connections),
-        public_url: Some(server.public_url()),
-        people: sections.people,
-        schedules: sections.schedules,
-        escalations: sections.escalations,
-        maintenance: sections.maintenance,
-        inhibitions: sections.inhibitions,
-        calendars: sections.calendars,
-        incidents: sections.incidents.unwrap_or_default(),
-        upstreams: sections.upstreams,
-        canary: sections.canary,
-        approvals: sections.approvals,
-        route_approvals: gateway::approvals(&sections.routes),
-        jobs: sections.jobs,
-        ..Ruleset::default()
-    };
+    let ruleset = ruleset(&mut sections, server.public_url());
     if let Err(bad) = Rules::new(ruleset.clone()) {
         problems.push(origins.problem(&bad.path, bad.problem));
     }
@@ -108,6 +73,56 @@ pub(super) fn judge(merged: Merged<'_>) -> Result<Config, Problems> {
     config.warnings.extend(found.warnings);
     config.unusable_here = unusable_here(&config, &origins);
     Ok(config)
+}
+
+/// What decisions are made by: takes their parts out of the sections.
+fn ruleset(sections: &mut Sections, public_url: String) -> Ruleset {
+    let rules = std::mem::take(&mut sections.rules);
+    Ruleset {
+        teams: std::mem::take(&mut sections.teams),
+        owners: sections.owners.take().unwrap_or_default(),
+        rules: if rules.is_empty() { default_rules() } else { rules },
+        pipelines: std::mem::take(&mut sections.pipelines),
+        connections: infos(&sections.connections),
+        public_url: Some(public_url),
+        people: std::mem::take(&mut sections.people),
+        schedules: std::mem::take(&mut sections.schedules),
+        escalations: std::mem::take(&mut sections.escalations),
+        maintenance: std::mem::take(&mut sections.maintenance),
+        inhibitions: std::mem::take(&mut sections.inhibitions),
+        calendars: std::mem::take(&mut sections.calendars),
+        incidents: sections.incidents.take().unwrap_or_default(),
+        upstreams: std::mem::take(&mut sections.upstreams),
+        canary: sections.canary.take(),
+        approvals: std::mem::take(&mut sections.approvals),
+        route_approvals: gateway::approvals(&sections.routes),
+        jobs: std::mem::take(&mut sections.jobs),
+    }
+}
+
+/// Connections, each by itself.
+fn connections(sections: &Sections, origins: &Origins<'_>, problems: &mut Vec<Problem>) {
+    for (name, connection) in &sections.connections {
+        for invalid in connection.validate().err().unwrap_or_default() {
+            problems.push(origins.problem(&format!("connections.{name}.{}", invalid.field), invalid.problem));
+        }
+    }
+}
+
+/// Tokens: their teams, and that each has its own name.
+fn tokens(sections: &Sections, origins: &Origins<'_>, problems: &mut Vec<Problem>) {
+    for (index, token) in sections.tokens.iter().enumerate() {
+        if let Some(team) = &token.team
+            && !sections.teams.contains_key(team)
+        {
+            let path = format!("tokens[{index}].team");
+            problems.push(origins.problem(&path, format!("there is no team `{team}`")));
+        }
+        if sections.tokens[..index].iter().any(|earlier| earlier.name == token.name) {
+            let path = format!("tokens[{index}].name");
+            problems.push(origins.problem(&path, format!("`{}` is used twice", token.name)));
+        }
+    }
 }
 
 /// What the issuer cannot be.

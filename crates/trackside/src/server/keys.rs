@@ -24,7 +24,7 @@ const AUDIT_KEY_FILE: &str = "audit.key";
 /// Every key of a server.
 pub(super) struct Keys {
     /// Signs browser sessions.
-    pub(super) session: SessionKey,
+    pub(super) session: Arc<SessionKey>,
     /// Seals secrets in block documents.
     pub(super) seal: Arc<SealKey>,
     /// Signs the links in mails.
@@ -37,7 +37,7 @@ impl Keys {
     /// The keys that are kept in a folder.
     pub(super) fn kept(data: &Path, clock: &Clock) -> Result<Self> {
         Ok(Self {
-            session: SessionKey::new(signing_key(&data.join(SESSION_KEY_FILE), clock)?),
+            session: Arc::new(SessionKey::new(signing_key(&data.join(SESSION_KEY_FILE), clock)?)),
             seal: Arc::new(seal_key(data, clock)?),
             act: Arc::new(ActKey::new(signing_key(&data.join(ACT_KEY_FILE), clock)?)),
             audit: Arc::new(

@@ -1,7 +1,7 @@
 //! Tokens of an issuer and client certificates against the real program: who gets in, what the others are told, and what
 //! a rotated token does.
 
-use crate::binary::{Home, INGEST};
+use crate::binary::{Home, INGEST, PATIENCE};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
@@ -30,7 +30,7 @@ impl Issuer {
     }
 
     /// A token with these claims beside the usual ones.
-    fn token(&self, more: Value) -> String {
+    fn token(&self, more: &Value) -> String {
         let now = Clock::system().now().as_second();
         let mut claims =
             json!({"iss": "https://idp.test/", "aud": "trackside", "sub": "airflow", "iat": now, "exp": now + 600});
@@ -71,19 +71,19 @@ async fn an_issuer_vouches_and_the_api_says_why_not() {
     home.write("jwks.json", &issuer.jwks());
     let mut server = home.serve().await;
     server.says("keys are read").await;
-    let http = Client::new();
+    let http = patient();
     let runs = |token: &str| http.get(format!("{}/api/v1/runs", server.url)).bearer_auth(token);
-    let reader = issuer.token(json!({"roles": ["read-all"]}));
+    let reader = issuer.token(&json!({"roles": ["read-all"]}));
     assert_eq!(ask(runs(&reader)).await.0, StatusCode::OK);
 
     let (status, challenge, _) = ask(http.get(format!("{}/api/v1/runs", server.url))).await;
     assert_eq!((status, challenge.as_str()), (StatusCode::UNAUTHORIZED, "Bearer realm=\"trackside\""));
     for (token, status, expect) in [
-        (issuer.token(json!({"exp": 1})), 401, "error=\"invalid_token\", error_description=\"the token has expired\""),
-        (issuer.token(json!({"aud": "x"})), 401, "the token's 'aud' is not one that is taken here"),
-        (issuer.token(json!({"iss": "https://x.test/"})), 401, "this token is not known here"),
-        (other.token(json!({"roles": ["read-all"]})), 401, "signed with a key its issuer does not have"),
-        (issuer.token(json!({})), 403, "error=\"insufficient_scope\""),
+        (issuer.token(&json!({"exp": 1})), 401, "error=\"invalid_token\", error_description=\"the token has expired\""),
+        (issuer.token(&json!({"aud": "x"})), 401, "the token's 'aud' is not one that is taken here"),
+        (issuer.token(&json!({"iss": "https://x.test/"})), 401, "this token is not known here"),
+        (other.token(&json!({"roles": ["read-all"]})), 401, "signed with a key its issuer does not have"),
+        (issuer.token(&json!({})), 403, "error=\"insufficient_scope\""),
     ] {
         let (found, challenge, body) = ask(runs(&token)).await;
         assert_eq!(found.as_u16(), status, "{body}");
@@ -96,20 +96,22 @@ async fn an_issuer_vouches_and_the_api_says_why_not() {
     let event = json!({"id": "1", "source": "x", "type": "run.started", "pipeline": "p", "run": "r"});
     let post = |token: &str| http.post(format!("{}/api/v1/events", server.url)).bearer_auth(token).json(&event);
     assert_eq!(ask(post(&reader)).await.0, StatusCode::FORBIDDEN);
-    let (status, _, body) = ask(post(&issuer.token(json!({"roles": ["events"], "groups": ["g-pay"]})))).await;
+    let (status, _, body) = ask(post(&issuer.token(&json!({"roles": ["events"], "groups": ["g-pay"]})))).await;
     assert!(!matches!(status.as_u16(), 401 | 403), "{body}");
     assert!(!matches!(ask(post(INGEST)).await.0.as_u16(), 401 | 403));
 
     // Other keys in the file: found without a restart, and the old ones count no more.
     home.write("jwks.json", &other.jwks());
     crate::binary::eventually("the new key counts", Duration::from_secs(30), async || {
-        let status = ask(runs(&other.token(json!({"roles": ["read-all"]})))).await.0;
+        let status = ask(runs(&other.token(&json!({"roles": ["read-all"]})))).await.0;
         (status == StatusCode::OK).then_some(())
     })
     .await;
     assert_eq!(ask(runs(&reader)).await.0, StatusCode::UNAUTHORIZED);
     let metrics =
-        ask(http.get(format!("{}/metrics", server.url)).bearer_auth(other.token(json!({"roles": ["read-x"]})))).await.2;
+        ask(http.get(format!("{}/metrics", server.url)).bearer_auth(other.token(&json!({"roles": ["read-x"]}))))
+            .await
+            .2;
     assert!(metrics.contains("trackside_issuer_keys{issuer=\"idp\"} 1"), "{metrics}");
     server.kill().await;
 }
@@ -118,7 +120,7 @@ async fn an_issuer_vouches_and_the_api_says_why_not() {
 async fn a_token_is_rotated_with_an_overlap() {
     let home = Home::new("teams: {data: {}}\nowners: {default: data}\n");
     let server = home.serve().await;
-    let http = Client::new();
+    let http = patient();
     let works =
         async |token: &str| ask(http.get(format!("{}/api/v1/runs", server.url)).bearer_auth(token.trim())).await;
     let url = ["--url", server.url.as_str(), "--data", "data"];
@@ -186,4 +188,9 @@ certificates: [{name: grafana, uri: 'spiffe://example.org/grafana', role: viewer
     assert_eq!(asked(None).await, Some(401), "other credentials still work, so none is no reason to hang up");
     assert_eq!(asked(Some(client(&theirs, "spiffe://example.org/grafana"))).await, None, "TLS ends with a stranger");
     server.kill().await;
+}
+
+/// A client that trusts nobody in particular.
+fn patient() -> Client {
+    Client::builder().timeout(PATIENCE).build().unwrap()
 }

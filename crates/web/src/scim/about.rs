@@ -17,7 +17,7 @@ pub(crate) async fn service(State(state): State<AppState>) -> Response {
 
 /// `GET /ResourceTypes`
 pub(crate) async fn resource_types(State(state): State<AppState>) -> Response {
-    all(schema::resource_types(&base(&state)))
+    all(&schema::resource_types(&base(&state)))
 }
 
 /// `GET /ResourceTypes/{id}`
@@ -27,7 +27,7 @@ pub(crate) async fn resource_type(State(state): State<AppState>, Path(id): Path<
 
 /// `GET /Schemas`
 pub(crate) async fn schemas(State(state): State<AppState>) -> Response {
-    all(schema::schemas(&base(&state)))
+    all(&schema::schemas(&base(&state)))
 }
 
 /// `GET /Schemas/{id}`
@@ -35,8 +35,8 @@ pub(crate) async fn schema(State(state): State<AppState>, Path(id): Path<String>
     named(schema::schemas(&base(&state)), "schema", &id)
 }
 
-fn all(resources: Vec<Value>) -> Response {
-    list(resources.len() as u64, 1, &resources)
+fn all(resources: &[Value]) -> Response {
+    list(resources.len() as u64, 1, resources)
 }
 
 fn named(resources: Vec<Value>, kind: &str, id: &str) -> Result<Response, Refused> {

@@ -43,7 +43,6 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
                 "a caller" => caller.is_some(),
                 // The scope counts, not the role; none of these tokens has it. Who has it gets in: see `scim`.
                 "scope scim" => false,
-                "a caller" => caller.is_some(),
                 role => caller.is_some_and(|held| held.allows(role.parse().expect("a role"))),
             };
             let answer = ask(&world, &route.method, route.path, caller).await;
