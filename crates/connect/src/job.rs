@@ -3,14 +3,16 @@
 //! One attempt of a row of the outbox is one [`attempt`]: it makes the call, or asks whether the far end is done, or
 //! tells it to stop. What must be known next time is a [`CallProgress`], kept with the row.
 //! Invariants: a call that may have been carried out is sent again only where the target honours its key; otherwise it
-//! is asked after where that can be done, and else it ends as unknown. No redirect is followed; a `Location` counts only
-//! at the same origin. A result is checked against its schema and its size before it is kept.
+//! is asked after where that can be done, and else it ends as unknown; a refusal of a repetition says nothing of the try
+//! before it. No redirect is followed; a `Location` counts only at the same origin, and as long as the connection leads
+//! there. A result is checked against its schema and its size before it is kept.
 //! Absent on purpose: the pace of a connection, deadlines and order, which are the outbox's and the core's.
 
 mod app_service;
 pub mod callback;
 mod classify;
 mod http;
+mod place;
 mod poll;
 pub mod schema;
 pub mod template;
@@ -18,13 +20,17 @@ pub mod template;
 use crate::connection::ConnectionConfig;
 use crate::far_end::{Answer, HttpRequest, Repeat, Request, Verdict, Wire};
 use crate::sender::{Exchange, Sender};
+use ::http::HeaderMap;
 use classify::Meaning;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
+use std::borrow::Cow;
 use std::time::Duration;
 use trackside_core::effect::Effect;
 use trackside_core::job::run::{CallProgress, CallResult, CallStep, ErrorClass, JobCall, JobError};
 use trackside_core::job::spec::{Idempotency, JobTarget};
+use trackside_identity::broker::{Credential as Authority, CredentialHeader, Outgoing};
+use url::{Position, Url};
 
 /// Tries of a call when the job does not say.
 pub const ATTEMPTS: u32 = 3;
@@ -32,6 +38,8 @@ pub const ATTEMPTS: u32 = 3;
 const BACKOFF: SignedDuration = SignedDuration::from_secs(5);
 /// Longest pause between two tries or two questions.
 const PAUSE_MOST: SignedDuration = SignedDuration::from_mins(5);
+/// Shortest pause between two questions, whatever the far end asks for.
+const QUESTION_PACE: SignedDuration = SignedDuration::from_secs(1);
 /// Times a far end is told to stop before that is given up.
 const STOPS: u32 = 5;
 /// Most bytes of an answer repeated in an error.
@@ -44,8 +52,8 @@ pub struct Job<'a> {
     pub effect: &'a Effect,
     /// The connection it goes through.
     pub config: &'a ConnectionConfig,
-    /// Headers that authenticate, from the connection's credential.
-    pub credential: Vec<(String, SecretString)>,
+    /// What authenticates each request, from the connection's credential.
+    pub authority: Authority,
     /// Whether an earlier attempt may have reached the far end without an answer.
     pub earlier: Earlier,
     /// What earlier attempts have learnt.
@@ -109,6 +117,13 @@ pub enum Trouble {
     Connection,
 }
 
+impl Job<'_> {
+    /// Whether the call may have been carried out by an earlier attempt, or by an earlier run under the same key.
+    fn may_be_there(&self, call: &JobCall) -> bool {
+        self.earlier == Earlier::MayBeThere || !self.effect.key.starts_with(&call.run.to_string())
+    }
+}
+
 impl Carried {
     /// The verdict as the delivery's page shows it.
     #[must_use]
@@ -136,7 +151,10 @@ pub async fn attempt<S: Sender>(sender: &S, job: Job<'_>) -> Carried {
         return ended(&job, failed(ErrorClass::Internal, "the delivery carries no call", None));
     };
     match &call.step {
-        CallStep::Cancel { far_ref } => stop(sender, job, far_ref).await,
+        CallStep::Cancel { far_ref } => match place::still_ours(&job, call, far_ref) {
+            Ok(()) => stop(sender, job, far_ref).await,
+            Err(why) => ended(&job, failed(ErrorClass::Internal, why, None)),
+        },
         CallStep::Run if job.progress.location.is_some() => ask(sender, job, call).await,
         CallStep::Run if job.earlier == Earlier::MayBeThere => after_doubt(sender, job, call).await,
         CallStep::Run => make(sender, job, call).await,
@@ -183,6 +201,23 @@ async fn after_doubt<S: Sender>(sender: &S, mut job: Job<'_>, call: &JobCall) ->
     }
 }
 
+/// What the answer to a repetition means: one that turns it away says nothing of the try whose answer was lost.
+fn after_lost(result: CallResult) -> CallResult {
+    use ErrorClass::{Internal, Refused, Unauthenticated};
+    match result {
+        CallResult::Failed { error } if matches!(error.class, Refused | Unauthenticated | Internal) => {
+            let CallResult::Failed { error: mut lost } =
+                lost_for_good(&format!("{}; an earlier answer was lost", error.message))
+            else {
+                return CallResult::Failed { error };
+            };
+            lost.status = error.status;
+            CallResult::Failed { error: lost }
+        }
+        other => other,
+    }
+}
+
 fn lost_for_good(why: &str) -> CallResult {
     let message = format!("{why}; it may have been carried out. Look at the far end, then settle the run");
     failed(ErrorClass::Unknown, message, None)
@@ -209,6 +244,9 @@ async fn make<S: Sender>(sender: &S, mut job: Job<'_>, call: &JobCall) -> Carrie
 /// Asks whether it is done.
 async fn ask<S: Sender>(sender: &S, job: Job<'_>, call: &JobCall) -> Carried {
     let location = job.progress.location.clone().unwrap_or_default();
+    if let Err(why) = place::still_ours(&job, call, &location) {
+        return ended(&job, lost_for_good(&why));
+    }
     let request = with_credential(&job, http::question(call, &location), Repeat::Harmless);
     let answer = sender.send(&request, job.timeout).await;
     let meaning = poll::classify(&job, call, &location, &answer);
@@ -250,7 +288,7 @@ enum Sent {
 
 /// From what an answer means to what follows.
 fn conclude(mut job: Job<'_>, call: &JobCall, exchanges: Vec<Exchange>, meaning: Meaning, sent: Sent) -> Carried {
-    let before = job.earlier == Earlier::MayBeThere;
+    let before = job.may_be_there(call);
     let rejected = matches!(meaning, Meaning::Rejected { .. });
     let credential = if rejected { Credential::Rejected } else { Credential::Fine };
     let mut in_doubt = before || sent == Sent::Question;
@@ -259,6 +297,7 @@ fn conclude(mut job: Job<'_>, call: &JobCall, exchanges: Vec<Exchange>, meaning:
     }
     let next = match meaning {
         Meaning::Ended(result) => {
+            let result = if before && sent == Sent::Call { after_lost(result) } else { result };
             in_doubt = matches!(&result, CallResult::Failed { error } if error.class == ErrorClass::Unknown);
             Next::Ended(result)
         }
@@ -270,6 +309,7 @@ fn conclude(mut job: Job<'_>, call: &JobCall, exchanges: Vec<Exchange>, meaning:
             job.progress.location = location.or(job.progress.location);
             job.progress.unanswered = 0;
             in_doubt = false;
+            let at = if sent == Sent::Question { at.max(job.now + QUESTION_PACE) } else { at };
             Next::Again { at, why, trouble: Trouble::None }
         }
         Meaning::Unanswered { not_before, why, trouble } => {
@@ -295,7 +335,10 @@ fn conclude(mut job: Job<'_>, call: &JobCall, exchanges: Vec<Exchange>, meaning:
                 let at = pause(&job, call, job.progress.unanswered, None);
                 Next::Again { at, why, trouble: Trouble::None }
             } else {
-                Next::Ended(failed(ErrorClass::Unauthenticated, why, Some(status)))
+                let refused = failed(ErrorClass::Unauthenticated, why, Some(status));
+                let result = if before { after_lost(refused) } else { refused };
+                in_doubt = before;
+                Next::Ended(result)
             }
         }
         Meaning::NotTaken { not_before, why, status, trouble } => match tries_left(call, &job.progress) {
@@ -346,17 +389,33 @@ fn backoff(first: SignedDuration, tries: u32) -> SignedDuration {
 
 fn with_credential(job: &Job<'_>, mut request: HttpRequest, repeat: Repeat) -> Request {
     let mut secrets = Vec::new();
-    for (name, value) in &job.credential {
-        let value_text = secrecy::ExposeSecret::expose_secret(value).to_owned();
+    for (name, value) in authenticating(job, &request) {
+        let value_text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         if let Some((_, token)) = value_text.split_once(' ') {
             secrets.push(SecretString::from(token));
         }
-        request.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-        request = request.header(name.clone(), value_text);
-        secrets.push(value.clone());
+        secrets.push(SecretString::from(value_text.as_str()));
+        request.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name.as_str()));
+        request = request.header(name.as_str().to_owned(), value_text);
     }
     secrets.extend(job.callback.as_deref().and_then(callback::token_of).map(SecretString::from));
     Request::new(Wire::Http(request), repeat, secrets)
+}
+
+/// The headers that authenticate one request. One with an address that is none is not sent by anybody.
+fn authenticating(job: &Job<'_>, request: &HttpRequest) -> Vec<CredentialHeader> {
+    let Ok(url) = Url::parse(&request.url) else { return Vec::new() };
+    let pair = |(name, value): &(Cow<'_, str>, String)| Some((name.parse().ok()?, value.parse().ok()?));
+    let headers: HeaderMap = request.headers.iter().filter_map(pair).collect();
+    let outgoing = Outgoing {
+        method: &request.method,
+        host: &url[Position::BeforeHost..Position::AfterPort],
+        path: url.path(),
+        query: url.query(),
+        headers: &headers,
+        body: request.body.as_bytes(),
+    };
+    job.authority.headers(&outgoing, job.now)
 }
 
 #[cfg(test)]

@@ -194,7 +194,7 @@ pub struct HttpConfig {
     /// How to authenticate to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialConfig>,
-    /// File with further certificates (PEM) to trust.
+    /// File with further certificates (PEM) to trust: the far end's, and those of where its tokens are fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// Path that is asked to try the connection; default `/`.

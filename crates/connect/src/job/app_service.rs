@@ -161,16 +161,22 @@ pub(super) fn accepted(
             }
         }
         (_, 202) => classify::working(job, call, asked_at, parts),
-        _ => Meaning::Ended(CallResult::Succeeded { output: parts.json().unwrap_or(Value::Null) }),
+        _ => Meaning::Ended(classify::result(call, parts.json().unwrap_or(Value::Null), parts.status)),
     }
 }
 
 /// What Kudu says of a deployment: 3 is failed, 4 is done, all else is under way. `None` for every other target.
-pub(super) fn deployment(call: &JobCall, parts: &Parts<'_>) -> Option<Meaning> {
+///
+/// Kudu may name the work `latest`, which is somebody else's as soon as they deploy; the message tells them apart.
+pub(super) fn deployment(job: &Job<'_>, call: &JobCall, parts: &Parts<'_>) -> Option<Meaning> {
     let JobTarget::AppService { action: AppServiceAction::ZipDeploy { .. }, .. } = &call.spec.target else {
         return None;
     };
     let body = parts.json()?;
+    if body.get("message").and_then(Value::as_str).is_some_and(|message| message != job.effect.key) {
+        let why = "the site shows another deployment; this one is not there yet, or no longer";
+        return Some(Meaning::Working { location: None, at: poll::next(job, call, parts), why: why.to_owned() });
+    }
     match body.get("status").and_then(Value::as_i64)? {
         4 => Some(Meaning::Ended(classify::result(call, body, parts.status))),
         3 => {
@@ -208,6 +214,16 @@ fn resource(site: &AppServiceConfig, slot: Option<&str>, action: Option<&str>) -
     }
     url.query_pairs_mut().append_pair("api-version", API_VERSION);
     Ok(url)
+}
+
+/// Where work is kept: in Azure Resource Manager, or at the deployment site.
+pub(super) fn places(job: &Job<'_>, action: &AppServiceAction) -> Result<Vec<Url>, String> {
+    let site = site(job)?;
+    let slot = match action {
+        AppServiceAction::ZipDeploy { slot } => slot.as_deref(),
+        AppServiceAction::Restart { .. } | AppServiceAction::SwapSlots { .. } => None,
+    };
+    Ok(vec![resource(site, None, None)?, deployments(site, slot, "")?])
 }
 
 /// A page of the deployment site of the app or of a slot (`SITE-SLOT.scm…`).

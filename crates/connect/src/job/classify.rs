@@ -6,7 +6,7 @@
 //! | 500 | tried again | failed |
 //! | 502, 504, none | tried again | asked after, or unknown: it may have been carried out |
 //! | 401, a redirect to a page to sign in | once more with a new credential | the same |
-//! | other 4xx | refused | refused |
+//! | other 4xx | refused; after a lost answer unknown | refused |
 
 use super::poll::{self, Location};
 use super::{EXCERPT_BYTES, Job, Trouble, app_service, failed, keyed, schema};
@@ -171,13 +171,14 @@ fn failure(job: &Job<'_>, call: &JobCall, parts: &Parts<'_>) -> Meaning {
             Meaning::NotTaken { not_before, why: parts.reason(), status, trouble }
         }
         // The far end still works on an earlier try of the same key (draft-ietf-httpapi-idempotency-key-header §2.6).
-        409 if keyed && job.progress.calls > 1 => {
+        409 if keyed && (job.progress.calls > 1 || job.may_be_there(call)) => {
             Meaning::NotTaken { not_before, why: parts.reason(), status, trouble: Trouble::None }
         }
+        // A gateway in between says that it got no answer: the far end may have.
+        502 | 504 => Meaning::Lost { why: parts.reason() },
         500..=599 if keyed => {
             Meaning::NotTaken { not_before, why: parts.reason(), status, trouble: Trouble::Connection }
         }
-        502 | 504 => Meaning::Lost { why: parts.reason() },
         500..=599 => Meaning::Ended(failed(ErrorClass::Failed, parts.reason(), status)),
         _ => Meaning::Ended(failed(ErrorClass::Refused, parts.reason(), status)),
     }

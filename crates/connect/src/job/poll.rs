@@ -34,11 +34,16 @@ pub(super) fn location(asked_at: &str, parts: &Parts<'_>) -> Location {
     let Some(text) = parts.header("location").or_else(|| parts.header("operation-location")) else {
         return Location::None;
     };
-    let Some((base, there)) = Url::parse(asked_at).ok().and_then(|base| Some((base.clone(), base.join(text).ok()?)))
+    let Some((base, mut there)) =
+        Url::parse(asked_at).ok().and_then(|base| Some((base.clone(), base.join(text).ok()?)))
     else {
         return Location::None;
     };
     if base.origin() == there.origin() {
+        // A name and a password in it would stand in the place of our credential. Those of an address that has a host can
+        // be taken away.
+        let _ = there.set_username("").and_then(|()| there.set_password(None));
+        there.set_fragment(None);
         Location::Here(there.into())
     } else {
         Location::Elsewhere(there.origin().ascii_serialization())
@@ -67,12 +72,14 @@ pub(super) fn classify(job: &Job<'_>, call: &JobCall, asked_at: &str, answer: &A
     };
     let parts = Parts { status: *status, headers, body };
     match status {
-        202 => match (app_service::deployment(call, &parts), location(asked_at, &parts)) {
+        202 => match (app_service::deployment(job, call, &parts), location(asked_at, &parts)) {
             (Some(meaning), _) => meaning,
             (None, Location::Here(location)) => working(job, call, Some(location), &parts),
             (None, Location::Elsewhere(_) | Location::None) => working(job, call, None, &parts),
         },
-        200..=299 => app_service::deployment(call, &parts).unwrap_or_else(|| answered(job, call, asked_at, &parts)),
+        200..=299 => {
+            app_service::deployment(job, call, &parts).unwrap_or_else(|| answered(job, call, asked_at, &parts))
+        }
         300..=399 => classify::redirect(job, asked_at, &parts),
         401 => Meaning::Rejected { why: parts.reason(), status: 401 },
         404 | 410 => {

@@ -14,6 +14,9 @@ use trackside_core::job::spec::JobSpec;
 use trackside_core::notice::{Notice, OwnerView};
 use uuid::Uuid;
 
+/// The key of a first try of run 7.
+const KEY: &str = "00000000-0000-0000-0000-000000000007-1";
+
 /// Answers in order; keeps what was asked.
 struct Script {
     answers: Mutex<Vec<Answer>>,
@@ -52,7 +55,7 @@ fn effect(spec: &Value, step: CallStep) -> Effect {
         connection: "app".into(),
         to: None,
         incident: None,
-        key: "run-1".into(),
+        key: KEY.into(),
         action: Action::Job,
         notice: Box::new(Notice::plain("job".into(), String::new(), Severity::Info, at(0), owner)),
         act: None,
@@ -84,6 +87,7 @@ struct Case {
     earlier: Earlier,
     progress: CallProgress,
     step: CallStep,
+    key: &'static str,
 }
 
 impl Case {
@@ -93,6 +97,7 @@ impl Case {
             earlier: Earlier::NotThere,
             progress: CallProgress::default(),
             step: CallStep::Run,
+            key: KEY,
         }
     }
 
@@ -117,12 +122,16 @@ impl Case {
 
     fn go(&self, answers: Vec<Answer>) -> (Carried, Vec<HttpRequest>) {
         let kind = self.spec["target"]["kind"].as_str().unwrap();
-        let (effect, config) = (effect(&self.spec, self.step.clone()), config(kind));
+        let (mut effect, config) = (effect(&self.spec, self.step.clone()), config(kind));
+        self.key.clone_into(&mut effect.key);
         let script = Script { answers: Mutex::new(answers), asked: Mutex::default() };
         let job = Job {
             effect: &effect,
             config: &config,
-            credential: vec![("authorization".into(), SecretString::from("Bearer s3cret-token"))],
+            authority: Authority::Headers(vec![(
+                ::http::header::AUTHORIZATION,
+                ::http::HeaderValue::from_static("Bearer s3cret-token"),
+            )]),
             earlier: self.earlier,
             progress: self.progress.clone(),
             callback: Some("https://trackside.example/jobs/callback/TOKEN".into()),
@@ -200,7 +209,8 @@ fn answers_to_a_call_that_is_keyed() {
     let case = Case::http(json!({"idempotency": "key"}));
     for (answer, expect) in [
         (response(500, &[], ""), "again after 5 s, Connection"),
-        (response(502, &[], ""), "again after 5 s, Connection"),
+        (response(502, &[], ""), "again after 5 s, Connection, in doubt"),
+        (response(504, &[], ""), "again after 5 s, Connection, in doubt"),
         (lost(), "again after 5 s, Connection, in doubt"),
         (response(409, &[], ""), "Refused"),
     ] {
@@ -209,13 +219,59 @@ fn answers_to_a_call_that_is_keyed() {
     let doubted = Case::http(json!({"idempotency": "key"})).doubted();
     let (carried, asked) = doubted.go(vec![response(200, &[], "1")]);
     assert_eq!(line(&carried), "succeeded 1");
-    assert!(asked[0].headers.iter().any(|(name, value)| name == "idempotency-key" && value == "run-1"));
+    assert!(asked[0].headers.iter().any(|(name, value)| name == "idempotency-key" && value == KEY));
     doubted.check(vec![response(409, &[], "")], "again after 10 s, None, in doubt");
     // The tries are used up, and one of them may have been carried out.
     let mut last = Case::http(json!({"idempotency": "key"})).doubted();
     last.progress.calls = 2;
     last.check(vec![response(503, &[], "")], "Unknown, in doubt");
     last.check(vec![lost()], "Unknown, in doubt");
+    last.earlier = Earlier::NotThere;
+    last.check(vec![response(504, &[], "")], "Unknown, in doubt");
+}
+
+/// A repetition that is turned away says nothing of the try whose answer was lost.
+#[test]
+fn a_refusal_after_a_lost_answer_does_not_say_that_nothing_was_done() {
+    let doubted = Case::http(json!({"idempotency": "key"})).doubted();
+    for status in [400, 403, 404, 422] {
+        doubted.check(vec![response(status, &[], "")], "Unknown, in doubt");
+    }
+    let mut rejected = Case::http(json!({"idempotency": "key"})).doubted();
+    rejected.progress.rejected = 1;
+    rejected.check(vec![response(401, &[], "")], "Unknown, in doubt");
+    // The server was killed in the first try, before anything was written down.
+    let mut killed = Case::http(json!({"idempotency": "key"})).doubted();
+    killed.progress.calls = 0;
+    killed.check(vec![response(409, &[], "")], "again after 5 s, None, in doubt");
+    // An earlier run sent the same call under the same key.
+    let mut later = Case::http(json!({"idempotency": "key"}));
+    later.key = "00000000-0000-0000-0000-000000000006-1";
+    later.check(vec![response(409, &[], "")], "again after 5 s, None, in doubt");
+    later.check(vec![response(404, &[], "")], "Unknown, in doubt");
+    later.check(vec![response(200, &[], "1")], "succeeded 1");
+}
+
+/// A credential is sent to the origins of its connection alone, also when the connection was changed meanwhile.
+#[test]
+fn a_place_that_the_connection_does_not_lead_to_is_not_asked() {
+    Case::http(json!({})).asking("https://old.example/jobs/1").check(vec![], "Unknown, in doubt");
+    let mut stop = Case::http(json!({}));
+    stop.step = CallStep::Cancel { far_ref: "https://old.example/jobs/1".into() };
+    stop.check(vec![], "Internal");
+    let restart = json!({"kind": "app_service", "connection": "app", "action": {"do": "swap_slots", "source": "s"}});
+    Case::of(restart).asking("https://evil.example/lro/1").check(vec![], "Unknown, in doubt");
+    let named = response(202, &[("location", "https://user:word@app.example/jobs/1#x")], "");
+    let (carried, _) = Case::http(json!({})).go(vec![named]);
+    assert_eq!(carried.progress.location.as_deref(), Some("https://app.example/jobs/1"));
+}
+
+/// A far end sets the pace of questions, but not to none.
+#[test]
+fn questions_have_a_pace() {
+    let case = Case::http(json!({})).asking("https://app.example/jobs/1");
+    case.check(vec![response(202, &[("retry-after", "0")], "")], "again after 1 s, None");
+    case.check(vec![response(303, &[("location", "/jobs/1")], "")], "again after 1 s, None");
 }
 
 #[test]
@@ -238,7 +294,7 @@ fn what_was_accepted_is_asked_after() {
         (response(200, &[], r#"{"status":"succeeded"}"#), r#"succeeded {"status":"succeeded"}"#),
         (response(200, &[], r#"{"status":"failed","error":"disk"}"#), "Failed"),
         (response(200, &[], r#"{"rows":1}"#), r#"succeeded {"rows":1}"#),
-        (response(303, &[("location", "/result/1")], ""), "again after 0 s, None"),
+        (response(303, &[("location", "/result/1")], ""), "again after 1 s, None"),
         (response(404, &[], ""), "Unknown, in doubt"),
         (response(500, &[], ""), "again after 5 s, Connection, in doubt"),
         (lost(), "again after 5 s, Connection, in doubt"),
@@ -336,8 +392,14 @@ fn actions_on_an_app_service() {
     assert!(line(&asking.go(vec![response(200, &[], r#"{"status":4,"id":"d1"}"#)]).0).starts_with("succeeded"));
     // After a lost answer Kudu's list says whether it took it; if it did not, it is sent again.
     let doubted = case(json!({"do": "zip_deploy"})).doubted();
-    let list = response(200, &[], r#"[{"id":"d2","message":"run-1"}]"#);
-    doubted.check(vec![list], "again after 0 s, None");
+    let list = response(200, &[], &json!([{"id": "d2", "message": KEY}]).to_string());
+    doubted.check(vec![list], "again after 1 s, None");
     let none = response(200, &[], "[]");
     doubted.check(vec![none, response(202, &[("scm-deployment-id", "d3")], "")], "again after 5 s, None");
+    // `latest` is somebody else's by now.
+    let theirs = response(200, &[], r#"{"status":4,"id":"d9","message":"other-run-1"}"#);
+    asking.check(vec![theirs], "again after 5 s, None");
+    let mut capped = case(json!({"do": "restart"}));
+    capped.spec["result_bytes"] = json!(5);
+    capped.check(vec![response(200, &[], r#"{"rows":1}"#)], "BadResult");
 }
