@@ -20,6 +20,7 @@ SUITES = {
     "clients": "the official clients of PagerDuty, Slack and CloudEvents over TLS, an SMTP server, Standard Webhooks",
     "identity": "a certified OpenID Provider with Chromium and the command line, Azure as Microsoft's SDKs take it, PyJWT as judge",
     "gateway": "hostile requests through the gateway, judged by the bytes behind it",
+    "jobs": "a FastAPI app that does the work, Airflow that asks for it, and everything between them killed",
     "pages": "every page in Chromium, judged by axe-core",
 }
 CLOSING = re.compile(r"(\d+) passed, (\d+) failed")

@@ -7,19 +7,23 @@ package index and the trackside binary.
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from airflow_server import Airflow  # noqa: E402
+from lib.airflow_server import Airflow  # noqa: E402
 from lib.checks import Checks, main  # noqa: E402
 from lib.farends import FarEnds  # noqa: E402
 from lib.processes import Bench, wait_until  # noqa: E402
 from lib.told import check_all_told_once, check_silence  # noqa: E402
 from lib.trackside import Settings, Trackside  # noqa: E402
 from lib.venvs import python_of  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+NAMESPACE = "airflow-suite"
 
 # What fails, and whose it is: by owner field, by tag, by pattern, by default.
 FAILING = {
@@ -51,7 +55,7 @@ def run(checks: Checks) -> None:
         trackside = Trackside(bench, Settings(far_end=ends.url, owners=OWNERS))
         trackside.start()
         checks.note(f"trackside serves at {trackside.url}")
-        airflow = Airflow(bench, python, trackside.url, trackside.ingest_token)
+        airflow = Airflow(bench, python, HERE / "dags", lineage(trackside))
         airflow.start(dags=len(FAILING) + len(SILENT))
         checks.note("Airflow is up, all DAGs are parsed")
         first_round(checks, airflow, ends)
@@ -59,6 +63,15 @@ def run(checks: Checks) -> None:
         nothing_more(checks, trackside, ends)
         if checks.failed:
             bench.show_logs()
+
+
+def lineage(trackside: Trackside) -> dict[str, str]:
+    """OpenLineage by environment variables only."""
+    transport = {
+        "type": "http", "url": trackside.url, "endpoint": "api/v1/lineage",
+        "auth": {"type": "api_key", "apiKey": trackside.ingest_token},
+    }  # fmt: skip
+    return {"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport), "AIRFLOW__OPENLINEAGE__NAMESPACE": NAMESPACE}
 
 
 def first_round(checks: Checks, airflow: Airflow, ends: FarEnds) -> None:

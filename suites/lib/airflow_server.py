@@ -7,22 +7,24 @@ import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lib.checks import MissingPart
 from lib.http import call
 from lib.processes import Bench, free_port, wait_until
 
-NAMESPACE = "airflow-suite"
 MIGRATE_SECONDS = 180
 START_SECONDS = 240
 USER = "suite"
 
 
 class Airflow:
-    """API server, scheduler and DAG processor. No triggerer: no DAG of the suite defers."""
+    """API server, scheduler and DAG processor. No triggerer: no DAG of the suites defers."""
 
-    def __init__(self, bench: Bench, python: Path, trackside_url: str, token: str) -> None:
+    def __init__(self, bench: Bench, python: Path, dags: Path, settings: Mapping[str, str]) -> None:
+        """`settings` are further environment variables."""
         self._bench = bench
         self._home = bench.folder / "airflow"
         self._airflow = python.parent / "airflow"
@@ -30,9 +32,9 @@ class Airflow:
         self._password = secrets.token_hex(12)
         self._token = ""
         self._home.mkdir()
-        shutil.copytree(Path(__file__).parent / "dags", self._home / "dags")
+        shutil.copytree(dags, self._home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
         (self._home / "passwords.json").write_text(json.dumps({USER: self._password}))
-        self._env = self._environment(trackside_url, token)
+        self._env = self._environment() | settings
 
     def start(self, dags: int) -> None:
         """Makes the database, starts the processes, waits until all `dags` can be triggered."""
@@ -66,6 +68,22 @@ class Airflow:
         answer = call("GET", self._api("/dags/~/dagRuns?limit=100"), token=self._token)
         return {run["dag_run_id"]: run["state"] for run in answer.json()["dag_runs"]}
 
+    def tasks(self, dag: str, run: str) -> dict[str, dict[str, Any]]:
+        """The tasks of a run as they stand, by task id."""
+        found = call("GET", self._api(f"/dags/{dag}/dagRuns/{run}/taskInstances"), token=self._token).json()
+        return {task["task_id"]: task for task in found["task_instances"]}
+
+    def result(self, dag: str, run: str, task: str) -> object:
+        """What a task left in XCom; nothing when there is none."""
+        path = f"/dags/{dag}/dagRuns/{run}/taskInstances/{task}/xcomEntries/return_value?deserialize=true"
+        answer = call("GET", self._api(path), token=self._token)
+        return answer.json()["value"] if answer.ok else None
+
+    def log(self, run: str, task: str) -> str:
+        """What all tries of a task have logged."""
+        logs = sorted(self._home.glob(f"logs/dag_id=*/run_id={run}/task_id={task}/*.log"))
+        return "".join(log.read_text(errors="replace") for log in logs)
+
     def _api(self, path: str) -> str:
         return f"http://127.0.0.1:{self._port}/api/v2{path}"
 
@@ -85,11 +103,7 @@ class Airflow:
     def _dag_count(self) -> int:
         return call("GET", self._api("/dags?limit=1"), token=self._token).json()["total_entries"]
 
-    def _environment(self, trackside_url: str, token: str) -> dict[str, str]:
-        transport = {
-            "type": "http", "url": trackside_url, "endpoint": "api/v1/lineage",
-            "auth": {"type": "api_key", "apiKey": token},
-        }
+    def _environment(self) -> dict[str, str]:
         base = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         url = f"http://127.0.0.1:{self._port}"
         return base | {
@@ -107,6 +121,4 @@ class Airflow:
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._home}/airflow.db",
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
-            "AIRFLOW__OPENLINEAGE__NAMESPACE": NAMESPACE,
         }
