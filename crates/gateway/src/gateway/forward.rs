@@ -7,7 +7,7 @@ use crate::config::guard::Direction;
 use crate::config::network::Network;
 use crate::config::route::{CredentialUse, HostForm, Recording, Retries, WebSocket};
 use crate::front::headers;
-use crate::guard::{Did, Hit, Plan, Why};
+use crate::guard::{Did, Hit, LOOKED_AT, Plan, Why};
 use crate::identity;
 use crate::proxy::body::{Answer, Bounds, Fault, Keep, Outgoing, Oversized, Pace, Progress, Relay, Stream};
 use crate::proxy::tunnel::{self, Handshake};
@@ -15,13 +15,14 @@ use crate::proxy::upstream::{Failed, Link, Upstream};
 use crate::route::table::Route;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
+use jiff::Timestamp;
 use secrecy::SecretString;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::Instant;
-use trackside_identity::broker::{CredentialHeader, OnBehalf};
+use trackside_identity::broker::{self, Credential, CredentialHeader, OnBehalf, RequestSigner};
 use trackside_identity::directory::Identity;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -39,6 +40,8 @@ struct Sending<'a> {
     method: &'a Method,
     target: http::Uri,
     headers: HeaderMap,
+    /// Signs it, when the upstream takes signatures; then its body must be known.
+    signer: Option<RequestSigner>,
     until: Option<Instant>,
 }
 
@@ -73,6 +76,7 @@ impl Gateway {
         if let Some(handshake) = &handshake {
             handshake.write(&mut sending.headers);
         }
+        sending.sign(&outgoing, (self.shell.clock)());
         call.sending(&sending.headers, progress.clone());
         let answered = self.exchange(&mut sending, outgoing, progress.as_deref(), &parts.headers, who.as_ref()).await;
         let (response, link) = match answered {
@@ -111,26 +115,28 @@ impl Gateway {
             CredentialUse::Connection if !route.upstream.config.has_credential => return Ok(()),
             CredentialUse::Connection => {}
         }
-        for (name, mut value) in self.credential(route, given, who).await? {
-            value.set_sensitive(true);
-            sending.headers.insert(name, value);
-        }
-        Ok(())
+        self.authenticate(sending, given, who).await
     }
 
-    async fn credential(
+    async fn authenticate(
         &self,
-        route: &Route,
+        sending: &mut Sending<'_>,
         given: &HeaderMap,
         who: Option<&Arc<Identity>>,
-    ) -> Result<Vec<CredentialHeader>, Problem> {
+    ) -> Result<(), Problem> {
+        let route = sending.route;
         let token = token(given);
         let behalf = behalf(who, token.as_ref());
-        self.shell.brokers.credential(&route.upstream.config.name, behalf).await.map_err(|error| {
+        let credential = self.shell.brokers.credential(&route.upstream.config.name, behalf).await.map_err(|error| {
             tracing::warn!(route = %route.name, %error, "no credential for the upstream");
             let detail = "the gateway has no credential for the upstream now";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).after(error.retry_after)
-        })
+        })?;
+        match credential {
+            Credential::Headers(headers) => sending.put(headers),
+            Credential::Signer(signer) => sending.signer = Some(signer),
+        }
+        Ok(())
     }
 
     /// Sends, and sends once more where that can do no harm: when nothing was sent, when the method only reads and no
@@ -160,10 +166,8 @@ impl Gateway {
             return Ok((response, link));
         }
         drop((response, link));
-        for (name, mut value) in self.credential(route, given, who).await? {
-            value.set_sensitive(true);
-            sending.headers.insert(name, value);
-        }
+        self.authenticate(sending, given, who).await?;
+        sending.sign(&Outgoing::Empty, (self.shell.clock)());
         let second = send(sending, sending.request(Outgoing::Empty), Fresh::Kept).await;
         second.map_err(|failed| explain(&failed, progress, route))
     }
@@ -202,6 +206,24 @@ enum NotAnswered {
 }
 
 impl Sending<'_> {
+    fn put(&mut self, headers: Vec<CredentialHeader>) {
+        for (name, mut value) in headers {
+            value.set_sensitive(true);
+            self.headers.insert(name, value);
+        }
+    }
+
+    /// Signs what is about to be sent, where the upstream takes signatures.
+    fn sign(&mut self, body: &Outgoing, now: Timestamp) {
+        let Some(signer) = &self.signer else { return };
+        let body = if let Outgoing::Whole(Some(body)) = body { &body[..] } else { &[] };
+        let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let (path, query) = (self.target.path(), self.target.query());
+        let request = broker::Outgoing { method: self.method, host, path, query, headers: &self.headers, body };
+        let headers = signer.headers(&request, now);
+        self.put(headers);
+    }
+
     fn request(&self, body: Outgoing) -> Request<Outgoing> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
@@ -262,7 +284,7 @@ fn prepare<'a>(
         }
     }
     let until = route.times.total.map(|total| began + total);
-    Ok(Sending { route, method: &parts.method, target, headers, until })
+    Ok(Sending { route, method: &parts.method, target, headers, signer: None, until })
 }
 
 /// The body that goes to the upstream: streamed, or read and judged where rules look at it.
@@ -289,15 +311,27 @@ async fn outgoing(
         Plan::Stream
     };
     call.hit(hits);
+    let plan = match plan {
+        Plan::Stream if sending.signer.is_some() => Plan::Keep(LOOKED_AT as u64),
+        Plan::Bounded(most, _) if sending.signer.is_some() => Plan::Keep(most.min(LOOKED_AT as u64)),
+        plan => plan,
+    };
     match plan {
         Plan::Stream => {}
         Plan::Bounded(most, _) => pace.limit = Some(pace.limit.map_or(most, |limit| limit.min(most))),
         Plan::Refuse(hit) => return Err(withheld(hit, call)),
         Plan::Keep(most) => {
-            pace.limit = Some(pace.limit.map_or(most, |limit| limit.min(most)));
+            let most = pace.limit.map_or(most, |limit| limit.min(most));
+            pace.limit = Some(most);
             pace.keep = Keep::Nothing;
             let whole = Stream::new(body, pace, progress).whole().await;
-            let whole = whole.map_err(|fault| faulty(fault, route))?;
+            let whole = whole.map_err(|fault| match fault {
+                Fault::TooLarge => {
+                    let detail = format!("this route reads bodies whole, and takes at most {most} bytes");
+                    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+                }
+                fault => faulty(fault, route),
+            })?;
             let mut hits = Vec::new();
             let judged = route.guards.judge(Direction::Request, &sending.headers, whole, &mut hits);
             call.hit(hits);

@@ -7,10 +7,13 @@ use super::behalf::OnBehalf;
 use super::config::{Behalf, CredentialConfig, SubjectToken};
 use super::failure::{Failure, FailureClass};
 use super::fetch::{Discovered, Fetch, Tools};
-use super::grant::Granted;
+use super::grant::{Granted, Proof};
 use super::oauth::basic;
+use super::probe::trusting;
+use super::signing::Credential;
 use super::slot::{Offer, Slot};
 use super::status::CredentialStatus;
+use crate::exchange::{Exchange, Way};
 use crate::secret::SecretRef;
 use http::{HeaderName, HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
@@ -48,7 +51,7 @@ pub struct Outlet {
     pub credential: Option<CredentialConfig>,
     /// Path that is asked to try the connection, behind its address.
     pub check: String,
-    /// File with further certificates to trust when it is tried.
+    /// File with further certificates to trust, when it is tried and where its tokens are fetched.
     pub ca: Option<PathBuf>,
 }
 
@@ -113,7 +116,7 @@ impl Brokers {
         *lines = outlets.into_iter().map(|(name, outlet)| (name.clone(), kept(&name, outlet))).collect();
     }
 
-    /// The headers that authenticate a request to a connection's far end; none when it asks for nothing.
+    /// What authenticates requests to a connection's far end; no headers when it asks for nothing.
     ///
     /// # Errors
     /// When there is no token, and why.
@@ -121,10 +124,10 @@ impl Brokers {
         &self,
         connection: &str,
         behalf: Option<OnBehalf<'_>>,
-    ) -> Result<Vec<CredentialHeader>, CredentialError> {
+    ) -> Result<Credential, CredentialError> {
         let (shared, line) = self.line(connection)?;
-        let Some(config) = &line.outlet.credential else { return Ok(Vec::new()) };
-        let headers = match config {
+        let Some(config) = &line.outlet.credential else { return Ok(Credential::Headers(Vec::new())) };
+        let header = match config {
             CredentialConfig::Bearer { token } => shared.secret(token).and_then(|token| bearer(&token)),
             CredentialConfig::Basic { username, password } => shared
                 .secret(username)
@@ -137,10 +140,15 @@ impl Brokers {
                 let granted = shared.token(&line, config, behalf).await.map_err(|(failure, now, until)| {
                     line.error(failure, Duration::try_from(until.duration_since(now)).unwrap_or_default())
                 })?;
-                bearer(&granted.token)
+                match granted.proof {
+                    Proof::Token(token) => bearer(&token),
+                    Proof::Signer(signer) => return Ok(Credential::Signer(signer)),
+                }
             }
         };
-        headers.map(|header| vec![header]).map_err(|failure| line.error(failure.clone(), failure.hold()))
+        header
+            .map(|header| Credential::Headers(vec![header]))
+            .map_err(|failure| line.error(failure.clone(), failure.hold()))
     }
 
     /// The far end did not take a credential (401): the next call fetches anew, unless the token is so young that a new
@@ -243,7 +251,7 @@ impl Shared {
         line: &Line,
         config: &CredentialConfig,
         behalf: Option<OnBehalf<'_>>,
-    ) -> Result<Box<Granted>, (Failure, Timestamp, Timestamp)> {
+    ) -> Result<Box<Granted<Proof>>, (Failure, Timestamp, Timestamp)> {
         let behalf = behalf.filter(|_| is_personal(config));
         let slot = line.slot(behalf);
         let slot = slot.as_deref().unwrap_or(&line.main);
@@ -271,6 +279,19 @@ impl Shared {
         }
     }
 
+    /// The network as a connection sees it: with the certificates that it trusts.
+    fn way(&self, line: &Line) -> Result<Exchange, Failure> {
+        let Some(path) = &line.outlet.ca else { return Ok(Arc::clone(&self.tools.exchange)) };
+        let (way, exchange) = (trusting(path)?, Arc::clone(&self.tools.exchange));
+        Ok(Arc::new(move |mut ask| {
+            // A metadata service has a way of its own.
+            if ask.way == Way::Usual {
+                ask.way = way.clone();
+            }
+            exchange(ask)
+        }))
+    }
+
     /// Fetches and keeps; the caller holds the lock of the slot.
     async fn fetch(
         &self,
@@ -278,9 +299,14 @@ impl Shared {
         config: &CredentialConfig,
         slot: &Slot,
         behalf: Option<OnBehalf<'_>>,
-    ) -> Result<Granted, Failure> {
-        let fetch = Fetch { tools: &self.tools, discovered: &self.discovered, url: &line.outlet.url, behalf };
-        let outcome = fetch.token(config).await;
+    ) -> Result<Granted<Proof>, Failure> {
+        let outcome = match self.way(line) {
+            Ok(exchange) => {
+                let discovered = &self.discovered;
+                Fetch { tools: &self.tools, exchange, discovered, url: &line.outlet.url, behalf }.proof(config).await
+            }
+            Err(failure) => Err(failure),
+        };
         slot.keep(&outcome, self.tools.now(), self.tools.jitter());
         match &outcome {
             Ok(granted) => {

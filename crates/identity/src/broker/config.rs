@@ -63,6 +63,9 @@ pub enum CredentialConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         authority: Option<Url>,
     },
+    /// A role of AWS, taken with a web identity token; each request is signed with the temporary keys of that role
+    /// (Signature Version 4).
+    AwsWebIdentity(AwsWebIdentity),
     /// Airflow: user name and password are given for a token at `/auth/token`.
     AirflowLogin {
         /// User name.
@@ -86,6 +89,42 @@ pub enum CredentialConfig {
         /// Further claims, for far ends that ask for some (Airflow's simple auth manager: `role`).
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         claims: BTreeMap<String, serde_json::Value>,
+    },
+}
+
+/// A role of AWS, taken with a web identity token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsWebIdentity {
+    /// ARN of the role.
+    pub role_arn: String,
+    /// The token that proves who wants it.
+    pub token: WebIdentityToken,
+    /// Region, for example `eu-central-1`.
+    pub region: String,
+    /// Service that requests are signed for, as AWS names it in signatures: `execute-api`, `lambda`, `s3`.
+    pub service: String,
+    /// Name of the session in CloudTrail; default `trackside`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_name: Option<String>,
+    /// Life of the keys in seconds, 900 to 43,200; default 3,600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime_seconds: Option<u32>,
+    /// Replaces `https://sts.REGION.amazonaws.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sts_endpoint: Option<Url>,
+}
+
+/// A web identity token for AWS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WebIdentityToken {
+    /// One in a file (`AWS_WEB_IDENTITY_TOKEN_FILE`), read again for each request.
+    File(PathBuf),
+    /// One that Trackside signs itself, for the audience `sts.amazonaws.com`.
+    Workload {
+        /// Subject that the role's trust policy asks for.
+        subject: String,
     },
 }
 
@@ -252,6 +291,7 @@ impl CredentialConfig {
             Self::TokenExchange(_) => "token_exchange",
             Self::AzureManagedIdentity { .. } => "azure_managed_identity",
             Self::AzureServicePrincipal { .. } => "azure_service_principal",
+            Self::AwsWebIdentity(_) => "aws_web_identity",
             Self::AirflowLogin { .. } => "airflow_login",
             Self::Workload { .. } => "workload",
         }
@@ -286,6 +326,7 @@ impl CredentialConfig {
                     need("proof.certificate.algorithm", known.then_some(()).ok_or("must be PS256 or RS256".to_owned()));
                 }
             }
+            Self::AwsWebIdentity(role) => role.check(&mut need),
             Self::Workload { audience, lifetime_seconds, claims, .. } => {
                 need("audience", filled(audience));
                 let fits = lifetime_seconds.is_none_or(|seconds| (1..=3_600).contains(&seconds));
@@ -313,6 +354,30 @@ impl TokenExchange {
             resource: self.resource.clone(),
             audience: self.audience.clone(),
         }
+    }
+}
+
+impl AwsWebIdentity {
+    fn check(&self, need: &mut impl FnMut(&'static str, Result<(), String>)) {
+        let named = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        let or = |fits: bool, problem: &str| if fits { Ok(()) } else { Err(problem.to_owned()) };
+        let arn = self.role_arn.starts_with("arn:") && self.role_arn.contains(":role/");
+        need("role_arn", or(arn, "must be the ARN of a role: arn:aws:iam::111122223333:role/NAME"));
+        need("region", or(named(&self.region), "must be a region, for example eu-central-1"));
+        need(
+            "service",
+            or(named(&self.service), "must be a service as AWS names it in signatures, for example execute-api"),
+        );
+        let session = |name: &str| {
+            (2..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
+        };
+        let fits = self.session_name.as_deref().is_none_or(session);
+        need("session_name", or(fits, "must have 2 to 64 letters, digits or _+=,.@-"));
+        let fits = self.lifetime_seconds.is_none_or(|seconds| (900..=43_200).contains(&seconds));
+        need("lifetime_seconds", or(fits, "must be between 900 and 43200"));
+        need("sts_endpoint", self.sts_endpoint.as_ref().map_or(Ok(()), |url| secure(url.as_str())));
     }
 }
 

@@ -7,15 +7,18 @@ use super::azure::managed_identity::{self, Host, Wanted as WantedIdentity};
 use super::azure::service_principal::{self, Certificate, FEDERATED_AUDIENCE, Proof};
 use super::behalf::OnBehalf;
 use super::config::{
-    ActorToken, AzureProof, Behalf, ClientCredentials, CredentialConfig, SubjectToken, TokenEndpoint, TokenExchange,
+    ActorToken, AwsWebIdentity, AzureProof, Behalf, ClientCredentials, CredentialConfig, SubjectToken, TokenEndpoint,
+    TokenExchange, WebIdentityToken,
 };
 use super::failure::{Failure, FailureClass};
 use super::form::post_json;
-use super::grant::Granted;
+use super::grant::{Granted, Proof as Proven, UNSAID};
 use super::oauth::{self, Once, Place, Subject};
 use super::reply::{self, Expected};
+use super::signing::RequestSigner;
 use crate::exchange::{Ask, Exchange, Reply};
 use crate::issuer::discovery::{self, Address};
+use crate::secret::aws::{service_url, skew, sts};
 use crate::secret::{SECRET_BYTES, Secrets};
 use crate::workload::Workload;
 use crate::workload::claims::{OURSELVES, Usage, Wanted, Work};
@@ -34,6 +37,11 @@ use uuid::Uuid;
 
 /// How long the address of a token endpoint that discovery gave is used.
 const DISCOVERED_FOR: SignedDuration = SignedDuration::from_hours(1);
+
+/// For whom a web identity token for AWS is.
+const STS_AUDIENCE: &str = "sts.amazonaws.com";
+/// Clocks that are no further apart are the same: AWS allows five minutes.
+const SAME_CLOCK: SignedDuration = SignedDuration::from_mins(1);
 
 /// Waits for so long.
 pub type Wait = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -66,6 +74,8 @@ pub(super) type Discovered = Mutex<BTreeMap<String, (Timestamp, Url)>>;
 /// One fetch for one connection.
 pub(super) struct Fetch<'a> {
     pub(super) tools: &'a Tools,
+    /// The network as this connection sees it.
+    pub(super) exchange: Exchange,
     pub(super) discovered: &'a Discovered,
     /// Address of the connection.
     pub(super) url: &'a Url,
@@ -94,19 +104,27 @@ impl Tools {
         let random = (self.random)();
         f64::from(u16::from_le_bytes([random[0], random[1]])) / (f64::from(u16::MAX) + 1.0)
     }
-
-    async fn ask(&self, ask: Ask) -> Result<Reply, Failure> {
-        (self.exchange)(ask).await.map_err(Failure::from)
-    }
 }
 
 impl Fetch<'_> {
-    /// A token, for the kinds that have one. Static kinds are read where they are used.
-    pub(super) async fn token(&self, config: &CredentialConfig) -> Result<Granted, Failure> {
+    async fn ask(&self, ask: Ask) -> Result<Reply, Failure> {
+        (self.exchange)(ask).await.map_err(Failure::from)
+    }
+
+    /// What is granted, for the kinds that are fetched. Static kinds are read where they are used.
+    pub(super) async fn proof(&self, config: &CredentialConfig) -> Result<Granted<Proven>, Failure> {
         match config {
-            CredentialConfig::Bearer { .. } | CredentialConfig::Basic { .. } | CredentialConfig::Header { .. } => {
-                Err(Failure::here("this credential is not fetched"))
-            }
+            CredentialConfig::AwsWebIdentity(role) => self.aws(role).await,
+            config => self.token(config).await.map(Granted::into_proof),
+        }
+    }
+
+    async fn token(&self, config: &CredentialConfig) -> Result<Granted, Failure> {
+        match config {
+            CredentialConfig::Bearer { .. }
+            | CredentialConfig::Basic { .. }
+            | CredentialConfig::Header { .. }
+            | CredentialConfig::AwsWebIdentity(_) => Err(Failure::here("this credential is no token that is fetched")),
             CredentialConfig::ClientCredentials(client) => self.oauth(client, None).await,
             CredentialConfig::TokenExchange(exchange) => self.exchanged(exchange).await,
             CredentialConfig::AzureManagedIdentity { resource, client_id, endpoint } => {
@@ -116,7 +134,7 @@ impl Fetch<'_> {
             CredentialConfig::AzureServicePrincipal { tenant, client_id, proof, scope, authority } => {
                 let endpoint = service_principal::endpoint(authority.as_ref(), tenant)?;
                 let proof = self.azure_proof(proof, &endpoint, client_id)?;
-                let reply = self.tools.ask(service_principal::ask(&endpoint, client_id, scope, &proof)).await?;
+                let reply = self.ask(service_principal::ask(&endpoint, client_id, scope, &proof)).await?;
                 reply::token(&reply, Expected::default(), self.tools.now())
             }
             CredentialConfig::AirflowLogin { username, password } => {
@@ -148,11 +166,16 @@ impl Fetch<'_> {
 
     /// A token that we sign.
     fn signed(&self, wanted: Wanted<'_>) -> Result<Granted, Failure> {
-        let Once { now, id } = self.tools.once();
-        let (token, ends) = self.tools.workload.sign(&wanted, now, id).map_err(Failure::here)?;
-        let mut granted = Granted::new(token, now, ends.duration_since(now));
+        let (token, life) = self.sign(&wanted)?;
+        let mut granted = Granted::new(token, self.tools.now(), life);
         granted.actors = wanted.caller.map(chain).unwrap_or_default();
         Ok(granted)
+    }
+
+    fn sign(&self, wanted: &Wanted<'_>) -> Result<(SecretString, SignedDuration), Failure> {
+        let Once { now, id } = self.tools.once();
+        let (token, ends) = self.tools.workload.sign(wanted, now, id).map_err(Failure::here)?;
+        Ok((token, ends.duration_since(now)))
     }
 
     /// A token that proves somebody to a token endpoint.
@@ -167,7 +190,7 @@ impl Fetch<'_> {
             work: behalf.map_or_else(Work::default, |behalf| behalf.work),
             claims: &none,
         };
-        self.signed(wanted).map(|granted| granted.token)
+        self.sign(&wanted).map(|(token, _)| token)
     }
 
     async fn oauth(&self, client: &ClientCredentials, subject: Option<&Subject>) -> Result<Granted, Failure> {
@@ -176,7 +199,7 @@ impl Fetch<'_> {
         // A connection that broke is tried once more; with a fresh assertion, as every try.
         for _ in 0..2 {
             let ask = oauth::ask(client, &place, subject, &self.tools.secrets, self.tools.once())?;
-            match self.tools.ask(ask).await {
+            match self.ask(ask).await {
                 Ok(reply) => return reply::token(&reply, oauth::expected(client, subject), self.tools.now()),
                 Err(failure) if failure.class == FailureClass::NoAnswer => lost = Some(failure),
                 Err(failure) => return Err(failure),
@@ -225,7 +248,7 @@ impl Fetch<'_> {
             _ => {
                 let address = Address::parse(issuer).map_err(Failure::here)?;
                 let unusable = |text: String| Failure { class: FailureClass::NoAnswer, ..Failure::unusable(text) };
-                let metadata = discovery::fetch(&self.tools.exchange, &address).await.map_err(unusable)?;
+                let metadata = discovery::fetch(&self.exchange, &address).await.map_err(unusable)?;
                 let none = || Failure::unusable(format!("the discovery page of {issuer} names no token endpoint"));
                 let url = metadata.token_endpoint.ok_or_else(none)?.url().clone();
                 let mut all = self.discovered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -247,7 +270,7 @@ impl Fetch<'_> {
             }
             // Read anew for each try: App Service changes its variables.
             let host = Host::here(replaced, |name| (self.tools.variable)(name))?;
-            let answer = (self.tools.exchange)(host.ask(wanted)?).await;
+            let answer = (self.exchange)(host.ask(wanted)?).await;
             match managed_identity::judge(answer, self.tools.now()) {
                 Ok(granted) => return Ok(granted),
                 Err(failure) => last = Some(failure),
@@ -271,6 +294,27 @@ impl Fetch<'_> {
         }
     }
 
+    /// Temporary keys of AWS for a web identity token.
+    async fn aws(&self, role: &AwsWebIdentity) -> Result<Granted<Proven>, Failure> {
+        let url = role.sts_endpoint.clone().map_or_else(|| service_url("sts", &role.region), Ok)?;
+        let token = match &role.token {
+            WebIdentityToken::File(path) => federated(path)?,
+            WebIdentityToken::Workload { subject } => self.assertion(STS_AUDIENCE, subject, None)?,
+        };
+        let wanted = sts::Wanted {
+            role: &role.role_arn,
+            session: role.session_name.as_deref().unwrap_or(OURSELVES),
+            lifetime_seconds: role.lifetime_seconds,
+        };
+        let reply = self.ask(sts::ask(url, wanted, &token)).await?;
+        let now = self.tools.now();
+        let lent = sts::judge(&reply, now)?;
+        let ahead = skew(&reply, now).filter(|ahead| ahead.abs() > SAME_CLOCK).unwrap_or_default();
+        let life = lent.expires.map_or(UNSAID, |expires| expires.duration_since(now) - ahead);
+        let signer = RequestSigner::new(lent.keys, &role.region, &role.service, ahead)?;
+        Ok(Granted::of(Proven::Signer(signer), now, life))
+    }
+
     /// Airflow's sign-in for programs (`POST /auth/token`): 201 with a token that says itself when it ends.
     async fn airflow(&self, username: &SecretString, password: &SecretString) -> Result<Granted, Failure> {
         let mut url = self.url.clone();
@@ -279,7 +323,7 @@ impl Fetch<'_> {
             .pop_if_empty()
             .extend(["auth", "token"]);
         let body = json!({"username": username.expose_secret(), "password": password.expose_secret()});
-        let reply = self.tools.ask(post_json(url, &body)).await?;
+        let reply = self.ask(post_json(url, &body)).await?;
         reply::token(&reply, Expected::default(), self.tools.now())
     }
 }

@@ -1,7 +1,9 @@
-//! A token that was granted, and the times of its life.
+//! A token or keys that were granted, and the times of their life.
 //!
-//! Invariants: the token shows in no `Debug`; a token is never used in the last moments of its life, because it must
+//! Invariants: neither shows in any `Debug`; a token is never used in the last moments of its life, because it must
 //! still be valid when it arrives.
+
+use super::signing::RequestSigner;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
@@ -18,11 +20,20 @@ const SPARE: SignedDuration = SignedDuration::from_secs(30);
 /// A token is renewed at least this long before it ends, if it lives long enough.
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
 
-/// A token that was granted.
+/// What authenticates.
 #[derive(Clone, Debug)]
-pub struct Granted {
-    /// The token.
-    pub token: SecretString,
+pub enum Proof {
+    /// A bearer token (RFC 6750).
+    Token(SecretString),
+    /// Keys that sign each request.
+    Signer(RequestSigner),
+}
+
+/// What was granted: mostly a token.
+#[derive(Clone, Debug)]
+pub struct Granted<P = SecretString> {
+    /// What authenticates.
+    pub proof: P,
     /// When it came.
     pub issued: Timestamp,
     /// When it ends to be valid.
@@ -37,8 +48,7 @@ impl Granted {
     /// A token that lives for so long from now on.
     #[must_use]
     pub fn new(token: SecretString, now: Timestamp, life: SignedDuration) -> Self {
-        let expires = now.saturating_add(life.min(LONGEST)).unwrap_or(now);
-        Self { token, issued: now, expires, warning: None, actors: Vec::new() }
+        Self::of(token, now, life)
     }
 
     /// A token of which its issuer does not say how long it lives: what it says itself, else [`UNSAID`].
@@ -46,6 +56,22 @@ impl Granted {
     pub fn of_unsaid_life(token: SecretString, now: Timestamp) -> Self {
         let said = expiry(token.expose_secret()).map(|expires| expires.duration_since(now));
         Self::new(token, now, said.filter(SignedDuration::is_positive).unwrap_or(UNSAID))
+    }
+
+    /// The same as a proof of either kind.
+    #[must_use]
+    pub fn into_proof(self) -> Granted<Proof> {
+        let Self { proof, issued, expires, warning, actors } = self;
+        Granted { proof: Proof::Token(proof), issued, expires, warning, actors }
+    }
+}
+
+impl<P> Granted<P> {
+    /// Something that authenticates for so long from now on.
+    #[must_use]
+    pub fn of(proof: P, now: Timestamp, life: SignedDuration) -> Self {
+        let expires = now.saturating_add(life.min(LONGEST)).unwrap_or(now);
+        Self { proof, issued: now, expires, warning: None, actors: Vec::new() }
     }
 
     /// Until when it is used: 30 seconds before it ends, or three quarters of a life of less than two minutes.

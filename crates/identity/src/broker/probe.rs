@@ -6,13 +6,14 @@
 use super::brokers::{Brokers, CredentialError};
 use super::failure::Failure;
 use super::reply::is_sign_in;
+use super::signing::Outgoing;
 use crate::exchange::{Ask, Way};
 use http::{StatusCode, header};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
+use url::{Position, Url};
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,7 +90,17 @@ impl Brokers {
             tries += 1;
             let mut ask = Ask { timeout: TIMEOUT, limit: ANSWER_BYTES, way: way.clone(), ..Ask::get(url.clone()) };
             ask.headers.insert(header::ACCEPT, http::HeaderValue::from_static("application/json, */*"));
-            ask.headers.extend(self.credential(connection, None).await?);
+            let credential = self.credential(connection, None).await?;
+            let outgoing = Outgoing {
+                method: &ask.method,
+                host: &url[Position::BeforeHost..Position::AfterPort],
+                path: url.path(),
+                query: url.query(),
+                headers: &ask.headers,
+                body: &ask.body,
+            };
+            let headers = credential.headers(&outgoing, tools.now());
+            ask.headers.extend(headers);
             let reply = (tools.exchange)(ask).await.map_err(|error| failed(error.into()))?;
             let meaning = ProbeMeaning::of(reply.status, &reply.headers);
             if meaning == ProbeMeaning::NotAuthenticated && tries == 1 {
@@ -108,7 +119,7 @@ fn behind(base: &Url, path: &str) -> Option<Url> {
 }
 
 /// Trusting the certificates of a file beside the system's.
-fn trusting(path: &Path) -> Result<Way, Failure> {
+pub(super) fn trusting(path: &Path) -> Result<Way, Failure> {
     use std::io::Read as _;
     let failed = |reason: std::io::Error| Failure::here(format!("`ca` {}: {reason}", path.display()));
     let mut text = String::new();

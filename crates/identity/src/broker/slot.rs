@@ -5,7 +5,7 @@
 //! slot as it was.
 
 use super::failure::Failure;
-use super::grant::Granted;
+use super::grant::{Granted, Proof};
 use jiff::{SignedDuration, Timestamp};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +24,7 @@ pub(super) struct Slot {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     /// The token.
-    pub(super) granted: Option<Granted>,
+    pub(super) granted: Option<Granted<Proof>>,
     /// When it is renewed.
     pub(super) renew_at: Option<Timestamp>,
     /// Why the last fetch failed, and when; none after one that did not.
@@ -38,9 +38,9 @@ pub(super) struct Record {
 #[derive(Debug)]
 pub(super) enum Offer {
     /// Use this one.
-    Use(Box<Granted>),
+    Use(Box<Granted<Proof>>),
     /// Use this one; whoever is first renews it.
-    Renew(Box<Granted>),
+    Renew(Box<Granted<Proof>>),
     /// None is there, and nobody needs to ask until then.
     Refused(Failure, Timestamp),
     /// None is there; fetch one.
@@ -63,7 +63,7 @@ impl Slot {
     }
 
     /// Keeps what a fetch gave; `jitter` in `[0, 1)` spreads the renewals.
-    pub(super) fn keep(&self, outcome: &Result<Granted, Failure>, now: Timestamp, jitter: f64) {
+    pub(super) fn keep(&self, outcome: &Result<Granted<Proof>, Failure>, now: Timestamp, jitter: f64) {
         let mut record = self.lock();
         match outcome {
             Ok(granted) => {

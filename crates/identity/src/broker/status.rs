@@ -1,7 +1,7 @@
 //! How a credential stands, for pages, the API and metrics. Holds no credential.
 
 use super::brokers::{Line, is_fetched};
-use super::grant::Granted;
+use super::grant::{Granted, Proof};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ impl CredentialState {
 impl CredentialStatus {
     pub(super) fn of(line: &Line, now: Timestamp) -> Self {
         let record = line.main.record();
-        let granted: Option<&Granted> = record.granted.as_ref().filter(|granted| now < granted.usable_until());
+        let granted: Option<&Granted<Proof>> = record.granted.as_ref().filter(|granted| now < granted.usable_until());
         let credential = line.outlet.credential.as_ref();
         let state = match (granted, &record.failed) {
             _ if !credential.is_some_and(is_fetched) => CredentialState::Fixed,

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use trackside_core::caller::Caller;
 
+mod aws_kind;
 mod azure_kinds;
 mod caching;
 mod kinds;
@@ -166,11 +167,12 @@ pub(super) async fn header(brokers: &Brokers, caller: Option<&str>) -> Result<St
     let caller = caller.map(|subject| Caller::new(subject, "jwt"));
     let behalf = caller.as_ref().map(OnBehalf::caller);
     match brokers.credential("far", behalf).await {
-        Ok(headers) => {
+        Ok(Credential::Headers(headers)) => {
             let (_, value) = headers.first().expect("a header");
             assert!(value.is_sensitive());
             Ok(value.to_str().expect("text").to_owned())
         }
+        Ok(Credential::Signer(_)) => panic!("this one signs"),
         Err(error) => Err(format!("{} for {}", error.failure.class.as_str(), error.retry_after.as_secs())),
     }
 }

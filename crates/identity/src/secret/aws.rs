@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-mod credentials;
+pub(crate) mod credentials;
 pub mod sts;
 
 /// What the signature is for.
@@ -94,7 +94,7 @@ fn request(config: &AwsConfig, name: &str, stage: Option<&str>) -> Result<Ask, F
 }
 
 /// The address of a service in a region; those of China have another domain.
-fn service_url(service: &str, region: &str) -> Result<Url, Failure> {
+pub(crate) fn service_url(service: &str, region: &str) -> Result<Url, Failure> {
     let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     Url::parse(&format!("https://{service}.{region}.{domain}/")).map_err(Failure::here)
 }
@@ -155,7 +155,8 @@ fn is_skew(code: &Code, reply: &Reply) -> bool {
     reply.headers.contains_key(header::DATE) && (named || signature && late)
 }
 
-fn skew(reply: &Reply, now: Timestamp) -> Option<SignedDuration> {
+/// How far AWS's clock is ahead of ours, by the date of a reply.
+pub(crate) fn skew(reply: &Reply, now: Timestamp) -> Option<SignedDuration> {
     let date = reply.headers.get(header::DATE)?.to_str().ok()?;
     let skew = DateTimeParser::new().parse_timestamp(date).ok()?.duration_since(now);
     (skew.abs() <= SKEW_AT_MOST).then_some(skew)

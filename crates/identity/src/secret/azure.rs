@@ -86,17 +86,17 @@ impl Session {
     ) -> Result<SecretString, Failure> {
         let kept = self.tokens.get(resource).cloned();
         if let Some(granted) = kept.as_ref().filter(|granted| now < granted.renew_at(0.0)) {
-            return Ok(granted.token.clone());
+            return Ok(granted.proof.clone());
         }
         match obtain(config, resource, world, now).await {
             Ok(granted) => {
-                let token = granted.token.clone();
+                let token = granted.proof.clone();
                 self.tokens.insert(resource.to_owned(), granted);
                 Ok(token)
             }
             // The one before still holds.
             Err(failure) => match kept.filter(|granted| now < granted.usable_until()) {
-                Some(granted) => Ok(granted.token),
+                Some(granted) => Ok(granted.proof),
                 None => Err(Failure { text: format!("no token for the key vault: {}", failure.text), ..failure }),
             },
         }

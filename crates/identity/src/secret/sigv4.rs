@@ -1,20 +1,24 @@
 //! Signature Version 4 of AWS, for requests with the signature in the `Authorization` header.
 //!
-//! Source: "Create a signed AWS API request" in the IAM user guide. Invariants: host, date and every header that is there
-//! are signed; the path is encoded as for every service but S3; keys are in no `Debug`.
+//! Source: "Create a signed AWS API request" in the IAM user guide. Invariants: host, date and every header that is given
+//! are signed; a path is encoded once more, as for every service but S3, whose requests also name the digest of their
+//! body; keys are in no `Debug`.
 
 use crate::exchange::Ask;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fmt::Write as _;
-use url::{Position, Url};
+use url::Position;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+const CONTENT: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+/// The service with rules of its own.
+const S3: &str = "s3";
 
 /// Keys that requests are signed with.
 #[derive(Clone, Debug)]
@@ -36,21 +40,70 @@ pub struct Scope<'a> {
     pub service: &'a str,
 }
 
-/// Signs a request: adds the date, the session token and the signature.
+/// A request as it will be sent, as far as it is signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft<'a> {
+    /// Method.
+    pub method: &'a Method,
+    /// What its `Host` is.
+    pub host: &'a str,
+    /// Path, as it is sent.
+    pub path: &'a str,
+    /// What stands behind the `?`, as it is sent.
+    pub query: &'a str,
+    /// Headers that are signed beside the host and those of the signature itself.
+    pub headers: &'a HeaderMap,
+    /// Body, whole.
+    pub body: &'a [u8],
+}
+
+/// Signs a request: adds the host, the date, the session token and the signature.
 ///
 /// # Errors
 /// The part of the keys that does not fit into a header.
 pub fn add_signature(ask: &mut Ask, keys: &Keys, scope: Scope<'_>, now: Timestamp) -> Result<(), &'static str> {
+    let host = ask.url[Position::BeforeHost..Position::AfterPort].to_owned();
+    let draft = Draft {
+        method: &ask.method,
+        host: &host,
+        path: ask.url.path(),
+        query: ask.url.query().unwrap_or_default(),
+        headers: &ask.headers,
+        body: &ask.body,
+    };
+    let signature = signature(&draft, keys, scope, now)?;
+    ask.headers.insert(header::HOST, HeaderValue::from_str(&host).map_err(|_| "host")?);
+    for (name, value) in signature {
+        ask.headers.insert(name, value);
+    }
+    Ok(())
+}
+
+/// The headers that sign a request; they take the place of those of the same name.
+///
+/// # Errors
+/// The part of the keys that does not fit into a header.
+pub fn signature(
+    draft: &Draft<'_>,
+    keys: &Keys,
+    scope: Scope<'_>,
+    now: Timestamp,
+) -> Result<Vec<(HeaderName, HeaderValue)>, &'static str> {
     let date = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-    let host = HeaderValue::from_str(&ask.url[Position::BeforeHost..Position::AfterPort]).map_err(|_| "host")?;
-    ask.headers.insert(header::HOST, host);
-    ask.headers.insert(DATE, HeaderValue::from_str(&date).map_err(|_| "date")?);
+    let payload = hex(digest(&SHA256, draft.body).as_ref());
+    let mut added = vec![(DATE, HeaderValue::from_str(&date).map_err(|_| "date")?)];
+    if scope.service == S3 {
+        added.push((CONTENT, HeaderValue::from_str(&payload).map_err(|_| "digest")?));
+    }
     if let Some(token) = &keys.token {
         let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| "session token")?;
         value.set_sensitive(true);
-        ask.headers.insert(TOKEN, value);
+        added.push((TOKEN, value));
     }
-    let (canonical, signed) = canonical_request(ask);
+    let mut headers = draft.headers.clone();
+    headers.insert(header::HOST, HeaderValue::from_str(draft.host).map_err(|_| "host")?);
+    headers.extend(added.iter().cloned());
+    let (canonical, signed) = canonical_request(draft, &headers, scope, &payload);
     let day = &date[..8];
     let credential_scope = format!("{day}/{}/{}/aws4_request", scope.region, scope.service);
     let to_sign =
@@ -61,23 +114,22 @@ pub fn add_signature(ask: &mut Ask, keys: &Keys, scope: Scope<'_>, now: Timestam
         format!("{ALGORITHM} Credential={id}/{credential_scope}, SignedHeaders={signed}, Signature={signature}");
     let mut value = HeaderValue::from_str(&authorization).map_err(|_| "access key id")?;
     value.set_sensitive(true);
-    ask.headers.insert(header::AUTHORIZATION, value);
-    Ok(())
+    added.push((header::AUTHORIZATION, value));
+    Ok(added)
 }
 
 /// The request as it is signed, and the names of the headers in it.
-fn canonical_request(ask: &Ask) -> (String, String) {
-    let mut names: Vec<&str> = ask.headers.keys().map(HeaderName::as_str).collect();
+fn canonical_request(draft: &Draft<'_>, headers: &HeaderMap, scope: Scope<'_>, payload: &str) -> (String, String) {
+    let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
-    let mut headers = String::new();
+    let mut lines = String::new();
     for name in &names {
-        let values: Vec<String> = ask.headers.get_all(*name).iter().map(|value| folded(value.as_bytes())).collect();
-        let _ = writeln!(headers, "{name}:{}", values.join(","));
+        let values: Vec<String> = headers.get_all(*name).iter().map(|value| folded(value.as_bytes())).collect();
+        let _ = writeln!(lines, "{name}:{}", values.join(","));
     }
     let signed = names.join(";");
-    let payload = hex(digest(&SHA256, &ask.body).as_ref());
-    let (path, query) = (canonical_path(&ask.url), canonical_query(&ask.url));
-    (format!("{}\n{path}\n{query}\n{headers}\n{signed}\n{payload}", ask.method), signed)
+    let (path, query) = (canonical_path(draft.path, scope), canonical_query(draft.query));
+    (format!("{}\n{path}\n{query}\n{lines}\n{signed}\n{payload}", draft.method), signed)
 }
 
 /// A value without spaces at its ends, runs of spaces as one.
@@ -85,15 +137,18 @@ fn folded(value: &[u8]) -> String {
     String::from_utf8_lossy(value).split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The path as it is sent, encoded once more.
-fn canonical_path(url: &Url) -> String {
-    url.path().split('/').map(|segment| encoded(segment.as_bytes())).collect::<Vec<_>>().join("/")
+/// The path as it is sent, encoded once more; for S3 only what is not encoded yet.
+fn canonical_path(path: &str, scope: Scope<'_>) -> String {
+    let once = |segment: &str| segment.split('%').map(|part| encoded(part.as_bytes())).collect::<Vec<_>>().join("%");
+    let segment = |segment: &str| if scope.service == S3 { once(segment) } else { encoded(segment.as_bytes()) };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
 /// The parameters, encoded, in their order by name, then value.
-fn canonical_query(url: &Url) -> String {
-    let mut pairs: Vec<(String, String)> =
-        url.query_pairs().map(|(name, value)| (encoded(name.as_bytes()), encoded(value.as_bytes()))).collect();
+fn canonical_query(query: &str) -> String {
+    let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+        .map(|(name, value)| (encoded(name.as_bytes()), encoded(value.as_bytes())))
+        .collect();
     pairs.sort();
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }

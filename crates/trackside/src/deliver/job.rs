@@ -8,7 +8,6 @@ use super::channel::Channel;
 use super::{Claimed, Recording, record};
 use crate::deliver::Attempted;
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
 use trackside_connect::connection::ConnectionConfig;
 use trackside_connect::far_end::Verdict;
 use trackside_connect::job::callback::PATH;
@@ -17,7 +16,7 @@ use trackside_connect::sender::Sender;
 use trackside_core::input::DeliveryResult;
 use trackside_core::job::run::{CallProgress, CallResult, CallStep, ErrorClass, JobCall, JobError};
 use trackside_core::job::spec::JobTarget;
-use trackside_identity::broker::{CredentialHeader, OnBehalf, management_of};
+use trackside_identity::broker::{OnBehalf, management_of};
 use trackside_identity::workload::claims::Work;
 use trackside_store::Store;
 use trackside_store::outbox::{Delivery, Next};
@@ -49,8 +48,8 @@ pub(super) async fn call<S: Sender>(sender: &S, claimed: &Claimed, config: &Conn
     let outlet = outlet(call, &row.effect.connection);
     let behalf =
         OnBehalf { work: Work { job: Some(&call.job), run: Some(call.run) }, ..OnBehalf::caller(&call.caller) };
-    let credential = match claimed.brokers.credential(&outlet, Some(behalf)).await {
-        Ok(headers) => headers.iter().map(header).collect(),
+    let authority = match claimed.brokers.credential(&outlet, Some(behalf)).await {
+        Ok(authority) => authority,
         Err(error)
             if !error.passes() && !row.in_doubt && CallProgress::read(row.far_ref.as_deref()).location.is_none() =>
         {
@@ -68,7 +67,7 @@ pub(super) async fn call<S: Sender>(sender: &S, claimed: &Claimed, config: &Conn
     let work = Job {
         effect: &row.effect,
         config,
-        credential,
+        authority,
         earlier: if row.in_doubt { Earlier::MayBeThere } else { Earlier::NotThere },
         progress: CallProgress::read(row.far_ref.as_deref()),
         callback: callback(claimed, call),
@@ -95,10 +94,6 @@ fn outlet(call: &JobCall, connection: &str) -> String {
         JobTarget::AppService { .. } => management_of(connection),
         JobTarget::Http { .. } => connection.to_owned(),
     }
-}
-
-fn header((name, value): &CredentialHeader) -> (String, SecretString) {
-    (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned().into())
 }
 
 /// Somebody has to change the configuration, here or there, so the call is not made.

@@ -100,7 +100,8 @@ async fn web_identity(
         None => service_url("sts", &config.region)?,
     };
     let token = SecretRef::File(token_file).resolve(&Secrets::default()).map_err(Failure::here)?;
-    let reply = (world.exchange)(sts::ask(url, role, session, &token)).await.map_err(Failure::from)?;
+    let wanted = sts::Wanted { role, session, lifetime_seconds: None };
+    let reply = (world.exchange)(sts::ask(url, wanted, &token)).await.map_err(Failure::from)?;
     sts::judge(&reply, now)
 }
 

@@ -17,17 +17,33 @@ use url::Url;
 /// Longest text of an element, in bytes. Session tokens have a few kilobytes.
 const TEXT_BYTES: usize = 16 * 1024;
 
+/// The role that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// ARN of the role.
+    pub role: &'a str,
+    /// Name of the session in CloudTrail.
+    pub session: &'a str,
+    /// Life of the keys in seconds; an hour when absent.
+    pub lifetime_seconds: Option<u32>,
+}
+
 /// A request for a role.
 #[must_use]
-pub fn ask(url: Url, role: &str, session: &str, token: &SecretString) -> Ask {
-    let fields = [
+pub fn ask(url: Url, wanted: Wanted<'_>, token: &SecretString) -> Ask {
+    let lifetime = wanted.lifetime_seconds.map(|seconds| seconds.to_string());
+    let mut fields = vec![
         ("Action", "AssumeRoleWithWebIdentity"),
         ("Version", "2011-06-15"),
-        ("RoleArn", role),
-        ("RoleSessionName", session),
+        ("RoleArn", wanted.role),
+        ("RoleSessionName", wanted.session),
         ("WebIdentityToken", token.expose_secret()),
     ];
-    post_form(url, &fields)
+    fields.extend(lifetime.as_deref().map(|seconds| ("DurationSeconds", seconds)));
+    let mut ask = post_form(url, &fields);
+    // It answers with XML whatever is asked for.
+    ask.headers.remove(http::header::ACCEPT);
+    ask
 }
 
 /// What the answer gives.
@@ -56,7 +72,7 @@ fn refused(xml: &str, reply: &Reply, now: Timestamp) -> Failure {
     let code = element(xml, "Code").unwrap_or_default();
     let (class, about) = match &*code {
         "IDPCommunicationError" => (FailureClass::Busy, "AWS could not reach the issuer of the token"),
-        "ExpiredTokenException" => (FailureClass::Refused, "the token in `token_file` is over"),
+        "ExpiredTokenException" => (FailureClass::Refused, "the web identity token is over"),
         "IDPRejectedClaim" => (FailureClass::Permanent, "the issuer of the token does not stand by it"),
         "InvalidIdentityToken" => (FailureClass::Permanent, "AWS cannot verify the token; does it trust the issuer?"),
         "AccessDenied" => (FailureClass::Permanent, "the role's trust policy does not let this identity in"),

@@ -245,7 +245,7 @@ fn the_answers_of_sts() {
             400,
             "busy: AWS could not reach the issuer of the token (IDPCommunicationError: a <b>)",
         ),
-        ("ExpiredTokenException", 400, "refused: the token in `token_file` is over"),
+        ("ExpiredTokenException", 400, "refused: the web identity token is over"),
         ("IDPRejectedClaim", 403, "permanent:"),
         ("InvalidIdentityToken", 400, "permanent:"),
         ("AccessDenied", 403, "permanent:"),

@@ -1,5 +1,5 @@
 use super::*;
-use http::Method;
+use url::Url;
 
 fn keys(token: Option<&str>) -> Keys {
     Keys {
@@ -10,7 +10,7 @@ fn keys(token: Option<&str>) -> Keys {
 }
 
 /// The signed names and the signature of a request of the test suite's date.
-fn signature(
+fn signed(
     method: Method,
     url: &str,
     headers: &[(&'static str, &str)],
@@ -36,7 +36,7 @@ const SERVICE: Scope<'_> = Scope { region: "us-east-1", service: "service" };
 /// From the test suite that AWS publishes with its signing guide.
 #[test]
 fn the_published_vectors() {
-    let get = |url: &str| signature(Method::GET, url, &[], "", SERVICE, None).1;
+    let get = |url: &str| signed(Method::GET, url, &[], "", SERVICE, None).1;
     let base = "https://example.amazonaws.com/";
     for (name, url, expect) in [
         ("get-vanilla", String::new(), "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
@@ -58,8 +58,7 @@ fn the_published_vectors() {
     ] {
         assert_eq!(get(&format!("{base}{url}")), expect, "{name}");
     }
-    let post =
-        |headers: &[(&'static str, &str)], body: &str| signature(Method::POST, base, headers, body, SERVICE, None);
+    let post = |headers: &[(&'static str, &str)], body: &str| signed(Method::POST, base, headers, body, SERVICE, None);
     assert_eq!(post(&[], "").1, "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b", "post-vanilla");
     assert_eq!(
         post(&[("my-header1", "value1")], ""),
@@ -83,7 +82,7 @@ fn what_botocore_signs() {
     let target = ("x-amz-target", "secretsmanager.GetSecretValue");
     let body = r#"{"SecretId":"prod/app"}"#;
     let sign = |method, url, headers: &[_], body, region, service, token| {
-        signature(method, url, headers, body, Scope { region, service }, token)
+        signed(method, url, headers, body, Scope { region, service }, token)
     };
     let url = "https://secretsmanager.eu-central-1.amazonaws.com/";
     assert_eq!(
@@ -107,4 +106,43 @@ fn what_botocore_signs() {
         sign(Method::GET, url, &[], "", "us-east-1", "service", None).1,
         "96b2fb3779f3bb62fe5278cd2e366736b411d3867ed644722c240dd84fe87063"
     );
+}
+
+/// From "Authenticating Requests: Using the Authorization Header" of the Amazon S3 API reference.
+#[test]
+fn the_examples_of_s3() {
+    let keys = Keys {
+        id: "AKIAIOSFODNN7EXAMPLE".into(),
+        secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into(),
+        token: None,
+    };
+    let now = "2013-05-24T00:00:00Z".parse().unwrap();
+    for (method, path, query, headers, body, expect) in [
+        (
+            Method::GET,
+            "/test.txt",
+            "",
+            vec![("range", "bytes=0-9")],
+            "",
+            "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
+        ),
+        (
+            Method::PUT,
+            "/test$file.text",
+            "",
+            vec![("date", "Fri, 24 May 2013 00:00:00 GMT"), ("x-amz-storage-class", "REDUCED_REDUNDANCY")],
+            "Welcome to Amazon S3.",
+            "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
+        ),
+        (Method::GET, "/", "lifecycle", vec![], "", "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
+    ] {
+        let headers: HeaderMap =
+            headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
+        let host = "examplebucket.s3.amazonaws.com";
+        let draft = Draft { method: &method, host, path, query, headers: &headers, body: body.as_bytes() };
+        let added = signature(&draft, &keys, Scope { region: "us-east-1", service: "s3" }, now).unwrap();
+        let (name, value) = added.last().unwrap();
+        assert!(*name == header::AUTHORIZATION && value.is_sensitive());
+        assert!(value.to_str().unwrap().ends_with(&format!("Signature={expect}")), "{path}?{query}");
+    }
 }
