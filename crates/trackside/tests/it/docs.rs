@@ -84,6 +84,37 @@ fn every_marked_example_can_be_used() {
     assert!(checked > 10, "the marker is found");
 }
 
+/// What follows the line `# examples/PATH` at the beginning of a fenced block, with that path.
+fn shown(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if !line.starts_with("```") {
+            continue;
+        }
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let named = block.iter().take(2).position(|line| line.starts_with("# examples/"));
+        if let Some(at) = named {
+            found.push((block[at][2..].to_owned(), block[at + 1..].join("\n") + "\n"));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_a_page_shows_of_an_example_is_the_example() {
+    let mut compared = BTreeSet::new();
+    for page in pages() {
+        for (path, shown) in shown(&std::fs::read_to_string(&page).unwrap()) {
+            assert_eq!(read(&path), shown, "{} shows another {path}", page.display());
+            compared.insert(path);
+        }
+    }
+    for name in ["jobs.yaml", "features_api.py", "features_dag.py"] {
+        assert!(compared.contains(&format!("examples/airflow-fastapi/{name}")), "the guide shows all of {name}");
+    }
+}
+
 /// The targets of the links `](target)` of a page, without those in code.
 fn links(text: &str) -> Vec<String> {
     let mut code = false;
