@@ -15,13 +15,26 @@ pub struct Caller {
     /// On whose behalf, nearest first (RFC 8693 §4.1: the nested `act` claims).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub behalf: Vec<String>,
+    /// What let them do what they ask now, for the audit. Absent where nothing had to be decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<Authority>,
+}
+
+/// Why somebody may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority {
+    /// For people: "the role `admin` is held (admin)".
+    pub because: String,
+    /// Policies that permitted it, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
 }
 
 impl Caller {
     /// Somebody who speaks for themselves.
     #[must_use]
     pub fn new(subject: impl Into<String>, via: impl Into<String>) -> Self {
-        Self { subject: subject.into(), via: via.into(), token: None, behalf: Vec::new() }
+        Self { subject: subject.into(), via: via.into(), token: None, behalf: Vec::new(), authority: None }
     }
 
     /// The rules themselves.

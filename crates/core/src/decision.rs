@@ -10,7 +10,7 @@ use crate::effect::Effect;
 use crate::event::{Event, Severity};
 use crate::ids::{EventId, IncidentId, Seq};
 use crate::incident::{Alert, AlertKey, Incident};
-use crate::job::run::JobRun;
+use crate::job::run::{JobRun, digest};
 use crate::pipeline::Pipeline;
 use crate::ruleset::Ruleset;
 use crate::ruleset::noise::{PlannedWork, Silence};
@@ -298,6 +298,28 @@ pub struct AuditDetail {
     /// Further facts by name: `method`, `path`, `status`, `client`, `request_id`, `guard`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, String>,
+}
+
+impl AuditDetail {
+    /// About one thing: `token:airflow`.
+    #[must_use]
+    pub fn about(resource: impl Into<String>) -> Self {
+        Self { resource: Some(resource.into()), ..Self::default() }
+    }
+
+    /// With the digests of what was changed, as it was and as it is: SHA-256 over its JSON with sorted members, hex.
+    /// Nothing for what was not there before, or is not there any more.
+    #[must_use]
+    pub fn changing<T: Serialize>(self, before: Option<&T>, after: Option<&T>) -> Self {
+        let digest_of = |value: &T| serde_json::to_value(value).ok().map(|value| digest(&value));
+        Self { before: before.and_then(digest_of), after: after.and_then(digest_of), ..self }
+    }
+
+    /// With what came of it: `refused`, `failed`, `unknown`.
+    #[must_use]
+    pub fn came_out(self, outcome: &str) -> Self {
+        Self { outcome: Some(outcome.to_owned()), ..self }
+    }
 }
 
 /// Why an input led to what it led to. The page "Why", the audit and `trackside explain` show this value.

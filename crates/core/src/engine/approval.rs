@@ -9,11 +9,12 @@ mod tell;
 
 use super::turn::Turn;
 use crate::approval::request::{Approval, ApprovalAsk, ApprovalState, Grant, Says, Subject, VoiceHeard, approval_id};
-use crate::approval::rule::{ApprovalChoice, ApprovalRule, Justification};
+use crate::approval::rule::{ApprovalChoice, ApprovalRule, Justification, PERSON};
 use crate::approval::voice::known_as;
 use crate::caller::Caller;
 use crate::decision::AuditDetail;
 use crate::effect::Action;
+use crate::job::run::ErrorClass;
 use crate::limits;
 use crate::timer::TimerKey;
 use jiff::Timestamp;
@@ -28,6 +29,7 @@ const REFUSED: &str = "approval.refused";
 struct Word<'a> {
     says: Says,
     speaks_for: &'a BTreeSet<String>,
+    known_as: &'a BTreeSet<String>,
     remark: Option<&'a str>,
     barred: Option<&'a str>,
 }
@@ -41,13 +43,14 @@ impl Turn<'_> {
                 self.means(format!("{who} asks for access to {}", subject.title()));
                 self.access_asked_for(subject, known_as, justification.as_deref());
             }
-            ApprovalAsk::Say { approval, says, speaks_for, remark, barred, reply } => {
+            ApprovalAsk::Say { approval, says, speaks_for, known_as, remark, barred, reply } => {
                 let verb = match says {
                     Says::Approve => "approves",
                     Says::Deny => "denies",
                 };
                 self.means(format!("{who} {verb}"));
-                let word = Word { says: *says, speaks_for, remark: remark.as_deref(), barred: barred.as_deref() };
+                let (remark, barred) = (remark.as_deref(), barred.as_deref());
+                let word = Word { says: *says, speaks_for, known_as, remark, barred };
                 let refused = self.with_open_question(*approval, |turn, approval| turn.heard(approval, &word)).err();
                 if let (Some(why), Some(reply)) = (refused, reply) {
                     self.answer_speaker(reply, &why);
@@ -65,28 +68,32 @@ impl Turn<'_> {
         }
     }
 
-    /// Asks whether something may be done. The answer is there at once where nobody can be asked: then the question is
-    /// denied already, and a run that waits for it was told.
+    /// Asks whether the caller may do something; `more_names` of theirs were found at the door.
     pub(super) fn ask_approval(
         &mut self,
         subject: Subject,
         rule: &ApprovalChoice,
         justification: Option<String>,
-        requester: Caller,
+        more_names: &BTreeSet<String>,
     ) -> Uuid {
-        let known_as = self.known_as(&requester, &BTreeSet::new());
+        let requester = self.caller.clone();
+        let known_as = self.known_as(&requester, more_names);
         let rule = self.approval_rule(rule);
         let approval = self.question(subject, rule, justification, requester, known_as);
-        let (id, full) = (approval.id, self.state.open_approvals().count() >= limits::APPROVALS);
-        let unexplained = approval.rule.justification == Justification::Required && approval.justification.is_none();
+        let id = approval.id;
         self.asked(&approval);
-        if unexplained || full {
-            let why = if full { "too many questions are open" } else { "a justification is required" };
-            self.decide_question(approval, ApprovalState::Denied, why.to_owned());
-        } else {
-            self.wait_for_voices(approval);
-        }
+        self.wait_for_voices(approval);
         id
+    }
+
+    /// Whether no further question may be open.
+    pub(super) fn has_no_room_to_ask(&self) -> bool {
+        self.state.open_approvals().count() >= limits::APPROVALS
+    }
+
+    /// Whether a question under this rule must say why.
+    pub(super) fn wants_to_know_why(&self, rule: &ApprovalChoice) -> bool {
+        self.approval_rule(rule).justification == Justification::Required
     }
 
     /// Takes a question back whose reason is gone; whoever asked knows already.
@@ -119,11 +126,11 @@ impl Turn<'_> {
 impl Turn<'_> {
     fn access_asked_for(&mut self, subject: &Subject, more_names: &BTreeSet<String>, justification: Option<&str>) {
         let Subject::Route { route } = subject else {
-            return self.refuse_approval("a run of a job asks by itself when it is started");
+            return self.refuse_approval("a run of a job asks by itself when it is started", None);
         };
         let guarded = self.rules().and_then(|rules| rules.source().route_approvals.get(route).cloned());
         let Some(guarded) = guarded else {
-            return self.refuse_approval(&format!("there is no route `{route}` that needs an approval"));
+            return self.refuse_approval(&format!("there is no route `{route}` that needs an approval"), Some(subject));
         };
         let requester = self.caller.clone();
         let known_as = self.known_as(&requester, more_names);
@@ -134,13 +141,13 @@ impl Turn<'_> {
             let text = format!("asked already, as approval #{}", open.number);
             return self.follows(text);
         }
-        if open.len() >= limits::APPROVALS_PER_CALLER || self.state.open_approvals().count() >= limits::APPROVALS {
-            return self.refuse_approval("too many questions are open; wait until some are decided");
+        if open.len() >= limits::APPROVALS_PER_CALLER || self.has_no_room_to_ask() {
+            return self.refuse_approval("too many questions are open; wait until some are decided", Some(subject));
         }
         let justification = justification.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         let rule = self.approval_rule(&guarded.approval);
         if rule.justification == Justification::Required && justification.is_none() {
-            return self.refuse_approval(&format!("access to route {route} needs a justification"));
+            return self.refuse_approval(&format!("access to route {route} needs a justification"), Some(subject));
         }
         let approval = self.question(subject.clone(), rule, justification, requester, known_as);
         self.asked(&approval);
@@ -204,7 +211,7 @@ impl Turn<'_> {
         let (number, what, who) = (approval.number, approval.subject.title(), &approval.requester.subject);
         let why = approval.justification.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         let summary = format!("#{number} {what}, asked by {who}{why}");
-        self.audit_about("approval.asked", summary, about(approval));
+        self.audit_question("approval.asked", summary, approval, "done");
         self.follows(format!("approval #{number} is asked for"));
     }
 
@@ -239,11 +246,19 @@ impl Turn<'_> {
                 if approval.is_open() { act(self, approval) } else { Err(decided_already(&approval)) }
             }
         };
-        done.inspect_err(|why| self.refuse_approval(why))
+        done.inspect_err(|why| {
+            match self.state.approval(id).cloned() {
+                Some(approval) => self.audit_question(REFUSED, why.clone(), &approval, "refused"),
+                None => self.audit_refused(REFUSED, why.clone(), None),
+            }
+            self.follows(format!("refused: {why}"));
+        })
     }
 
     fn heard(&mut self, mut approval: Approval, word: &Word<'_>) -> Result<(), String> {
-        let known_as = self.known_as(&self.caller, word.speaks_for);
+        let found = word.speaks_for.union(word.known_as).cloned().collect();
+        let known_as = self.known_as(&self.caller, &found);
+        self.nobody_gone(&known_as)?;
         may_speak(&approval, &known_as, word).map_err(|why| format!("approval #{}: {why}", approval.number))?;
         // A yes may be taken back by a no; the no counts.
         approval.voices.retain(|voice| voice.known_as.is_disjoint(&known_as));
@@ -257,7 +272,7 @@ impl Turn<'_> {
             Says::Deny => "no",
         };
         let summary = format!("#{number} {who} says {said}{remark}");
-        self.audit_about("approval.voiced", summary, about(&approval));
+        self.audit_question("approval.voiced", summary, &approval, "done");
         match word.says {
             Says::Deny => self.decide_question(approval, ApprovalState::Denied, format!("denied by {who}{remark}")),
             Says::Approve if approval.is_agreed() => {
@@ -271,6 +286,13 @@ impl Turn<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whoever has left has no word any more, whatever credential they still hold.
+    fn nobody_gone(&self, known_as: &BTreeSet<String>) -> Result<(), String> {
+        let people = known_as.iter().filter_map(|name| name.strip_prefix(PERSON));
+        let mut gone = people.filter(|person| self.state.gone().contains_key(*person));
+        gone.next().map_or(Ok(()), |person| Err(format!("{person} has left, so this does not count")))
     }
 
     fn taken_back(&mut self, approval: Approval, more_names: &BTreeSet<String>) -> Result<(), String> {
@@ -304,7 +326,10 @@ impl Turn<'_> {
         self.end_question(approval, state, note);
         match subject {
             Subject::JobRun { run, .. } if agreed => self.job_approved(run),
-            Subject::JobRun { run, .. } => self.job_denied(run, &why),
+            Subject::JobRun { run, .. } if state == ApprovalState::Expired => {
+                self.job_denied(run, ErrorClass::TimedOut, &why);
+            }
+            Subject::JobRun { run, .. } => self.job_denied(run, ErrorClass::Denied, &why),
             Subject::Route { .. } => {}
         }
     }
@@ -315,16 +340,25 @@ impl Turn<'_> {
         self.state.clear_timer(&TimerKey::ApprovalEnds { approval: approval.id });
         let (number, what) = (approval.number, approval.subject.title());
         let summary = format!("#{number} {what}: {note}");
-        self.audit_about(&format!("approval.{}", state.as_str()), summary, about(&approval));
+        let outcome = match state {
+            ApprovalState::Denied | ApprovalState::Expired => "refused",
+            ApprovalState::Open | ApprovalState::Approved | ApprovalState::Withdrawn => "done",
+        };
+        self.audit_question(&format!("approval.{}", state.as_str()), summary, &approval, outcome);
         self.follows(format!("approval #{number} is {}", state.as_str()));
         approval.note = Some(note);
         self.tell_approval(&approval, Action::Resolve);
         self.state.put_approval(approval);
     }
 
-    fn refuse_approval(&mut self, why: &str) {
-        self.audit_about(REFUSED, why, AuditDetail { outcome: Some("refused".to_owned()), ..AuditDetail::default() });
+    fn refuse_approval(&mut self, why: &str, subject: Option<&Subject>) {
+        self.audit_refused(REFUSED, why, subject.map(resource_of));
         self.follows(format!("refused: {why}"));
+    }
+
+    /// Writes an audit row about a question, and about the run that waits for its answer.
+    fn audit_question(&mut self, action: &str, summary: String, approval: &Approval, outcome: &str) {
+        self.audit_run(waiting_run(approval), action, summary, None, about(approval).came_out(outcome));
     }
 }
 
@@ -335,7 +369,7 @@ impl Turn<'_> {
         let Caller { subject, behalf, .. } = approval.requester.clone();
         let until = self.at.saturating_add(length).unwrap_or(Timestamp::MAX);
         let summary = format!("{subject} may use route {route} until {until}");
-        self.audit_about("grant.given", summary.clone(), about(approval));
+        self.audit_question("grant.given", summary.clone(), approval, "done");
         self.follows(summary);
         self.state.set_timer(TimerKey::GrantEnds { grant: approval.id }, until);
         let approvers = approvers(approval);
@@ -345,7 +379,7 @@ impl Turn<'_> {
 
     fn revoke(&mut self, id: Uuid) {
         let Some(grant) = self.state.end_grant(id, self.at) else {
-            return self.refuse_approval(&format!("there is no grant {id} that holds"));
+            return self.refuse_approval(&format!("there is no grant {id} that holds"), None);
         };
         self.state.clear_timer(&TimerKey::GrantEnds { grant: id });
         let by = self.caller.subject.clone();
@@ -375,18 +409,29 @@ fn may_speak(approval: &Approval, known_as: &BTreeSet<String>, word: &Word<'_>) 
     }
 }
 
+/// The run that waits for the answer.
+fn waiting_run(approval: &Approval) -> Option<Uuid> {
+    match approval.subject {
+        Subject::JobRun { run, .. } => Some(run),
+        Subject::Route { .. } => None,
+    }
+}
+
 /// What an audit row about a question says of it.
 fn about(approval: &Approval) -> AuditDetail {
-    let resource = match &approval.subject {
+    AuditDetail { approval: Some(approval.id), ..AuditDetail::about(resource_of(&approval.subject)) }
+}
+
+/// What a question is about, in the words of the audit.
+fn resource_of(subject: &Subject) -> String {
+    match subject {
         Subject::JobRun { job, .. } => format!("job:{job}"),
         Subject::Route { route } => format!("route:{route}"),
-    };
-    AuditDetail { resource: Some(resource), approval: Some(approval.id), ..AuditDetail::default() }
+    }
 }
 
 fn about_grant(grant: &Grant) -> AuditDetail {
-    let resource = Some(format!("route:{}", grant.route));
-    AuditDetail { resource, approval: Some(grant.id), ..AuditDetail::default() }
+    AuditDetail { approval: Some(grant.id), ..AuditDetail::about(format!("route:{}", grant.route)) }
 }
 
 fn approvers(approval: &Approval) -> Vec<String> {

@@ -16,7 +16,7 @@ use crate::automation::definition::{Automation, AutomationId};
 use crate::automation::edit::{AutomationEdit, FiringRecord};
 use crate::automation::firing::{EventRef, Firing, FiringState};
 use crate::automation::set::{RunOutcome, RunResult};
-use crate::decision::Verdict;
+use crate::decision::{AuditDetail, Verdict};
 use crate::event::{Event, RESOURCE_ID};
 use crate::limits;
 use crate::projection::Transition;
@@ -48,7 +48,9 @@ impl Turn<'_> {
             self.clear_alerts_of(before, "the automation that opened it has another name now");
         }
         let action = if before.is_some() { "automation.edited" } else { "automation.created" };
-        self.audit(action, format!("automation {}, version {}", automation.spec.name, automation.version), None, None);
+        let summary = format!("automation {}, version {}", automation.spec.name, automation.version);
+        let specs = (before.as_ref().map(|before| &before.spec), Some(&automation.spec));
+        self.audit_about(action, summary, about(&automation.spec.name).changing(specs.0, specs.1));
         self.follows(format!("automation {} is in force", automation.spec.name));
         self.emit_lifecycle(if before.is_some() { "updated" } else { "created" }, &automation);
         self.state.put_automation(automation, self.caller.clone(), self.at);
@@ -72,7 +74,7 @@ impl Turn<'_> {
 
     fn switched(&mut self, done: &str, name: &str) -> String {
         let said = format!("automation {name} {done}");
-        self.audit(&format!("automation.{done}"), said.clone(), None, None);
+        self.audit_about(&format!("automation.{done}"), said.clone(), about(name));
         self.follows(said.clone());
         said
     }
@@ -90,7 +92,9 @@ impl Turn<'_> {
             return;
         };
         self.clear_alerts_of(&automation, "the automation that opened it was removed");
-        self.audit("automation.deleted", format!("automation {}", automation.spec.name), None, None);
+        let name = &automation.spec.name;
+        let detail = about(name).changing(Some(&automation.spec), None);
+        self.audit_about("automation.deleted", format!("automation {name}"), detail);
         self.follows(format!("automation {} is gone", automation.spec.name));
         self.emit_lifecycle("deleted", &automation);
         self.state.remove_automation(id, self.caller.clone(), self.at);
@@ -98,7 +102,7 @@ impl Turn<'_> {
 
     fn no_such_automation(&mut self, id: AutomationId) -> String {
         let why = format!("there is no automation {id}");
-        self.audit("command.refused", why.clone(), None, None);
+        self.audit_refused("command.refused", why.clone(), None);
         self.follows(format!("refused: {why}"));
         why
     }
@@ -169,7 +173,7 @@ impl Turn<'_> {
         self.verdict(&rule_name(&automation), verdict, firing.because.clone());
         self.means(format!("automation {name} {word}: {}{}", firing.because, late(&firing)));
         let summary = format!("automation {name}: {}{}", firing.because, late(&firing));
-        self.audit(&format!("automation.{word}"), summary, None, None);
+        self.audit_about(&format!("automation.{word}"), summary, about(name));
         let ordinal = self.next_firing();
         let cause = self.emit_state_change(&automation, &firing, body.as_deref(), ordinal);
         let carried = self.carry_out(&automation, &firing, body.as_deref(), cause);
@@ -191,6 +195,11 @@ impl Turn<'_> {
 /// Name of an automation's alerts and verdicts among those of the rules.
 fn rule_name(automation: &Automation) -> String {
     format!("automation: {}", automation.spec.name)
+}
+
+/// What an audit row about an automation says of it.
+fn about(name: &str) -> AuditDetail {
+    AuditDetail::about(format!("automation:{name}"))
 }
 
 fn late(firing: &Firing) -> String {

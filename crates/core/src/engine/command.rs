@@ -2,6 +2,7 @@
 
 use super::incident::Context;
 use super::turn::Turn;
+use crate::decision::AuditDetail;
 use crate::effect::Action;
 use crate::event::Severity;
 use crate::ids::IncidentId;
@@ -253,7 +254,9 @@ impl Turn<'_> {
     }
 
     fn refuse(&mut self, id: IncidentId, what: &str, why: &str) {
-        self.audit("command.refused", format!("{what}: {why}"), self.state.incident(id).map(|i| i.id), None);
+        let known = self.state.incident(id).map(|incident| incident.id);
+        self.audit("command.refused", format!("{what}: {why}"), known, None);
+        self.audit_says(AuditDetail::about(format!("incident:{id}")).came_out("refused"));
         self.follows(format!("refused: {why}"));
     }
 
@@ -262,12 +265,8 @@ impl Turn<'_> {
         let known =
             self.rules().and_then(|rules| rules.connection(connection)).is_some_and(|info| info.kind.can_tell());
         if !known {
-            self.audit(
-                "command.refused",
-                format!("test: there is no connection `{connection}` that can be told"),
-                None,
-                None,
-            );
+            let why = format!("test: there is no connection `{connection}` that can be told");
+            self.audit_refused("command.refused", why, Some(format!("connection:{connection}")));
             self.follows("refused: there is no such connection");
             return;
         }
@@ -281,6 +280,7 @@ impl Turn<'_> {
         );
         let delivery = self.effect(connection, Action::Test, None, notice);
         self.audit("test.sent", format!("test of {connection} asked for by {who}"), None, Some(delivery));
+        self.audit_says(AuditDetail::about(format!("connection:{connection}")));
         self.follows("a test message was queued");
     }
 
@@ -297,11 +297,14 @@ impl Turn<'_> {
                 self.scopes_after_rules(old.as_deref(), &new);
                 self.start_waiting_jobs();
                 let summary = format!("{} rules, {} teams in force", ruleset.rules.len(), ruleset.teams.len());
-                self.audit("rules.changed", summary, None, None);
+                let before = old.as_ref().map(|old| old.source());
+                let detail = AuditDetail::about("configuration").changing(before, Some(ruleset));
+                self.audit_about("rules.changed", summary, detail);
             }
             // An invalid set never replaces a valid one; the shell checks before it writes to the log.
             Err(error) => {
-                self.audit("command.refused", format!("rules not changed: {error}"), None, None);
+                let why = format!("rules not changed: {error}");
+                self.audit_refused("command.refused", why, Some("configuration".to_owned()));
                 self.follows(format!("refused: {error}"));
             }
         }
@@ -318,7 +321,16 @@ impl Turn<'_> {
             }
             DeliveryResult::Superseded { why } => ("delivery.superseded", format!("{what} not needed any more: {why}")),
         };
-        self.audit(action, summary.clone(), outcome.incident, Some(outcome.delivery));
+        match &outcome.job {
+            // Messages belong to incidents, calls to runs.
+            Some(job) => {
+                self.audit_run(job.run, action, &*summary, Some(outcome.delivery), about_delivery(outcome));
+            }
+            None => {
+                self.audit(action, &*summary, outcome.incident, Some(outcome.delivery));
+                self.audit_says(about_delivery(outcome));
+            }
+        }
         self.emit_action_outcome(outcome);
         self.canary_ended(outcome);
         self.job_call_ended(outcome);
@@ -370,5 +382,14 @@ impl Turn<'_> {
             Some(delivery),
         );
         self.follows(format!("team {owner} is told through {way} instead"));
+    }
+}
+
+/// What the audit row about the end of a delivery says of it.
+fn about_delivery(outcome: &Outcome) -> AuditDetail {
+    let detail = AuditDetail::about(format!("connection:{}", outcome.connection));
+    match outcome.result {
+        DeliveryResult::Dead { .. } => detail.came_out("failed"),
+        DeliveryResult::Delivered | DeliveryResult::Superseded { .. } => detail,
     }
 }

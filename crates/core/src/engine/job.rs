@@ -12,12 +12,14 @@ mod tell;
 use super::turn::Turn;
 use crate::approval::request::Subject;
 use crate::approval::rule::ApprovalChoice;
+use crate::decision::AuditDetail;
 use crate::input::JobAsk;
 use crate::job::run::{Again, CallResult, ErrorClass, JobError, JobRequest, JobRun, RunState, digest};
 use crate::job::spec::JobSpec;
-use crate::job::{CONFLICT, LIMITED, REFUSED};
+use crate::job::{CONFLICT, LIMITED, REFUSED, UNEXPLAINED};
 use crate::limits;
 use crate::timer::TimerKey;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -55,12 +57,13 @@ impl Turn<'_> {
         self.enqueue_job(run);
     }
 
-    /// A run that waited for agreement does not get it, and why, for people.
-    pub(super) fn job_denied(&mut self, run: Uuid, why: &str) {
-        let Some(run) = self.job_run(run).filter(|run| run.state == RunState::AwaitingApproval) else {
+    /// A run that waited for agreement does not get it: somebody said no, or nobody said yes in time.
+    pub(super) fn job_denied(&mut self, run: Uuid, class: ErrorClass, why: &str) {
+        let Some(mut run) = self.job_run(run).filter(|run| run.state == RunState::AwaitingApproval) else {
             return;
         };
-        let error = JobError { class: ErrorClass::Denied, message: why.to_owned(), status: None };
+        run.in_doubt = run.repeats();
+        let error = JobError { class, message: why.to_owned(), status: None };
         self.end_job(run, RunState::Denied, None, Some(error));
     }
 
@@ -84,19 +87,30 @@ impl Turn<'_> {
     fn with_job_run(&mut self, id: Uuid, what: &str, act: impl FnOnce(&mut Self, JobRun)) {
         match self.job_run(id) {
             Some(run) => act(self, run),
-            None => self.refuse_job(REFUSED, &format!("{what}: there is no run {id}")),
+            None => {
+                let why = format!("{what}: there is no run {id}");
+                self.audit_refused(REFUSED, why.clone(), None);
+                self.follows(format!("refused: {why}"));
+            }
         }
     }
 
-    fn refuse_job(&mut self, action: &str, why: &str) {
-        self.audit(action, why, None, None);
+    /// A run is not started.
+    fn refuse_job(&mut self, action: &str, job: &str, why: &str) {
+        self.audit_refused(action, why, Some(format!("job:{job}")));
+        self.follows(format!("refused: {why}"));
+    }
+
+    /// Something is not done with a run.
+    fn refuse_run(&mut self, action: &str, run: &JobRun, why: &str) {
+        self.audit_run(run.id, action, why, None, about(run).came_out("refused"));
         self.follows(format!("refused: {why}"));
     }
 
     fn job_asked_for(&mut self, request: &JobRequest) {
         let spec = self.rules().and_then(|rules| rules.source().jobs.get(&request.job).cloned());
         let Some(spec) = spec else {
-            return self.refuse_job(REFUSED, &format!("there is no job `{}`", request.job));
+            return self.refuse_job(REFUSED, &request.job, &format!("there is no job `{}`", request.job));
         };
         let known = request.key.as_deref().and_then(|key| {
             let run = self.state.job_run_of(&request.job, &self.caller.subject, key)?;
@@ -112,17 +126,17 @@ impl Turn<'_> {
     fn job_asked_again(&mut self, request: &JobRequest, spec: JobSpec, mut known: JobRun) {
         if digest(&request.input) != known.input_digest {
             let why = format!("the key belongs to run {} of {}, which has another input", known.id, known.job);
-            return self.refuse_job(CONFLICT, &why);
+            return self.refuse_run(CONFLICT, &known, &why);
         }
         let (id, job) = (known.id, known.job.clone());
         if !known.state.ended() {
             let text = format!("attached to run {id} of {job}, which is {}", known.state.as_str());
             known.attempt = known.attempt.max(request.attempt);
+            self.audit_run(id, "job.attached", text.clone(), None, about(&known));
             self.state.put_job_run(known);
-            self.audit("job.attached", text.clone(), None, None);
             return self.follows(text);
         }
-        let again = known.again();
+        let again = known.again(&spec.target);
         if request.attempt > known.attempt && again != Again::No {
             return self.new_job_run(request, spec, Some((known, again)));
         }
@@ -130,13 +144,19 @@ impl Turn<'_> {
         if request.attempt > known.attempt && known.in_doubt {
             text.push_str("; whether its call was carried out is not known, so it is not repeated until it is settled");
         }
-        self.audit("job.replayed", text.clone(), None, None);
+        self.audit_run(id, "job.replayed", text.clone(), None, about(&known));
         self.follows(text);
     }
 
     fn new_job_run(&mut self, request: &JobRequest, spec: JobSpec, previous: Option<(JobRun, Again)>) {
+        if request.justification.is_none()
+            && spec.approval.as_ref().is_some_and(|choice| self.wants_to_know_why(choice))
+        {
+            let why = format!("a run of {} needs a justification for whoever approves it", request.job);
+            return self.refuse_job(UNEXPLAINED, &request.job, &why);
+        }
         if let Some(why) = self.no_room_for_job(request, &spec) {
-            return self.refuse_job(LIMITED, &why);
+            return self.refuse_job(LIMITED, &request.job, &why);
         }
         let call_key = match &previous {
             Some((previous, Again::SameKey)) => previous.call_key.clone(),
@@ -170,9 +190,12 @@ impl Turn<'_> {
             spec: Arc::new(spec),
         };
         let again = previous.map_or_else(String::new, |(previous, _)| format!(", again after run {}", previous.id));
-        self.audit("job.asked", format!("run {} of {} asked for{again}", run.id, run.job), None, None);
+        let summary = format!("run {} of {} asked for{again}", run.id, run.job);
+        let mut detail = about(&run);
+        detail.facts.insert("input".to_owned(), run.input_digest.clone());
+        self.audit_run(run.id, "job.asked", summary, None, detail);
         match run.spec.approval.clone() {
-            Some(choice) => self.await_approval(run, &choice),
+            Some(choice) => self.await_approval(run, &choice, &request.known_as),
             None => self.enqueue_job(run),
         }
     }
@@ -182,6 +205,9 @@ impl Turn<'_> {
         let (job, who) = (&request.job, &self.caller.subject);
         if self.state.unfinished_of_caller(job, who) >= most {
             return Some(format!("{who} has {most} unfinished runs of {job} already; wait until one has ended"));
+        }
+        if spec.approval.is_some() && self.has_no_room_to_ask() {
+            return Some("too many questions for agreement are open; wait until some are decided".to_owned());
         }
         let full = self.state.unfinished_job_runs() >= limits::JOB_RUNS;
         full.then(|| format!("{} runs of jobs are unfinished; wait until some have ended", limits::JOB_RUNS))
@@ -195,7 +221,7 @@ impl Turn<'_> {
     fn cancel_job(&mut self, run: JobRun) {
         if run.state.ended() {
             let why = format!("run {} of {} has ended already; it {}", run.id, run.job, tell::ended_as(run.state));
-            return self.refuse_job(REFUSED, &why);
+            return self.refuse_run(REFUSED, &run, &why);
         }
         let by = self.caller.subject.clone();
         let tail = if run.started.is_some() { "; its call may have been carried out" } else { " before it was called" };
@@ -210,7 +236,7 @@ impl Turn<'_> {
             RunState::TimedOut | RunState::Unknown => self.correct_job(run, result, "the far end called back late"),
             state => {
                 let why = format!("run {} of {} expects no callback; it {}", run.id, run.job, tell::ended_as(state));
-                self.refuse_job(REFUSED, &why);
+                self.refuse_run(REFUSED, &run, &why);
             }
         }
     }
@@ -222,31 +248,25 @@ impl Turn<'_> {
             let state = run.state.as_str();
             let why =
                 format!("run {} of {} is {state}; only a run whose outcome is not known is settled", run.id, run.job);
-            return self.refuse_job(REFUSED, &why);
+            return self.refuse_run(REFUSED, &run, &why);
         }
         if matches!(result, CallResult::Accepted) {
-            return self.refuse_job(REFUSED, "settle: say that it succeeded or that it failed");
+            return self.refuse_run(REFUSED, &run, "settle: say that it succeeded or that it failed");
         }
         let by = format!("settled by {}", self.caller.subject);
         self.correct_job(run, result, &by);
     }
 
-    fn await_approval(&mut self, mut run: JobRun, choice: &ApprovalChoice) {
+    fn await_approval(&mut self, mut run: JobRun, choice: &ApprovalChoice, known_as: &BTreeSet<String>) {
         let subject = Subject::JobRun { run: run.id, job: run.job.clone() };
-        self.state.put_job_run(run.clone());
+        run.approval = Some(self.ask_approval(subject, choice, run.justification.clone(), known_as));
         self.job_waits(&run);
-        let asked = self.ask_approval(subject, choice, run.justification.clone(), run.caller.clone());
-        // The answer may be there at once: nobody is left to ask.
-        if let Some(now) = self.job_run(run.id) {
-            run = now;
-        }
-        run.approval = Some(asked);
         self.state.put_job_run(run);
     }
 
     /// Ends a run before its call has ended.
     fn stop_job(&mut self, mut run: JobRun, state: RunState, error: JobError) {
-        run.in_doubt = run.started.is_some();
+        run.in_doubt = run.started.is_some() || run.repeats();
         let asked = run.approval.filter(|_| run.state == RunState::AwaitingApproval);
         let why = error.message.clone();
         // A call that ended as accepted is not under way at our end: only its far end can stop.
@@ -273,4 +293,9 @@ impl Turn<'_> {
             self.job_waits(&run);
         }
     }
+}
+
+/// What an audit row about a run says of it.
+fn about(run: &JobRun) -> AuditDetail {
+    AuditDetail { approval: run.approval, ..AuditDetail::about(format!("job:{}", run.job)) }
 }

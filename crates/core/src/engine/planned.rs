@@ -4,6 +4,7 @@
 //! of the same instant; what was announced is announced once, because the timer goes on to the next instant.
 
 use super::turn::Turn;
+use crate::decision::AuditDetail;
 use crate::duty::absence::Changes;
 use crate::effect::Action;
 use crate::event::Severity;
@@ -19,7 +20,7 @@ impl Turn<'_> {
     pub(super) fn on_duty(&mut self, edits: &[DutyEdit]) {
         for edit in edits {
             if let Err(problem) = self.edit_duty(edit) {
-                self.audit("command.refused", problem.clone(), None, None);
+                self.audit_refused("command.refused", problem.clone(), None);
                 self.follows(format!("refused: {problem}"));
             }
         }
@@ -30,45 +31,48 @@ impl Turn<'_> {
 
     fn edit_duty(&mut self, edit: &DutyEdit) -> Result<(), String> {
         let gone = |what: &str, id: &uuid::Uuid| format!("there is no {what} {id} that is not over");
-        let (action, summary) = match edit {
+        let (action, summary, detail) = match edit {
             DutyEdit::PutOverride(over) => {
                 let whom = over.user.as_deref().unwrap_or("nobody");
                 let summary = format!("{whom} is on call in {} from {} to {}", over.schedule, over.start, over.end);
                 self.state.put_override(over.clone())?;
                 self.set_handover(&over.schedule);
-                ("override.put", summary)
+                ("override.put", summary, about("override", over.id).changing(None, Some(over)))
             }
             DutyEdit::RemoveOverride { id } => {
                 let over = self.state.remove_override(*id, self.at).ok_or_else(|| gone("override", id))?;
                 self.set_handover(&over.schedule);
-                ("override.removed", format!("of {} from {} to {}", over.schedule, over.start, over.end))
+                let summary = format!("of {} from {} to {}", over.schedule, over.start, over.end);
+                ("override.removed", summary, about("override", *id).changing(Some(&over), None))
             }
             DutyEdit::PutSilence(silence) => {
                 let what = silence.matchers.join(", ");
                 let summary = format!("{what} until {}: {}", silence.ends, silence.reason);
                 self.state.put_silence(silence.clone())?;
-                ("silence.put", summary)
+                ("silence.put", summary, about("silence", silence.id).changing(None, Some(silence)))
             }
             DutyEdit::ExpireSilence { id } => {
                 let silence = self.state.expire_silence(*id, self.at).ok_or_else(|| gone("silence", id))?;
-                ("silence.expired", silence.matchers.join(", "))
+                ("silence.expired", silence.matchers.join(", "), about("silence", *id).changing(Some(&silence), None))
             }
             DutyEdit::PutMaintenance(work) => {
                 work.window.when.check()?;
                 self.state.put_planned_work((**work).clone())?;
-                ("maintenance.put", format!("{}: {}", work.window.name, work.window.reason))
+                let summary = format!("{}: {}", work.window.name, work.window.reason);
+                ("maintenance.put", summary, about("maintenance", work.id).changing(None, Some(&**work)))
             }
             DutyEdit::EndMaintenance { id } => {
                 let work = self.state.end_planned_work(*id, self.at).ok_or_else(|| gone("maintenance window", id))?;
                 if work.window.when.active(self.at).is_some() {
                     self.announce(&work.window, "ended early");
                 }
-                ("maintenance.ended", work.window.name)
+                let detail = about("maintenance", *id).changing(Some(&work), None);
+                ("maintenance.ended", work.window.name, detail)
             }
         };
         self.means(format!("{} changes what is planned: {action}", self.caller.subject));
         self.follows(summary.clone());
-        self.audit(action, summary, None, None);
+        self.audit_about(action, summary, detail);
         Ok(())
     }
 
@@ -217,6 +221,11 @@ impl Turn<'_> {
         self.set_duty_timer(self.at);
         self.review_all();
     }
+}
+
+/// What an audit row about something planned says of it.
+fn about(what: &str, id: uuid::Uuid) -> AuditDetail {
+    AuditDetail::about(format!("{what}:{id}"))
 }
 
 /// True when an occurrence of the window ends at exactly this instant.

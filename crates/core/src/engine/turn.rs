@@ -21,6 +21,7 @@ use crate::state::State;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Most rule verdicts kept in one explanation.
 const VERDICTS: usize = 100;
@@ -216,6 +217,33 @@ impl<'a> Turn<'a> {
     /// Writes an audit row that says what it is about.
     pub(super) fn audit_about(&mut self, action: &str, summary: impl Into<String>, detail: AuditDetail) {
         self.audit(action, summary, None, None);
+        self.audit_says(detail);
+    }
+
+    /// Writes an audit row about a run of a job, or about what may concern one.
+    pub(super) fn audit_run(
+        &mut self,
+        run: impl Into<Option<Uuid>>,
+        action: &str,
+        summary: impl Into<String>,
+        delivery: Option<DeliveryId>,
+        detail: AuditDetail,
+    ) {
+        self.audit(action, summary, None, delivery);
+        if let Some(row) = self.decision.audit.last_mut() {
+            row.job = run.into();
+            row.detail = detail;
+        }
+    }
+
+    /// Writes an audit row about what is not done, and why.
+    pub(super) fn audit_refused(&mut self, action: &str, why: impl Into<String>, resource: Option<String>) {
+        let detail = AuditDetail { resource, ..AuditDetail::default() };
+        self.audit_about(action, why, detail.came_out("refused"));
+    }
+
+    /// Says of the row just written what it is about and what came of it.
+    pub(super) fn audit_says(&mut self, detail: AuditDetail) {
         if let Some(row) = self.decision.audit.last_mut() {
             row.detail = detail;
         }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -28,6 +29,9 @@ pub struct JobRequest {
     /// Why, for whoever approves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub justification: Option<String>,
+    /// Further names of whoever asks (`person:ana`), found at the door: nobody agrees to their own request.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub known_as: BTreeSet<String>,
     /// The run of the caller's that asks (`airflow-prod/dag/run/task`), for the page and the correlation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
@@ -174,23 +178,38 @@ fn canonical(value: &Value, text: &mut String) {
 impl JobRun {
     /// Whether a new attempt of the caller's task may run it again, under which `Idempotency-Key`.
     ///
-    /// A call that may have been carried out is repeated only under the same key and only where the target honours it.
-    /// What somebody refused, and what succeeded, is not run again.
+    /// A call that may have been carried out is repeated only under the same key, only where the target honours it, and
+    /// only if the job still calls that `target`: another one does not know the key. What somebody refused, and what
+    /// succeeded, is not run again; what nobody agreed to in time is asked about again.
     #[must_use]
-    pub fn again(&self) -> Again {
+    pub fn again(&self, target: &JobTarget) -> Again {
         match self.state {
             RunState::Failed => Again::Anew,
-            RunState::TimedOut | RunState::Cancelled | RunState::Unknown => match (self.in_doubt, &self.spec.target) {
-                (false, _) => Again::Anew,
-                (true, JobTarget::Http { idempotency: Idempotency::Key, .. }) => Again::SameKey,
-                (true, _) => Again::No,
-            },
+            RunState::TimedOut | RunState::Cancelled | RunState::Unknown => self.again_after_doubt(target),
+            // Nobody said no: the question is asked again.
+            RunState::Denied if self.error.as_ref().is_some_and(|error| error.class == ErrorClass::TimedOut) => {
+                self.again_after_doubt(target)
+            }
             RunState::Succeeded
             | RunState::Denied
             | RunState::AwaitingApproval
             | RunState::Queued
             | RunState::Running => Again::No,
         }
+    }
+
+    fn again_after_doubt(&self, target: &JobTarget) -> Again {
+        match (self.in_doubt, &self.spec.target) {
+            (false, _) => Again::Anew,
+            (true, known @ JobTarget::Http { idempotency: Idempotency::Key, .. }) if known == target => Again::SameKey,
+            (true, _) => Again::No,
+        }
+    }
+
+    /// Whether it makes a call that an earlier run may have made, under the key of that run.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        !self.call_key.starts_with(&self.id.to_string())
     }
 
     /// Until when it is found by its key; for ever while it has not ended.
@@ -302,9 +321,9 @@ pub enum ErrorClass {
     Failed,
     /// The result does not fit the schema or the size.
     BadResult,
-    /// The time was over.
+    /// The time was over, of the run or of the question whether it may start.
     TimedOut,
-    /// Somebody said no, or nobody said yes.
+    /// Somebody said no.
     Denied,
     /// Ended by somebody.
     Cancelled,
@@ -312,6 +331,25 @@ pub enum ErrorClass {
     Unknown,
     /// A mistake of ours or of the configuration (no such connection).
     Internal,
+}
+
+impl ErrorClass {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::BadResult => "bad_result",
+            Self::TimedOut => "timed_out",
+            Self::Denied => "denied",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 /// What an outbox row of a job carries beside the common part: everything a call is made of.

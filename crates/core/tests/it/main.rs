@@ -21,3 +21,4 @@ mod pages_property;
 mod people;
 mod scenario;
 mod stories;
+mod trail;

@@ -3,6 +3,7 @@
 //! Invariants: the connections of the rule hear of the question once and of its end; those whose messages are edited in
 //! place show every voice. A message about a question has the question's id as its key and lane.
 
+use super::{about, waiting_run};
 use crate::approval::request::{Approval, ReplyTo, Says, Subject};
 use crate::effect::Action;
 use crate::engine::turn::Turn;
@@ -28,7 +29,7 @@ impl Turn<'_> {
             }
             let delivery = self.effect(via, action, None, notice.clone());
             let summary = format!("approval #{} via {via}: its rule says so", approval.number);
-            self.audit("notify.decided", summary, None, Some(delivery));
+            self.audit_run(waiting_run(approval), "notify.decided", summary, Some(delivery), about(approval));
         }
     }
 

@@ -5,7 +5,8 @@
 //! a run is free as soon as it ends. [`JobRun::delivery`] is the row while it has not ended.
 
 use super::super::turn::Turn;
-use super::tell;
+use super::{about, tell};
+use crate::decision::AuditDetail;
 use crate::input::{DeliveryResult, Outcome};
 use crate::job::run::{CallProgress, CallResult, CallStep, ErrorClass, JobCall, JobError, JobRun, RunState};
 use crate::timer::TimerKey;
@@ -36,7 +37,8 @@ impl Turn<'_> {
         run.started = Some(self.at);
         let delivery = self.job_row(&run, CallStep::Run);
         run.delivery = Some(delivery);
-        self.audit("job.called", format!("run {} of {} is called", run.id, run.job), None, Some(delivery));
+        let summary = format!("run {} of {} is called", run.id, run.job);
+        self.audit_run(run.id, "job.called", summary, Some(delivery), about(&run));
         self.follows(format!("run {} of {} is called through {}", run.id, run.job, run.spec.target.connection()));
         self.job_started(&run);
         self.state.put_job_run(run);
@@ -73,12 +75,17 @@ impl Turn<'_> {
         run.delivery = None;
         run.calls = progress.calls.max(run.calls);
         run.far_ref = progress.location.or(run.far_ref);
-        let result = job.result.clone().unwrap_or_else(|| unanswered(outcome, job.in_doubt));
+        // What the far end accepted goes on there when nobody asks any more.
+        let mut in_doubt = job.in_doubt || (job.result.is_none() && run.far_ref.is_some());
+        let mut result = job.result.clone().unwrap_or_else(|| unanswered(outcome, in_doubt));
+        if run.repeats() {
+            in_doubt |= leaves_open(&mut result);
+        }
         if !run.state.ended() {
-            run.in_doubt = job.in_doubt;
+            run.in_doubt = in_doubt;
             return self.job_result(run, &result, "its call was answered");
         }
-        self.late_outcome(run, &result, job.in_doubt);
+        self.late_outcome(run, &result, in_doubt);
     }
 
     /// The run ended while its call was under way: it was given up, called back, or settled. Only of one that was given
@@ -109,7 +116,8 @@ impl Turn<'_> {
             (false, _) => "the call was not carried out",
         };
         let text = format!("run {} of {} had been given up; {text}", run.id, run.job);
-        self.audit("job.late", text.clone(), None, None);
+        let outcome = if run.in_doubt { "unknown" } else { "failed" };
+        self.audit_run(run.id, "job.late", text.clone(), None, about(&run).came_out(outcome));
         self.follows(text);
         self.stop_at_far_end(&mut run);
         self.state.put_job_run(run);
@@ -119,7 +127,8 @@ impl Turn<'_> {
     pub(super) fn stop_at_far_end(&mut self, run: &mut JobRun) {
         let Some(far_ref) = run.far_ref.clone() else { return };
         let delivery = self.job_row(run, CallStep::Cancel { far_ref });
-        self.audit("job.stop_asked", format!("the far end of run {} is told to stop", run.id), None, Some(delivery));
+        let summary = format!("the far end of run {} is told to stop", run.id);
+        self.audit_run(run.id, "job.stop_asked", summary, Some(delivery), about(run));
         self.follows("its far end is told to stop");
     }
 
@@ -131,7 +140,11 @@ impl Turn<'_> {
             }
             DeliveryResult::Superseded { why } => format!("the far end of run {} need not stop: {why}", run.id),
         };
-        self.audit("job.stopped", text.clone(), None, Some(outcome.delivery));
+        let mut detail = about(run);
+        if let DeliveryResult::Dead { .. } = outcome.result {
+            detail = detail.came_out("failed");
+        }
+        self.audit_run(run.id, "job.stopped", text.clone(), Some(outcome.delivery), detail);
         self.follows(text);
     }
 
@@ -153,12 +166,8 @@ impl Turn<'_> {
                 self.end_job(run, RunState::Failed, None, Some(error.clone()));
             }
             CallResult::Accepted => {
-                self.audit(
-                    "job.accepted",
-                    format!("run {} of {}: the far end will call back", run.id, run.job),
-                    None,
-                    None,
-                );
+                let summary = format!("run {} of {}: the far end will call back", run.id, run.job);
+                self.audit_run(run.id, "job.accepted", summary, None, about(&run));
                 self.follows("the far end works on it and will call back");
                 self.state.put_job_run(run);
             }
@@ -175,7 +184,7 @@ impl Turn<'_> {
         let text = format!("run {} of {} {}: {because}", run.id, run.job, tell::ended_as(state));
         run.in_doubt = false;
         (run.state, run.output, run.error) = (state, output, error);
-        self.audit("job.settled", text.clone(), None, None);
+        self.audit_run(run.id, "job.settled", text.clone(), None, ended(&run));
         self.follows(text);
         self.job_ended(&run);
         self.state.put_job_run(run);
@@ -188,13 +197,42 @@ impl Turn<'_> {
         (run.state, run.ended, run.output, run.error) = (state, Some(self.at), output, error);
         let why = run.error.as_ref().map_or_else(String::new, |error| format!(": {}", error.message));
         let text = format!("run {} of {} {}{why}", run.id, run.job, tell::ended_as(state));
-        self.audit(&format!("job.{}", state.as_str()), text.clone(), None, run.delivery);
+        self.audit_run(run.id, &format!("job.{}", state.as_str()), text.clone(), run.delivery, ended(&run));
         self.follows(text);
         self.job_ended(&run);
         let job = run.job.clone();
         self.state.put_job_run(run);
         self.start_queued(&job);
     }
+}
+
+/// What an audit row about the end of a run says of it.
+fn ended(run: &JobRun) -> AuditDetail {
+    let outcome = match run.state {
+        RunState::Succeeded => "done",
+        RunState::Denied => "refused",
+        _ if run.in_doubt => "unknown",
+        // Who cancels a run has what they asked for.
+        RunState::Cancelled => "done",
+        _ => "failed",
+    };
+    let mut detail = AuditDetail { begun: run.started, ..about(run).came_out(outcome) };
+    detail.facts.insert("calls".to_owned(), run.calls.to_string());
+    detail.facts.extend(run.error.as_ref().map(|error| ("error".to_owned(), error.class.as_str().to_owned())));
+    detail
+}
+
+/// Whether a result says nothing of the run before, which may have made the same call: only an answer to the call itself
+/// does. Such a result becomes an unknown one.
+fn leaves_open(result: &mut CallResult) -> bool {
+    use ErrorClass::{Cancelled, Internal, Refused, Unauthenticated, Unavailable};
+    let CallResult::Failed { error } = result else { return false };
+    let open = matches!(error.class, Cancelled | Internal | Refused | Unauthenticated | Unavailable);
+    if open {
+        error.class = ErrorClass::Unknown;
+        error.message.push_str("; whether the run before it was carried out is not known");
+    }
+    open
 }
 
 /// What a row that ended without a result means: it was superseded, or its end says no more than its error.
