@@ -14,5 +14,7 @@ pub const SOURCE: &str = "trackside.jobs";
 pub const CONFLICT: &str = "job.conflict";
 /// Audit action of a request beyond the number of runs that may be unfinished.
 pub const LIMITED: &str = "job.limited";
+/// Audit action of a request that does not say why, where whoever approves wants to know.
+pub const UNEXPLAINED: &str = "job.unexplained";
 /// Audit action of what cannot be done for any other reason.
 pub const REFUSED: &str = "job.refused";

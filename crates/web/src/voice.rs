@@ -1,9 +1,10 @@
 //! Whom a caller speaks for when agreement is asked: found here, at the door, from what is known of them.
 //!
-//! People speak for their teams (those of the configuration they are a member of, those their issuer or SCIM says) and
-//! for themselves; everybody for the groups that their issuer says; whoever has the role `approver` for what the team of
-//! the question owns is one of the approvers. Invariant: a program speaks for its team only with that role, because its
-//! token was given for something else.
+//! People speak for their teams (those of the configuration they are a member of, those their issuer or SCIM says), for
+//! the groups that their issuer says, and for themselves; whoever has the role `approver` for what the team of the
+//! question owns is one of the approvers. Invariants: a program speaks for its team and by its scopes only with that role,
+//! because its token was given for something else; what an issuer says of somebody makes them a person of the
+//! configuration only where the configuration takes it over, and every name takes away: nobody agrees to their own request.
 
 use crate::api::names::known;
 use crate::door::back;
@@ -15,8 +16,9 @@ use trackside_core::ruleset::Ruleset;
 use trackside_identity::directory::{Identity, Kind};
 use trackside_identity::role::Role;
 
-/// Claims of an issuer by which a person may be known here.
-const NAMES: [&str; 4] = ["email", "preferred_username", "upn", "sub"];
+/// Attributes by which a person may be known here, where an issuer's configuration takes them over. A bare `sub` is not
+/// among them: each issuer counts its own, so the one of another issuer may be anybody's.
+const NAMES: [&str; 3] = ["email", "preferred_username", "upn"];
 
 /// A caller as a voice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub(crate) struct Voice {
 impl Voice {
     /// A caller as a voice about what `team` owns.
     pub(crate) fn of(ruleset: &Ruleset, who: &Identity, team: Option<&str>) -> Self {
-        let mut speaks_for: BTreeSet<String> = who.names.iter().map(|name| format!("{GROUP}{name}")).collect();
+        let mut speaks_for = BTreeSet::new();
         let approver = who.rights.allow_for(Role::Approver, team);
         let person = person_behind(ruleset, who);
         if let Some(person) = &person {
@@ -38,6 +40,7 @@ impl Voice {
             speaks_for.extend(teams_of(ruleset, person));
         }
         if who.kind == Kind::Person || person.is_some() || approver {
+            speaks_for.extend(who.names.iter().map(|name| format!("{GROUP}{name}")));
             speaks_for.extend(who.teams.iter().chain(&who.team).cloned());
         }
         if approver {
@@ -52,7 +55,8 @@ impl Voice {
     }
 
     fn new(ruleset: &Ruleset, who: &Identity, speaks_for: BTreeSet<String>) -> Self {
-        let known_as = known_as(&who.caller, &speaks_for, |name| known(ruleset, name).map(|(name, _)| name));
+        let found = speaks_for.iter().cloned().chain(people_named(ruleset, &who.aliases)).collect();
+        let known_as = known_as(&who.caller, &found, |name| known(ruleset, name).map(|(name, _)| name));
         Self { speaks_for, known_as }
     }
 
@@ -73,6 +77,13 @@ fn person_behind(ruleset: &Ruleset, who: &Identity) -> Option<String> {
     let claims = NAMES.iter().filter_map(|name| who.attributes.get(*name)).map(String::as_str);
     let claims = claims.filter(|_| who.issuer.is_some());
     back::person(ruleset, [who.caller.subject.as_str(), who.token_name.as_str()].into_iter().chain(claims))
+}
+
+/// Everybody who has one of these names, whatever case it is written in.
+fn people_named<'a>(ruleset: &'a Ruleset, names: &'a BTreeSet<String>) -> impl Iterator<Item = String> + 'a {
+    let has = move |known: &str| names.iter().any(|name| name.eq_ignore_ascii_case(known));
+    let found = ruleset.people.iter().filter(move |(name, person)| has(name) || person.aliases.iter().any(|a| has(a)));
+    found.map(|(name, _)| format!("{PERSON}{name}"))
 }
 
 fn teams_of<'a>(ruleset: &'a Ruleset, person: &'a str) -> impl Iterator<Item = String> + 'a {
@@ -113,11 +124,19 @@ mod tests {
         check(&foreign, None, "group:dba ml", "corp:77");
         foreign.attributes.insert("email".to_owned(), "ana@example.net".to_owned());
         check(&foreign, None, "group:dba ml payments person:ana", "corp:77 person:ana");
+        // A name that they chose themselves gives nothing, and takes away.
+        foreign.attributes.clear();
+        foreign.aliases.insert("Ana@example.net".to_owned());
+        check(&foreign, None, "group:dba ml", "corp:77 person:ana");
+        // Another issuer's `sub` may be anybody's.
+        foreign.attributes.insert("sub".to_owned(), "ana".to_owned());
+        check(&foreign, None, "group:dba ml", "corp:77 person:ana");
         let mut program = Identity::simple(Caller::new("etl", "token"), Kind::Service, Role::Operator);
         program.team = Some("payments".to_owned());
+        program.names.insert("dba".to_owned());
         check(&program, Some("payments"), "", "etl");
         program.rights.grant(Role::Approver, Scope::Teams(["payments".to_owned()].into()));
-        check(&program, Some("payments"), "approvers payments", "etl");
+        check(&program, Some("payments"), "approvers group:dba payments", "etl");
         check(&program, Some("ml"), "", "etl");
     }
 }

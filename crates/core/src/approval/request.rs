@@ -211,6 +211,10 @@ pub enum ApprovalAsk {
         says: Says,
         /// Names that count for the rule.
         speaks_for: BTreeSet<String>,
+        /// Further names of whoever speaks (`person:ana`), found at the door. They count against a word only: it may be
+        /// about their own question, or their second one.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        known_as: BTreeSet<String>,
         /// Remark.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remark: Option<String>,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use trackside_core::approval::grants::Grants;
 use trackside_core::approval::request::{ApprovalAsk, ReplyTo, Says, Subject};
 use trackside_core::caller::Caller;
-use trackside_core::input::Input;
+use trackside_core::input::{Input, PersonEdit};
 
 /// Routes `billing` (one of payments and one of platform; told to Slack and by mail) and `notes` (anybody, also
 /// oneself, with a reason).
@@ -29,7 +29,7 @@ fn with_rules(routes: &Value) -> Story {
     }))
 }
 
-/// `bob for payments, platform says yes`; see the match for the other words.
+/// `bob for payments, platform says yes`; see the match for the other words. Groups with `=` are names found at the door.
 fn say(story: &mut Story, line: &str) -> String {
     let (who, rest) = line.split_once(' ').unwrap();
     let (who, behalf) = who.split_once('~').map_or((who, None), |(who, behalf)| (who, Some(behalf)));
@@ -51,7 +51,8 @@ fn say(story: &mut Story, line: &str) -> String {
         [says @ ("approves" | "denies"), number, "for", groups @ ..] => ApprovalAsk::Say {
             approval: id(number),
             says: if *says == "approves" { Says::Approve } else { Says::Deny },
-            speaks_for: groups.iter().map(|name| (*name).to_owned()).collect(),
+            speaks_for: groups.iter().filter(|name| !name.starts_with('=')).map(|name| (*name).to_owned()).collect(),
+            known_as: groups.iter().filter_map(|name| name.strip_prefix('=')).map(str::to_owned).collect(),
             remark: None,
             barred: (who == "U404").then(|| "nobody knows who this is".to_owned()),
             reply: who.starts_with('U').then(|| ReplyTo { connection: "slack".to_owned(), to: who.to_owned() }),
@@ -292,6 +293,43 @@ fn the_rule_is_the_one_of_the_moment_of_asking() {
                 "cy approves #2 for approvers",
                 "ana may use route billing until 2026-11-20T00:15:00Z; approval #2 is approved",
             ),
+        ],
+    );
+}
+
+/// The door finds people behind names that count for nothing, so that they cannot agree with themselves.
+#[test]
+fn names_that_give_nothing_still_take_away() {
+    let mut story = guarded();
+    check(
+        &mut story,
+        &[
+            ("ana asks billing", "approval #1 is asked for"),
+            (
+                "corp:77 approves #1 for payments =person:ana",
+                "refused: approval #1: it is your own request; somebody else must decide it (you can take it back)",
+            ),
+            ("bob approves #1 for payments", "approval #1 still needs 1 of platform"),
+            (
+                "corp:88 approves #1 for platform =person:bob",
+                "refused: approval #1: you said yes already, at 2026-11-20T00:00:00Z",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn whoever_has_left_has_no_word() {
+    let mut story = guarded();
+    check(&mut story, &[("zoe asks billing", "approval #1 is asked for")]);
+    let edits = vec![PersonEdit::Gone { person: "ana".into(), because: "not active in the directory".into() }];
+    story.input(Input::People { caller: Caller::new("scim", "scim"), edits });
+    check(
+        &mut story,
+        &[
+            ("U1 approves #1 for payments", "refused: ana has left, so this does not count"),
+            ("U1 denies #1 for payments", "refused: ana has left, so this does not count"),
+            ("bob approves #1 for payments", "approval #1 still needs 1 of platform"),
         ],
     );
 }

@@ -4,6 +4,7 @@
 
 use crate::scenario::Story;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use trackside_core::caller::Caller;
 use trackside_core::effect::{Action, Effect};
 use trackside_core::input::{DeliveryResult, Input, JobAsk, JobOutcome, Outcome};
@@ -39,6 +40,7 @@ pub(crate) fn start(story: &mut Story, who: &str, number: u128, key: Option<&str
         attempt,
         input,
         justification: None,
+        known_as: BTreeSet::new(),
         origin: Some("airflow/dag/run/task".into()),
     };
     let caller = Caller::new(who, "token");
@@ -339,4 +341,96 @@ fn a_run_that_needs_approval_waits_for_it() {
     start(&mut story, "etl", 3, Some("k"), 1, json!({}));
     story.at(300 + 3601);
     assert_eq!(state(&story, 3), RunState::Denied);
+    // Nobody said no, so the next try of the task asks again; a no stays.
+    start(&mut story, "etl", 4, Some("k"), 2, json!({}));
+    assert_eq!((state(&story, 4), story.job_run(id(4)).previous), (RunState::AwaitingApproval, Some(id(3))));
+    let approval = story.job_run(id(4)).approval.unwrap();
+    let no = json!({"ask": "say", "approval": approval, "says": "deny", "speaks_for": ["payments"]});
+    story.input(Input::Approval { caller: Caller::new("bo", "session"), ask: serde_json::from_value(no).unwrap() });
+    start(&mut story, "etl", 5, Some("k"), 3, json!({}));
+    assert_eq!((state(&story, 4), last_audit(&story).as_str()), (RunState::Denied, "job.replayed"));
+    story.check_replay();
+}
+
+/// Ana asks as a subject of an issuer that only the door knows to be her, and presses the button in Slack.
+#[test]
+fn nobody_agrees_to_their_own_run_under_another_name() {
+    let rule = json!({"any_of": [{"all_of": [{"from": ["payments"]}]}]});
+    let mut story = world(json!({"approval": rule}));
+    let request = JobRequest {
+        run: id(1),
+        job: "refresh".into(),
+        key: None,
+        attempt: 1,
+        input: json!({}),
+        justification: None,
+        known_as: BTreeSet::from(["person:ana".to_owned()]),
+        origin: None,
+    };
+    let caller = Caller::new("corp:77", "jwt");
+    story.input(Input::Job { caller, ask: JobAsk::Start(Box::new(request)) });
+    let approval = story.job_run(id(1)).approval.unwrap();
+    let yes = json!({"ask": "say", "approval": approval, "says": "approve", "speaks_for": ["payments", "person:ana"]});
+    story.input(Input::Approval { caller: Caller::new("ana", "slack"), ask: serde_json::from_value(yes).unwrap() });
+    assert_eq!(state(&story, 1), RunState::AwaitingApproval);
+    assert!(story.why().contains("it is your own request"), "{}", story.why());
+}
+
+#[test]
+fn a_run_that_must_say_why_is_not_made_without() {
+    let rule = json!({"any_of": [{"all_of": [{"from": ["payments"]}]}], "justification": "required"});
+    let mut story = world(json!({"approval": rule}));
+    start(&mut story, "etl", 1, Some("k"), 1, json!({}));
+    assert_eq!(
+        (last_audit(&story).as_str(), story.job_runs().count()),
+        ("job.unexplained", 0),
+        "the key is still free"
+    );
+}
+
+/// The key of a call that may have been carried out outlives what goes wrong later.
+#[test]
+fn what_is_not_known_stays_so_until_the_call_itself_is_answered() {
+    let target = json!({"kind": "http", "connection": "app", "path": "/do", "idempotency": "key"});
+    let after = |end: &dyn Fn(&mut Story, &Effect)| {
+        let mut story = world(json!({"target": target, "concurrency": 1, "timeout": "1h"}));
+        start(&mut story, "etl", 1, Some("k"), 1, json!({}));
+        let first = calls(&story)[0].clone();
+        answer(&mut story, &first, Some(bad(ErrorClass::Unknown)), true, None);
+        start(&mut story, "etl", 2, Some("k"), 2, json!({}));
+        let second = calls(&story)[1].clone();
+        end(&mut story, &second);
+        start(&mut story, "etl", 3, Some("k"), 3, json!({}));
+        let keys: Vec<bool> = calls(&story).iter().map(|row| row.key == first.key).collect();
+        story.check_replay();
+        keys
+    };
+    for class in [ErrorClass::Refused, ErrorClass::Unauthenticated, ErrorClass::Unavailable, ErrorClass::Internal] {
+        assert_eq!(after(&|story, row| answer(story, row, Some(bad(class)), false, None)), [true; 3], "{class:?}");
+    }
+    let cancelled = after(&|story, row| {
+        ask(story, JobAsk::Cancel { run: id(2) });
+        answer(story, row, None, false, None);
+    });
+    assert_eq!(cancelled, [true; 3], "it was superseded before it was sent");
+    let failed = after(&|story, row| answer(story, row, Some(bad(ErrorClass::Failed)), false, None));
+    assert_eq!(failed, [true, true, false], "the far end itself says that it failed");
+    // Another target does not know the key.
+    let mut story = world(json!({"target": target}));
+    start(&mut story, "etl", 1, Some("k"), 1, json!({}));
+    let row = calls(&story)[0].clone();
+    answer(&mut story, &row, Some(bad(ErrorClass::Unknown)), true, None);
+    story.change_rules(|rules| rules["jobs"]["refresh"]["target"]["path"] = json!("/other"));
+    start(&mut story, "etl", 2, Some("k"), 2, json!({}));
+    assert_eq!((calls(&story).len(), last_audit(&story).as_str()), (1, "job.replayed"));
+}
+
+/// What the far end accepted goes on there, also when its connection is taken out of the configuration.
+#[test]
+fn work_that_was_accepted_and_cannot_be_asked_after_is_not_failed() {
+    let mut story = world(json!({}));
+    start(&mut story, "etl", 1, Some("k"), 1, json!({}));
+    let row = calls(&story)[0].clone();
+    answer(&mut story, &row, None, false, Some("http://app/runs/1"));
+    assert_eq!((state(&story, 1), story.job_run(id(1)).in_doubt), (RunState::Unknown, true));
 }

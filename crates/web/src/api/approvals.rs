@@ -263,8 +263,10 @@ pub(crate) async fn say(
         state.store.record(&NewAudit::new(state.now(), who.caller.clone(), "access.refused", summary)).await?;
         return Err(Problem::new(StatusCode::FORBIDDEN, why));
     }
-    let speaks_for = voice(state, who, &approval).speaks_for;
-    let ask = ApprovalAsk::Say { approval: approval.id, says, speaks_for, remark, barred: None, reply: None };
+    let voice = voice(state, who, &approval);
+    let known_as = voice.people();
+    let (approval, speaks_for) = (approval.id, voice.speaks_for);
+    let ask = ApprovalAsk::Say { approval, says, speaks_for, known_as, remark, barred: None, reply: None };
     let done = state.put(&Input::Approval { caller: who.caller.clone(), ask }).await?;
     settled(state, done).await
 }

@@ -18,6 +18,7 @@ pub(crate) async fn settled(state: &AppState, done: Commanded) -> Result<Effect,
 fn refused_with(action: &str) -> StatusCode {
     match action {
         trackside_core::job::LIMITED => StatusCode::TOO_MANY_REQUESTS,
+        trackside_core::job::UNEXPLAINED => StatusCode::BAD_REQUEST,
         _ => StatusCode::CONFLICT,
     }
 }

@@ -110,7 +110,8 @@ async fn answer(state: &AppState, connection: &str, interaction: &Interaction, s
     };
     let reply = Some(ReplyTo { connection: connection.to_owned(), to: interaction.user.clone() });
     let (approval, says) = (said.approval, said.says);
-    let ask = ApprovalAsk::Say { approval, says, speaks_for, remark: None, barred, reply };
+    let known_as = BTreeSet::new();
+    let ask = ApprovalAsk::Say { approval, says, speaks_for, known_as, remark: None, barred, reply };
     Ok(Input::Approval { caller, ask })
 }
 

@@ -9,6 +9,7 @@ use crate::auth::{Who, is_browser};
 use crate::page::Failed;
 use crate::problem::{Misfit, Problem};
 use crate::state::{AppState, Effect};
+use crate::voice::Voice;
 use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -138,6 +139,7 @@ async fn ask(
         attempt: wanted.attempt,
         input,
         justification: wanted.justification,
+        known_as: Voice::of(&state.configured().ruleset, who, spec.owner.as_deref()).people(),
         origin: wanted.origin,
     };
     let run = request.run;
