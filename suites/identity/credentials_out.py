@@ -1,10 +1,12 @@
 """Credentials out: the running server fetches tokens from a certified provider and from Azure (as Microsoft's SDKs take
-it), signs its own, and presents each to a far end that verifies it with PyJWT."""
+it), signs its own, and presents each to a far end that verifies it with PyJWT and npm jose; requests to AWS it signs, and
+moto verifies the signature. On whose behalf a call is made is shown through the gateway."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import azure_double
 import jwt
 import trustme
+from aws_double import REGION, ROLE, AwsFront, Moto, role_arn
 from azure_double import CLIENT, CLIENT_SECRET, TENANT, AzureDouble
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -66,29 +69,34 @@ def run(checks: Checks, modules: Path) -> None:
     far_end = FarEnd()
     with FarEnds() as ends, Bench("credentials-out") as bench:
         authority, issued, principal = _certificates(bench.folder)
-        with AzureDouble(issued, issued, principal / "principal.pem") as azure:
+        moto = Moto(bench)
+        with AzureDouble(issued, issued, principal / "principal.pem") as azure, AwsFront(moto.port) as aws:
             provider, port = f"http://127.0.0.1:{free_port()}", ""
             port = provider.rsplit(":", 1)[1]
             key = ec.generate_private_key(ec.SECP256R1())
             (bench.folder / "client.pem").write_bytes(_pem(key))
             trackside = Trackside(bench, Settings(
-                far_end=ends.url, owners="  default: platform", connections=_connections(far_end.url, provider, azure, bench.folder),
+                far_end=ends.url, owners="  default: platform", connections=_connections(far_end.url, provider, azure, aws, bench.folder),
+                sections=_sections(gateway := f"127.0.0.1:{free_port()}"),
                 env={"POST": "post-secret", "BASIC": "a b/+ secret", "AZURE": CLIENT_SECRET, "WRONG": "wrong",
                      "SSL_CERT_FILE": str(authority), "IDENTITY_ENDPOINT": f"{azure.machine}/msi/token", "IDENTITY_HEADER": azure_double.IDENTITY_HEADER},
             ))  # fmt: skip
             azure.trust(trackside.url, "trackside-prod")
+            aws.trust(trackside.url, f"{trackside.url}/.well-known/jwks.json", ROLE, "trackside-prod")
             trackside.start()
             jwk = json.dumps({**json.loads(ECAlgorithm.to_jwk(key.public_key())), "kid": "client-1", "use": "sig", "alg": "ES256"})
             child = bench.start("provider", _node(modules, port, trackside.url, jwk), dict(os.environ))
             wait_until("provider ready", lambda: "ready" in child.log.read_text(), START_SECONDS)
             _of_the_provider(checks, trackside, far_end, provider)
             _of_azure(checks, trackside, far_end, azure)
-            _of_trackside(checks, trackside, far_end)
+            _of_aws(checks, trackside, aws, moto, f"http://{gateway}")
+            _of_trackside(checks, trackside, far_end, modules)
+            _on_behalf(checks, trackside, far_end, f"http://{gateway}")
             _refusals(checks, trackside)
             _accepted_by_microsoft(checks, azure, authority, principal)
             checks.equal("trackside ends cleanly", trackside.stop(), 0)
-            for secret in ("post-secret", "a b/+ secret", CLIENT_SECRET, far_end.token("/post")):
-                checks.check("no secret in the log", secret not in trackside.log())
+            secrets = ("post-secret", "a b/+ secret", CLIENT_SECRET, far_end.token("/post"), "eyJ", "x-amz-security-token")
+            checks.equal("no secret is in the log", [secret for secret in secrets if secret in trackside.log()], [])
         if checks.failed:
             bench.show_logs()
     far_end.stop()
@@ -131,7 +139,48 @@ def _of_azure(checks: Checks, trackside: Trackside, far_end: FarEnd, azure: Azur
     checks.equal("App Service: for whom", told.get("aud"), "api://far-end")
 
 
-def _of_trackside(checks: Checks, trackside: Trackside, far_end: FarEnd) -> None:
+def _of_aws(checks: Checks, trackside: Trackside, aws: AwsFront, moto: Moto, gateway: str) -> None:
+    """A role for a token that Trackside signs; moto says whose keys signed, and refuses what is signed otherwise."""
+    storage = moto.boto("s3", moto.key, moto.secret)
+    storage.create_bucket(Bucket="results")
+    storage.put_object(Bucket="results", Key="a~b.json", Body=b'{"rows": 3}')
+    came = _check(trackside, "aws-storage")
+    checks.check("AWS takes the signature of the role's keys", came["good"], came)
+    came = _check(trackside, "aws-stranger")
+    checks.check("a subject that the role does not trust is told so", "trust policy" in came["detail"], came)
+    answer = call("GET", f"{gateway}/aws-storage/results/a~b.json", token=trackside.admin_token)
+    checks.equal("a request without body is signed at the gateway", (answer.status, answer.body), (200, b'{"rows": 3}'))
+    asked, form = b"Action=GetCallerIdentity&Version=2011-06-15", {"Content-Type": "application/x-www-form-urlencoded"}
+    said = call("POST", f"{gateway}/aws/", raw=asked, headers=form, token=trackside.admin_token)
+    checks.check("and one with a body", f"assumed-role/{ROLE}/nightly" in said.body.decode(), (said.status, said.body))
+    large = call("POST", f"{gateway}/aws/", raw=b"x" * (1024 * 1024 + 1), headers=form, token=trackside.admin_token)
+    checks.equal("one that is too large to be signed is refused", large.status, 413)
+    run = call("POST", f"{trackside.url}/jobs/stored/runs?wait=20", body={"key": "a~b.json"}, token=trackside.admin_token, timeout=30)
+    checks.check("a job's request is signed", '"output":{"rows":3}' in run.body.decode(), (run.status, run.body))
+    names = [one["RoleSessionName"] for one in aws.assumed]
+    checks.equal("each connection took the role once, under its name", sorted(names), ["nightly", "trackside"])
+
+
+def _on_behalf(checks: Checks, trackside: Trackside, far_end: FarEnd, gateway: str) -> None:
+    """The token that goes out says for whom, and through whom."""
+    for name, expect in (
+        ("workload-behalf", ("builder", "trackside", None)),
+        ("exchange", ("builder", "trackside", None)),
+        ("exchange-actor", ("builder", "trackside", "trackside")),
+    ):
+        answer = call("GET", f"{gateway}/{name}", token=trackside.admin_token)
+        if not checks.equal(f"{name}: the far end is reached", answer.status, 200):
+            continue
+        told = jwt.decode(far_end.token(f"/{name}"), options={"verify_signature": False})
+        act = told.get("act") or {}
+        got = (told.get("original", told["sub"]), act.get("sub"), (act.get("act") or {}).get("sub"))
+        checks.equal(f"{name}: for whom and through whom", got, expect)
+    first = far_end.token("/exchange")
+    call("GET", f"{gateway}/exchange", token=trackside.viewer_token)
+    checks.check("each caller has a token of their own", far_end.token("/exchange") != first)
+
+
+def _of_trackside(checks: Checks, trackside: Trackside, far_end: FarEnd, modules: Path) -> None:
     came = _check(trackside, "workload")
     if not checks.check("a token of ours: the far end is reached", came["good"], came):
         return
@@ -143,6 +192,24 @@ def _of_trackside(checks: Checks, trackside: Trackside, far_end: FarEnd) -> None
                       options={"require": ["exp", "iat", "nbf", "jti", "sub", "aud", "iss"]})  # fmt: skip
     checks.equal("PyJWT takes our token", (told["sub"], told["client_id"], told["role"]), ("nightly", "trackside", "admin"))
     checks.check("it lives as long as was said", told["exp"] - told["iat"] == 120, told)
+    asked = {"what": "verify", "token": token, "jwks": page["jwks_uri"], "issuer": trackside.url, "audience": AUDIENCE}
+    verified = _jose(modules, asked)
+    checks.equal("jose takes it, with the keys from our page", verified.get("value"), told)
+    checks.equal("and takes it for nobody else", _jose(modules, asked | {"audience": "urn:other"}).get("error"), "ERR_JWT_CLAIM_VALIDATION_FAILED")
+
+
+def _jose(modules: Path, asked: dict[str, object]) -> dict[str, object]:
+    """One question to npm jose."""
+    program = modules.parent / "mint.mjs"
+    program.write_text((Path(__file__).parent / "mint.mjs").read_text())
+    argv = ["node", str(program), str(free_port())]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline())
+        process.kill()
+    return answer
 
 
 def _refusals(checks: Checks, trackside: Trackside) -> None:
@@ -194,7 +261,23 @@ def _act(trackside: Trackside, connection: str, act: str) -> object:
     return call("POST", f"{trackside.url}/api/v1/connections/{connection}/{act}", token=trackside.admin_token, timeout=30)
 
 
-def _connections(far_end: str, provider: str, azure: AzureDouble, folder: Path) -> str:
+def _sections(gateway: str) -> str:
+    routes = "".join(
+        f"  {name}: {{match: {{path: /{name}}}, upstream: {name}, access: authenticated}}\n" for name in ("workload-behalf", "exchange", "exchange-actor")
+    )
+    return f"""gateway: {{listen: "{gateway}"}}
+routes:
+{routes}  aws: {{match: {{path: "/aws/**"}}, upstream: aws, access: authenticated, strip_prefix: /aws}}
+  storage: {{match: {{path: "/aws-storage/**"}}, upstream: aws-storage, access: authenticated, strip_prefix: /aws-storage}}
+jobs:
+  stored:
+    owner: platform
+    target: {{kind: http, connection: aws-storage, method: GET, path: "/results/{{key}}"}}
+    input: {{type: object, required: [key], properties: {{key: {{type: string}}}}}}
+"""
+
+
+def _connections(far_end: str, provider: str, azure: AzureDouble, aws: AwsFront, folder: Path) -> str:
     def http(name: str, credential: dict[str, object], check: str = "") -> str:
         return f"  {name}: {json.dumps({'kind': 'http', 'url': far_end, 'check': check or f'/{name}', 'credential': credential})}\n"
 
@@ -209,6 +292,11 @@ def _connections(far_end: str, provider: str, azure: AzureDouble, folder: Path) 
     def certificate(algorithm: str) -> dict[str, object]:
         return {"certificate": {"certificate": {"file": f"{folder}/principal.pem"}, "key": {"file": f"{folder}/principal.key"}, "algorithm": algorithm}}
 
+    def amazon(name: str, subject: str, service: str, **more: object) -> str:
+        credential = {"kind": "aws_web_identity", "role_arn": role_arn(ROLE), "token": {"workload": {"subject": subject}}, "region": REGION,
+                      "service": service, "sts_endpoint": aws.url, **more}  # fmt: skip
+        return f"  {name}: {json.dumps({'kind': 'http', 'url': aws.url, 'check': '/', 'credential': credential})}\n"
+
     managed = {"kind": "azure_managed_identity", "resource": "api://far-end"}
     return "".join((
         http("post", client("by-post", {"secret_post": {"env": "POST"}})),
@@ -216,6 +304,12 @@ def _connections(far_end: str, provider: str, azure: AzureDouble, folder: Path) 
         http("key", client("by-key", {"private_key": {"key": {"file": f"{folder}/client.pem"}, "kid": "client-1"}})),
         http("unknown-scope", client("by-post", {"secret_post": {"env": "POST"}}, scopes=["jobs.run", "jobs.write"])),
         http("exchange", client("by-post", {"secret_post": {"env": "POST"}}, kind="token_exchange", scopes=["jobs.run"])),
+        http("exchange-actor", client("by-key", {"private_key": {"key": {"file": f"{folder}/client.pem"}, "kid": "client-1"}},
+                                      kind="token_exchange", scopes=["jobs.run"], actor="minted")),
+        http("workload-behalf", {"kind": "workload", "audience": AUDIENCE, "behalf": "caller"}),
+        amazon("aws", "trackside-prod", "sts", session_name="nightly"),
+        amazon("aws-storage", "trackside-prod", "s3"),
+        amazon("aws-stranger", "somebody-else", "s3"),
         http("azure-secret", entra({"secret": {"env": "AZURE"}})),
         http("azure-wrong", entra({"secret": {"env": "WRONG"}})),
         http("azure-ps256", entra(certificate("PS256"))),

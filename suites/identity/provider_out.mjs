@@ -44,11 +44,14 @@ const provider = new Provider(issuer, {
 });
 
 provider.registerGrantType(TOKEN_EXCHANGE, async (ctx) => {
-  const { subject_token, resource } = ctx.oidc.params;
+  const { subject_token, actor_token, resource } = ctx.oidc.params;
   const keys = jose.createRemoteJWKSet(new URL(`${trackside}/.well-known/jwks.json`));
+  const verified = async (token) => (await jose.jwtVerify(token, keys, { issuer: trackside, audience: issuer })).payload;
   let subject;
+  let actor;
   try {
-    subject = (await jose.jwtVerify(subject_token, keys, { issuer: trackside, audience: issuer })).payload;
+    subject = await verified(subject_token);
+    actor = actor_token && (await verified(actor_token));
   } catch (error) {
     ctx.status = 400;
     ctx.body = { error: 'invalid_grant', error_description: String(error.code) };
@@ -59,7 +62,8 @@ provider.registerGrantType(TOKEN_EXCHANGE, async (ctx) => {
   token.resourceServer = new ResourceServer(resource, {
     scope: 'jobs.run', audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } },
   });
-  token.extra = { act: subject.act, original: subject.sub };
+  // Who acts now stands before who acted already (RFC 8693, section 4.1).
+  token.extra = { act: actor ? { sub: actor.sub, act: subject.act } : subject.act, original: subject.sub };
   ctx.body = {
     access_token: await token.save(), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: token.expiration, scope: token.scope,
   };

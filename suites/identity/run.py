@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 
 def run(checks: Checks) -> None:
     import airflow_out
+    import callers_in
     import credentials_out
     import secret_sources
     import sign_in
@@ -30,6 +31,8 @@ def run(checks: Checks) -> None:
     modules, chromium = node_modules(), browser()
     checks.note("people: sign in and out, with a browser and with the command line")
     sign_in.run(checks, modules, chromium)
+    checks.note("callers: tokens of a provider, of PyJWT, of jose; client certificates")
+    callers_in.run(checks, modules)
     checks.note("secret sources: Vault, AWS, Azure; rotation; the last good value")
     secret_sources.run(checks)
     checks.note("credentials out: tokens fetched, exchanged, signed")

@@ -1,5 +1,5 @@
-"""HashiCorp Vault on loopback, as its API documentation says: AppRole, tokens with leases, the key-value engine in
-version 2. Its fidelity is shown by `hvac`, which the suite runs against it."""
+"""HashiCorp Vault on loopback, as its API documentation says: AppRole, JWT and Kubernetes, tokens with leases, the
+key-value engine in both versions. Its fidelity is shown by `hvac`, which the suite runs against it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 ROLE_ID = "role-1"
+ROLE = "trackside"
 LEASE_SECONDS = 6
 LONGEST_SECONDS = 20
 
@@ -32,6 +33,9 @@ class VaultDouble:
         self.secret_ids = {"secret-id-1": 100}
         self.sealed = False
         self.secrets: dict[str, list[dict[str, str] | None]] = {}
+        self.old_secrets: dict[str, dict[str, str]] = {}
+        self.identities: dict[str, str] = {}
+        self.logged_in: list[str] = []
         self.logins = 0
         self.renewals = 0
         self._tokens: dict[str, Token] = {}
@@ -67,6 +71,10 @@ class VaultDouble:
         self._server.shutdown()
         self._server.server_close()
 
+    def token(self) -> str:
+        """A token that somebody made. It can be renewed for ever."""
+        return str(self._make("token", float("inf"))["client_token"])
+
     def revoke_all(self) -> None:
         """Every token ends now."""
         self._tokens.clear()
@@ -76,6 +84,11 @@ class VaultDouble:
             return 503, {"errors": ["Vault is sealed"]}
         if path == "/v1/auth/approle/login":
             return self._login(body)
+        if path in ("/v1/auth/jwt/login", "/v1/auth/kubernetes/login"):
+            method = path.split("/")[3]
+            if body.get("role") != ROLE or self.identities.get(method) != body.get("jwt"):
+                return 403, {"errors": ["permission denied"]}
+            return 200, _whole(auth=self._make(method))
         name = headers.get("X-Vault-Token") or ""
         token = self._tokens.get(name)
         if token is None or token.ends < time.time():
@@ -89,6 +102,8 @@ class VaultDouble:
             return 200, _whole(data={"id": name, "ttl": left, "renewable": True, "policies": ["default", "trackside"]})
         if path.startswith("/v1/kv/data/"):
             return self._key_value(method, path.removeprefix("/v1/kv/data/"), query, body)
+        if path.startswith("/v1/old/"):
+            return self._old_key_value(method, path.removeprefix("/v1/old/"), body)
         return 404, {"errors": [f'no handler for route "{path}". route entry not found.']}
 
     def _login(self, body: dict) -> tuple[int, object]:
@@ -97,9 +112,22 @@ class VaultDouble:
             return 400, {"errors": ["invalid role or secret ID"]}
         self.secret_ids[secret_id] -= 1
         self.logins += 1
+        return 200, _whole(auth=self._make("approle"))
+
+    def _make(self, how: str, longest: float = LONGEST_SECONDS) -> dict[str, object]:
+        self.logged_in.append(how)
         name, now = f"hvs.{uuid.uuid4().hex}", time.time()
-        self._tokens[name] = Token(now + LEASE_SECONDS, now + LONGEST_SECONDS)
-        return 200, _whole(auth=_auth(name, self._tokens[name]))
+        self._tokens[name] = Token(now + LEASE_SECONDS, now + longest)
+        return _auth(name, self._tokens[name])
+
+    def _old_key_value(self, method: str, path: str, body: dict) -> tuple[int, object]:
+        """Version 1: no versions, and a lease that is none."""
+        if method in ("POST", "PUT"):
+            self.old_secrets[path] = body
+            return 204, None
+        if path not in self.old_secrets:
+            return 404, {"errors": []}
+        return 200, _whole(data=self.old_secrets[path]) | {"lease_duration": 2_764_800}
 
     def _key_value(self, method: str, path: str, query: dict[str, list[str]], body: dict) -> tuple[int, object]:
         if method in ("POST", "PUT"):
