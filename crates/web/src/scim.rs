@@ -21,10 +21,13 @@ use trackside_identity::scim::error::ScimError;
 use trackside_store::directory::{Entry, EntryFilter, EntryKind};
 use uuid::Uuid;
 
+/// Path of this door.
+pub(crate) const BASE: &str = "/scim/v2";
+
 /// Where this door stands, as the provider reaches it.
 fn base(state: &AppState) -> String {
     let url = state.configured().public_url.clone();
-    format!("{}/scim/v2", url.as_str().trim_end_matches('/'))
+    format!("{}{BASE}", url.as_str().trim_end_matches('/'))
 }
 
 /// What kind of resource, as SCIM names it.

@@ -1,5 +1,8 @@
 //! Opaque tokens: their issuer is asked (RFC 7662).
 //!
+//! An answer need not name a subject. That of a program that got its token for itself (client credentials) often does
+//! not; the subject is then the program, as RFC 9068 §2.2 says of signed tokens.
+//!
 //! Invariants: a signed token is never sent anywhere, nor is one of our own; an answer without an audience counts only
 //! for applications that are listed, because the token may be meant for somebody else; a reply has a bound.
 
@@ -73,11 +76,23 @@ pub(super) fn said(reply: Result<Reply, AskError>) -> Result<Said, String> {
     }
 }
 
+/// With the client as the subject, when nobody else is.
+fn of_somebody(claims: Claims) -> Claims {
+    match (claims.get("sub"), claims.get("client_id"), claims.members()) {
+        (None, Some(client), Some(members)) => {
+            let mut members = members.clone();
+            members.insert("sub".to_owned(), client.clone());
+            Claims::new(members)
+        }
+        _ => claims,
+    }
+}
+
 /// Reads a reply (RFC 7662 §2.2).
 fn read(body: &[u8]) -> Result<Said, String> {
     let claims = Claims::parse(body).map_err(|_| "the introspection page did not answer with JSON".to_owned())?;
     match claims.get("active") {
-        Some(Value::Bool(true)) => Ok(Said::Active(claims)),
+        Some(Value::Bool(true)) => Ok(Said::Active(of_somebody(claims))),
         Some(Value::Bool(false)) => Ok(Said::Inactive),
         _ => Err("the introspection page did not say whether the token is active".to_owned()),
     }

@@ -29,12 +29,13 @@ pub struct Header {
     pub typ: Option<String>,
 }
 
-/// Whether a text has the form of a signed JWT: three parts that are not empty.
+/// Whether a text has the form of a JWT: three parts, of which the first two are not empty. One without signature counts,
+/// so that it is refused as what it is and not sent to an issuer as an opaque one.
 #[must_use]
 pub fn looks_signed(text: &str) -> bool {
     let mut parts = text.split('.');
-    let three = [parts.next(), parts.next(), parts.next()];
-    parts.next().is_none() && three.iter().all(|part| part.is_some_and(|part| !part.is_empty()))
+    let two = [parts.next(), parts.next()];
+    two.iter().all(|part| part.is_some_and(|part| !part.is_empty())) && parts.next().is_some() && parts.next().is_none()
 }
 
 impl<'a> Compact<'a> {
@@ -148,9 +149,12 @@ mod tests {
 
     #[test]
     fn shapes() {
-        for text in ["", "abc", "..", "a..", "a.b", "a.b.", "a.b.c.d", "a.b.c.d.e"] {
+        for text in ["", "abc", "..", "a..", "a.b", "a.b.c.d", "a.b.c.d.e"] {
             assert_eq!(Compact::parse(text).map(drop), Err(BadToken::Parts), "{text}");
         }
+        // What nobody signed is no opaque token.
+        let unsigned = format!("{}.e30.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#));
+        assert!(looks_signed(&unsigned) && Compact::parse(&unsigned).is_err());
         assert_eq!(Compact::parse("e30=.e30.AA").map(drop), Err(BadToken::Encoding("header")));
         // Trailing bits that are not zero would be a second spelling of one token.
         assert_eq!(Compact::parse("e31.e30.AA").map(drop), Err(BadToken::Encoding("header")));

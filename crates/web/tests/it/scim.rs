@@ -99,7 +99,10 @@ async fn refusals_have_the_form_of_scim() {
     let (_, ana) = ask(&world, "POST", "/Users", &json!({"userName": "ana@example.net"}), &[]).await;
     let ana = ana["id"].as_str().unwrap();
     check("GET", "/Users?filter=userName%20is%20x", Value::Null, 400, Some("invalidFilter")).await;
+    check("GET", "/Users?startIndex=first", Value::Null, 400, Some("invalidValue")).await;
     check("GET", "/Users/nobody", Value::Null, 404, None).await;
+    check("GET", "/Nothing", Value::Null, 404, None).await;
+    check("DELETE", "/Users", Value::Null, 405, None).await;
     check("POST", "/Users", json!({"name": {}}), 400, Some("invalidValue")).await;
     check("POST", "/Users", json!([]), 400, Some("invalidSyntax")).await;
     check(
