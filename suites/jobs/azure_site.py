@@ -1,7 +1,7 @@
 """An App Service on loopback, as the documentation of Azure Resource Manager and Kudu says, with the machine's metadata service.
 
 Restart and slot swap of `Microsoft.Web/sites` (a swap answers 202 and is asked after), Kudu's zip deployment from an address
-(asynchronous, listed, 3 is failed and 4 is done). Every call needs a token for the right resource.
+(asynchronous, listed first as a placeholder, 3 is failed and 4 is done). Every call needs a token for the right resource.
 """
 
 from __future__ import annotations
@@ -103,24 +103,28 @@ class AzureSite:
         if path == "/api/zipdeploy" and method == "PUT":
             package = json.loads(body)["packageUri"]
             self.done.append(f"deploy {package}")
-            number = uuid.uuid4().hex
-            deployment = {
-                "id": number, "status": 1, "status_text": "Building", "complete": False, "message": query.get("message", ""),
-                "deployer": query.get("deployer", ""), "package": package, "questions": 1,
-            }  # fmt: skip
-            self.deployments.insert(0, deployment)
-            where = f"https://shop.azurewebsites.net/api/deployments/latest?deployer=trackside&time={number}"
-            return Reply(202, None, {"Location": where, "SCM-DEPLOYMENT-ID": number}, cut=self._cut())
+            # Until it has the package, there is a placeholder with a message of Kudu's own.
+            self.deployments.insert(0, {
+                "id": f"temp-{uuid.uuid4().hex[:8]}", "status": 0, "status_text": "Receiving changes.", "is_temp": True,
+                "complete": False, "message": "Deploying from pushed zip file", "deployer": query.get("deployer", "ZipDeploy"),
+                "asked_for": query.get("message", ""), "package": package,
+            })  # fmt: skip
+            where = f"{self.url}/api/deployments/latest?deployer={query.get('deployer')}&time=2026-11-20_10-00-00Z"
+            return Reply(202, None, {"Location": where, "Retry-After": "2"}, cut=self._cut())
         if path == "/api/deployments" and method == "GET":
-            return Reply(200, self.deployments)
-        one = next((one for one in self.deployments if path == f"/api/deployments/{one['id']}"), None)
-        if one is None:
-            return Reply(404, "no such deployment")
-        one["questions"] -= 1
-        if one["questions"] <= 0:
-            failed = one["package"].endswith(FAILS)
-            one |= {"status": 3 if failed else 4, "status_text": "Package is not a zip" if failed else "", "complete": True}
-        return Reply(200 if one["complete"] else 202, one)
+            shown = [dict(deployment) for deployment in self.deployments]
+            self._go_on()
+            return Reply(200, shown)
+        return Reply(404, "no such page")
+
+    def _go_on(self) -> None:
+        """Every look is a step: the placeholder gives way to the deployment, which then ends."""
+        for one in self.deployments:
+            if one["is_temp"]:
+                one |= {"id": uuid.uuid4().hex, "is_temp": False, "status": 1, "status_text": "Building", "message": one["asked_for"]}
+            elif not one["complete"]:
+                failed = str(one["package"]).endswith(FAILS)
+                one |= {"status": 3 if failed else 4, "status_text": "Package is not a zip" if failed else "", "complete": True}
 
     def _cut(self) -> str:
         cut, self.cut_next = self.cut_next, False

@@ -44,7 +44,8 @@ def deploys(world: World) -> None:
     checks.equal("a deployment without package is refused at the door", refused.status, 422)
     run = world.done(world.start_with("deploy", {"package_url": PACKAGE.format(1)}, key=new_key()))
     checks.equal("a zip deployment succeeds", (run["state"], azure.done), ("succeeded", [f"deploy {PACKAGE.format(1)}"]))
-    checks.equal("Kudu shows the run's key", azure.deployments[0]["message"], f"{run['id']}-1")
+    shown = {name: azure.deployments[0][name] for name in ("deployer", "message")}
+    checks.equal("Kudu shows the run's key", shown, {"deployer": f"trackside-{run['id']}-1", "message": f"{run['id']}-1"})
     azure.cut_next = True
     found = world.done(world.start_with("deploy", {"package_url": PACKAGE.format(2)}, key=new_key()))
     checks.equal("one whose answer was lost is found", (found["state"], len(azure.done)), ("succeeded", 2))

@@ -25,6 +25,7 @@ use classify::Meaning;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 use trackside_core::effect::Effect;
 use trackside_core::job::run::{CallProgress, CallResult, CallStep, ErrorClass, JobCall, JobError};
@@ -54,6 +55,8 @@ pub struct Job<'a> {
     pub config: &'a ConnectionConfig,
     /// What authenticates each request, from the connection's credential.
     pub authority: Authority,
+    /// Certificates (PEM) that are trusted beside the system's.
+    pub trust: Option<Arc<str>>,
     /// Whether an earlier attempt may have reached the far end without an answer.
     pub earlier: Earlier,
     /// What earlier attempts have learnt.
@@ -151,6 +154,10 @@ pub async fn attempt<S: Sender>(sender: &S, job: Job<'_>) -> Carried {
         return ended(&job, failed(ErrorClass::Internal, "the delivery carries no call", None));
     };
     match &call.step {
+        // Neither Azure Resource Manager nor Kudu stops what it has begun; a DELETE would mean something else there.
+        CallStep::Cancel { .. } if matches!(call.spec.target, JobTarget::AppService { .. }) => {
+            ended(&job, failed(ErrorClass::Refused, "an App Service cannot be told to stop what it has begun", None))
+        }
         CallStep::Cancel { far_ref } => match place::still_ours(&job, call, far_ref) {
             Ok(()) => stop(sender, job, far_ref).await,
             Err(why) => ended(&job, failed(ErrorClass::Internal, why, None)),
@@ -388,6 +395,7 @@ fn backoff(first: SignedDuration, tries: u32) -> SignedDuration {
 }
 
 fn with_credential(job: &Job<'_>, mut request: HttpRequest, repeat: Repeat) -> Request {
+    request.trust.clone_from(&job.trust);
     let mut secrets = Vec::new();
     for (name, value) in authenticating(job, &request) {
         let value_text = String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -2,8 +2,8 @@
 //!
 //! Sources: Azure Resource Manager `Microsoft.Web/sites` (`restart`, `slotsswap`, api-version 2025-05-01), and Kudu's
 //! `/api/zipdeploy` and `/api/deployments`. None of them takes a key. After a lost answer a swap is looked for in the
-//! site's `slotSwapStatus` and a deployment in Kudu's list, where it carries the run's key as its message; a restart
-//! cannot be asked after and is never repeated.
+//! site's `slotSwapStatus` and a deployment in Kudu's list, where its deployer carries the run's key; a restart cannot be
+//! asked after and is never repeated. Nothing here can be told to stop.
 
 use super::classify::{self, Meaning, Parts};
 use super::{Job, failed, lost_for_good, poll};
@@ -20,6 +20,8 @@ const MANAGEMENT: &str = "https://management.azure.com";
 const API_VERSION: &str = "2025-05-01";
 /// Name of the slot that is not one.
 const PRODUCTION: &str = "production";
+/// Kudu's list of deployments.
+const LIST: &str = "api/deployments";
 /// Questions for a swap before its outcome is taken to be unknown.
 const QUESTIONS: u32 = 10;
 
@@ -44,7 +46,7 @@ pub(super) fn request(job: &Job<'_>, call: &JobCall, action: &AppServiceAction) 
             let mut url = deployments(site, slot.as_deref(), "api/zipdeploy")?;
             url.query_pairs_mut()
                 .append_pair("isAsync", "true")
-                .append_pair("deployer", "trackside")
+                .append_pair("deployer", &deployer(job))
                 .append_pair("message", &job.effect.key);
             Ok(HttpRequest::new(Method::PUT, url.as_str()).json(&json!({"packageUri": package})))
         }
@@ -66,7 +68,7 @@ pub(super) fn question(job: &Job<'_>, action: &AppServiceAction) -> Option<Resul
     let url = match action {
         AppServiceAction::Restart { .. } => return None,
         AppServiceAction::SwapSlots { .. } => resource(site, None, None),
-        AppServiceAction::ZipDeploy { slot } => deployments(site, slot.as_deref(), "api/deployments"),
+        AppServiceAction::ZipDeploy { slot } => deployments(site, slot.as_deref(), LIST),
     };
     Some(url.map(|url| HttpRequest::new(Method::GET, url.as_str()).header("accept", "application/json")))
 }
@@ -113,25 +115,32 @@ fn swapped(job: &Job<'_>, site: &Value, source: &str, target: &str) -> Meaning {
 
 /// A deployment of this run is in the list as soon as Kudu took it.
 fn deployed(job: &Job<'_>, list: &Value, slot: Option<&str>) -> Meaning {
-    let ours = list.as_array().and_then(|list| {
-        list.iter().find(|one| one.get("message").and_then(Value::as_str) == Some(job.effect.key.as_str()))
-    });
-    let why = match ours {
-        None => "Kudu has no deployment of this run".to_owned(),
-        Some(one) => {
-            let id = one.get("id").and_then(Value::as_str).unwrap_or_default();
-            let mut path = "api/deployments/".to_owned();
-            super::template::encode(id, &mut path);
-            match site(job).and_then(|site| deployments(site, slot, &path)) {
-                Ok(url) => {
-                    let why = "Kudu has the deployment of this run".to_owned();
-                    return Meaning::Working { location: Some(url.into()), at: job.now, why };
-                }
-                Err(why) => why,
-            }
+    if ours(job, list).is_none() {
+        let why = "Kudu has no deployment of this run".to_owned();
+        return Meaning::NotTaken { not_before: None, why, status: None, trouble: super::Trouble::None };
+    }
+    match site(job).and_then(|site| deployments(site, slot, LIST)) {
+        Ok(url) => {
+            let why = "Kudu has the deployment of this run".to_owned();
+            Meaning::Working { location: Some(url.into()), at: job.now, why }
         }
-    };
-    Meaning::NotTaken { not_before: None, why, status: None, trouble: super::Trouble::None }
+        Err(why) => Meaning::Ended(failed(ErrorClass::Internal, why, None)),
+    }
+}
+
+/// Who deploys, as Kudu shows it. It is all that the placeholder shows of us that Kudu lists until it has the package;
+/// the deployment itself then takes its place, with another id.
+fn deployer(job: &Job<'_>) -> String {
+    format!("trackside-{}", job.effect.key)
+}
+
+/// The deployment of this run in Kudu's list; its placeholder when there is no other.
+fn ours<'a>(job: &Job<'_>, list: &'a Value) -> Option<&'a Value> {
+    let deployer = deployer(job);
+    let mut mine = list.as_array()?.iter().filter(|one| one.get("deployer").and_then(Value::as_str) == Some(&deployer));
+    let first = mine.next()?;
+    let placeholder = |one: &Value| one.get("is_temp").and_then(Value::as_bool).unwrap_or(false);
+    if placeholder(first) { mine.find(|one| !placeholder(one)).or(Some(first)) } else { Some(first) }
 }
 
 /// What a 2xx to the action means.
@@ -143,15 +152,9 @@ pub(super) fn accepted(
     parts: &Parts<'_>,
 ) -> Meaning {
     match (action, parts.status) {
+        // Kudu names `…/deployments/latest`, which is somebody else's as soon as they deploy. Its list has ours.
         (AppServiceAction::ZipDeploy { slot }, _) => {
-            // Kudu's `Location` may name the app's address; the deployment's id is all that counts.
-            let id = parts.header("scm-deployment-id").map(str::to_owned).or_else(|| {
-                let location = parts.header("location")?;
-                Some(location.split('?').next()?.rsplit('/').next()?.to_owned())
-            });
-            let mut path = "api/deployments/".to_owned();
-            super::template::encode(id.as_deref().unwrap_or("latest"), &mut path);
-            match site(job).and_then(|site| deployments(site, slot.as_deref(), &path)) {
+            match site(job).and_then(|site| deployments(site, slot.as_deref(), LIST)) {
                 Ok(url) => Meaning::Working {
                     location: Some(url.into()),
                     at: poll::next(job, call, parts),
@@ -165,26 +168,28 @@ pub(super) fn accepted(
     }
 }
 
-/// What Kudu says of a deployment: 3 is failed, 4 is done, all else is under way. `None` for every other target.
-///
-/// Kudu may name the work `latest`, which is somebody else's as soon as they deploy; the message tells them apart.
+/// What Kudu's list says of the deployment of this run: 3 is failed, 4 is done, all else is under way. `None` for every
+/// other target.
 pub(super) fn deployment(job: &Job<'_>, call: &JobCall, parts: &Parts<'_>) -> Option<Meaning> {
     let JobTarget::AppService { action: AppServiceAction::ZipDeploy { .. }, .. } = &call.spec.target else {
         return None;
     };
-    let body = parts.json()?;
-    if body.get("message").and_then(Value::as_str).is_some_and(|message| message != job.effect.key) {
-        let why = "the site shows another deployment; this one is not there yet, or no longer";
-        return Some(Meaning::Working { location: None, at: poll::next(job, call, parts), why: why.to_owned() });
-    }
-    match body.get("status").and_then(Value::as_i64)? {
-        4 => Some(Meaning::Ended(classify::result(call, body, parts.status))),
-        3 => {
-            let why = poll::said(&json!({"message": body.get("status_text")}), "failed");
-            Some(Meaning::Ended(failed(ErrorClass::Failed, why, Some(parts.status))))
+    let list = parts.json().unwrap_or_default();
+    let Some(ours) = ours(job, &list) else {
+        let why = "Kudu's list does not have the deployment of this run, or not yet".to_owned();
+        return Some(Meaning::Unanswered { not_before: None, why, trouble: super::Trouble::None });
+    };
+    Some(match ours.get("status").and_then(Value::as_i64) {
+        Some(4) => Meaning::Ended(classify::result(call, ours.clone(), parts.status)),
+        Some(3) => {
+            let why = poll::said(&json!({"message": ours.get("status_text")}), "failed");
+            Meaning::Ended(failed(ErrorClass::Failed, why, Some(parts.status)))
         }
-        _ => None,
-    }
+        _ => {
+            let why = "the deployment is under way".to_owned();
+            Meaning::Working { location: None, at: poll::next(job, call, parts), why }
+        }
+    })
 }
 
 fn site<'a>(job: &Job<'a>) -> Result<&'a AppServiceConfig, String> {

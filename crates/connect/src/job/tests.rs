@@ -132,6 +132,7 @@ impl Case {
                 ::http::header::AUTHORIZATION,
                 ::http::HeaderValue::from_static("Bearer s3cret-token"),
             )]),
+            trust: None,
             earlier: self.earlier,
             progress: self.progress.clone(),
             callback: Some("https://trackside.example/jobs/callback/TOKEN".into()),
@@ -376,30 +377,47 @@ fn actions_on_an_app_service() {
     assert!(line(&doubted.go(vec![shows("2026-11-20T00:00:30Z")]).0).starts_with("succeeded"));
     doubted.check(vec![shows("2026-11-19T00:00:00Z")], "again after 5 s, None, in doubt");
 
-    let deploy = case(json!({"do": "zip_deploy"}));
-    let (carried, asked) = deploy.go(vec![response(202, &[("scm-deployment-id", "d1")], "")]);
-    assert_eq!(line(&carried), "again after 5 s, None");
-    assert!(
-        asked[0].url.starts_with("https://shop.scm.azurewebsites.net/api/zipdeploy?isAsync=true"),
-        "{}",
-        asked[0].url
-    );
-    let place = "https://shop.scm.azurewebsites.net/api/deployments/d1";
-    assert_eq!(carried.progress.location.as_deref(), Some(place));
-    let asking = case(json!({"do": "zip_deploy"})).asking(place);
-    asking.check(vec![response(202, &[], r#"{"status":1}"#)], "again after 5 s, None");
-    asking.check(vec![response(200, &[], r#"{"status":3,"status_text":"no app"}"#)], "Failed");
-    assert!(line(&asking.go(vec![response(200, &[], r#"{"status":4,"id":"d1"}"#)]).0).starts_with("succeeded"));
-    // After a lost answer Kudu's list says whether it took it; if it did not, it is sent again.
-    let doubted = case(json!({"do": "zip_deploy"})).doubted();
-    let list = response(200, &[], &json!([{"id": "d2", "message": KEY}]).to_string());
-    doubted.check(vec![list], "again after 1 s, None");
-    let none = response(200, &[], "[]");
-    doubted.check(vec![none, response(202, &[("scm-deployment-id", "d3")], "")], "again after 5 s, None");
-    // `latest` is somebody else's by now.
-    let theirs = response(200, &[], r#"{"status":4,"id":"d9","message":"other-run-1"}"#);
-    asking.check(vec![theirs], "again after 5 s, None");
+    let mut stopped = case(json!({"do": "swap_slots", "source": "staging"}));
+    stopped.step = CallStep::Cancel { far_ref: "https://management.azure.com/operations/1".into() };
+    stopped.check(vec![], "Refused");
     let mut capped = case(json!({"do": "restart"}));
     capped.spec["result_bytes"] = json!(5);
     capped.check(vec![response(200, &[], r#"{"rows":1}"#)], "BadResult");
+}
+
+#[test]
+fn a_zip_deployment_is_found_in_the_list_by_its_deployer() {
+    let case = || Case::of(json!({"kind": "app_service", "connection": "app", "action": {"do": "zip_deploy"}}));
+    let list = |entries: Value| response(200, &[], &entries.to_string());
+    let ours = |more: Value| {
+        let mut one = json!({"id": "d2", "deployer": format!("trackside-{KEY}"), "message": "m"});
+        one.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        one
+    };
+    // Kudu's own `Location` says `latest`, and its header names something else; neither is asked.
+    let place = "https://shop.scm.azurewebsites.net/api/deployments";
+    let latest = format!("{place}/latest?deployer=trackside");
+    let accepted =
+        || response(202, &[("location", latest.as_str()), ("scm-deployment-id", "t1"), ("retry-after", "15")], "");
+    let (carried, asked) = case().go(vec![accepted()]);
+    assert_eq!(line(&carried), "again after 15 s, None");
+    assert_eq!(carried.progress.location.as_deref(), Some(place));
+    let sent = "https://shop.scm.azurewebsites.net/api/zipdeploy?isAsync=true&deployer=trackside-00000000";
+    assert!(asked[0].url.starts_with(sent), "{}", asked[0].url);
+    let asking = case().asking(place);
+    let theirs = json!({"id": "d9", "status": 4, "deployer": "trackside-other-1"});
+    asking.check(vec![list(json!([theirs]))], "again after 5 s, None, in doubt");
+    asking.check(vec![list(json!([theirs, ours(json!({"status": 1}))]))], "again after 5 s, None");
+    asking.check(vec![list(json!([ours(json!({"status": 3, "status_text": "no app"}))]))], "Failed");
+    assert!(line(&asking.go(vec![list(json!([theirs, ours(json!({"status": 4}))]))]).0).starts_with("succeeded"));
+    // Until it has the package, Kudu lists a placeholder; it may still be there when the deployment is.
+    let placeholder = || ours(json!({"id": "temp-1", "status": 0, "is_temp": true}));
+    asking.check(vec![list(json!([placeholder()]))], "again after 5 s, None");
+    assert!(
+        line(&asking.go(vec![list(json!([placeholder(), ours(json!({"status": 4}))]))]).0).starts_with("succeeded")
+    );
+    // After a lost answer the list says whether it was taken; only if it was not, it is sent again.
+    let doubted = case().doubted();
+    doubted.check(vec![list(json!([placeholder()]))], "again after 1 s, None");
+    doubted.check(vec![list(json!([theirs])), accepted()], "again after 15 s, None");
 }
