@@ -19,10 +19,7 @@ def output(run):
     """The result of a run that has ended; else the task fails and says why."""
     if run["state"] == "succeeded":
         return run["output"]
-    why = f"run {run['id']} {run['state']}: {run['error']['message']}"
-    if run["state"] in ("denied", "unknown"):
-        raise AirflowFailException(why)  # trying again would not help: a person has to look
-    raise AirflowException(why)
+    raise AirflowException(f"run {run['id']} {run['state']}: {run['error']['message']}")
 
 
 def unless_done(response):

@@ -181,6 +181,9 @@ jobs:
   careless:
     owner: payments
     target: {{kind: http, connection: features, path: /careless}}
+  tried-once:
+    target: {{kind: http, connection: features, path: /refresh, idempotency: key}}
+    retry: {{attempts: 1}}
   one-by-one:
     target: {{kind: http, connection: features, path: /careless}}
     concurrency: 1
