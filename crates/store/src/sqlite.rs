@@ -263,6 +263,9 @@ mod tests {
         ("blocks.count", "there are hundreds at most"),
         ("audit.list", "ends after a page"),
         ("job_runs.list", "ends after a page"),
+        ("approvals.list", "ends after a page"),
+        ("grants.list", "ends after a page"),
+        ("grants.ended", "ends after a page; most have ended"),
         ("outbox.list", "ends after a page"),
         ("runs.list", "ends after a page"),
         ("incidents.list", "ends after a page"),
@@ -274,6 +277,7 @@ mod tests {
     /// A listing must come out of an index in its order, or a page costs as much as the table. These sort little.
     const MAY_SORT: &[(&str, &str)] = &[
         ("audit.list", "those of the time that was asked for"),
+        ("approvals.list", "people answered each of them: there are few"),
         ("log.event", "one row per source"),
         ("timers.load", "all of it is wanted"),
         ("tokens.list", "all of it is wanted"),

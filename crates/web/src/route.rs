@@ -6,6 +6,7 @@
 
 mod approvals;
 mod credentials;
+mod frame;
 mod jobs;
 mod scim;
 mod sign_in;
@@ -14,20 +15,12 @@ use crate::problem::Problem;
 use crate::state::AppState;
 use crate::{api, assets, auth, door, page};
 use axum::Router;
-use axum::extract::Request;
 use axum::handler::Handler;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use std::any::Any;
-use std::time::Instant;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+use frame::{compression, contained, surround, unknown, wrong_method};
+use http::Method;
 use trackside_identity::role::Role;
 
 /// Who may use a route.
@@ -423,125 +416,7 @@ pub fn router(state: AppState) -> Router {
     contained(rest.merge(doors).method_not_allowed_fallback(wrong_method)).with_state(state)
 }
 
-/// Everything is compressed but streams whose parts must leave at once.
-fn compression() -> CompressionLayer<impl Predicate> {
-    let lines = NotForContentType::const_new(api::automations::backtest::NDJSON);
-    let parts = |_: StatusCode, _: Version, _: &HeaderMap, answer: &Extensions| {
-        answer.get::<page::automation::backtest::InParts>().is_none()
-    };
-    CompressionLayer::new().compress_when(DefaultPredicate::new().and(lines).and(parts))
-}
-
 /// The same path with, or without a slash at its end.
 fn other_form(path: &str) -> String {
     path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned)
-}
-
-/// The outermost layer: a panic in a handler ends its request, not the server.
-fn contained<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
-    routes.layer(CatchPanicLayer::custom(panicked))
-}
-
-/// What every page and API answer gets: an id that the log repeats, and the headers that tell browsers to be careful.
-async fn surround(
-    axum::extract::State(state): axum::extract::State<AppState>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let id = state.new_id().simple().to_string();
-    let (method, path) = (request.method().clone(), shown(request.uri().path()).to_owned());
-    let began = Instant::now();
-    let mut response = next.run(request).await;
-    let (status, took_ms) = (response.status(), began.elapsed().as_millis());
-    if status.is_server_error() {
-        tracing::warn!(request = id, %method, path, status = status.as_u16(), took_ms, "failed");
-    } else if method == Method::GET {
-        tracing::debug!(request = id, %method, path, status = status.as_u16(), took_ms, "answered");
-    } else {
-        tracing::info!(request = id, %method, path, status = status.as_u16(), took_ms, "answered");
-    }
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
-    }
-    secure(headers, state.configured().public_url.scheme());
-    response
-}
-
-/// A path as the log may show it: without the token of a link in a mail or of a callback.
-fn shown(path: &str) -> &str {
-    match path {
-        _ if path.starts_with("/act/") => "/act/{token}",
-        _ if path.starts_with("/jobs/callback/") => "/jobs/callback/{token}",
-        _ => path,
-    }
-}
-
-fn secure(headers: &mut HeaderMap, scheme: &str) {
-    const POLICY: &str =
-        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-    let fixed = [
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if scheme == "https" {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-    }
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-}
-
-async fn unknown(request: Request) -> Response {
-    let path = request.uri().path();
-    let problem = Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}"));
-    match path.starts_with(crate::scim::BASE) {
-        true => crate::scim::refused(problem),
-        false if auth::is_browser(request.headers()) => page::error(&problem),
-        false => problem.into_response(),
-    }
-}
-
-async fn wrong_method(request: Request) -> Response {
-    let path = request.uri().path();
-    let problem =
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} is not possible at {path}", request.method()));
-    if path.starts_with(crate::scim::BASE) { crate::scim::refused(problem) } else { problem.into_response() }
-}
-
-/// What a request whose handler panicked is answered.
-#[allow(clippy::needless_pass_by_value, reason = "the layer hands over the box")]
-fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
-    let cause = cause
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| cause.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
-    tracing::error!(cause, "a handler panicked");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this should not have happened; the log of the server says more")
-        .into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::body::Body;
-    use axum::routing::get;
-    use tower::ServiceExt as _;
-
-    #[tokio::test]
-    async fn a_panic_ends_its_request_and_not_the_server() {
-        let broken = async || -> &'static str { panic!("a mistake of ours") };
-        let routes = contained(Router::new().route("/broken", get(broken)).route("/well", get(async || "well")));
-        for (path, status) in [("/broken", StatusCode::INTERNAL_SERVER_ERROR), ("/well", StatusCode::OK)] {
-            let request = Request::builder().uri(path).body(Body::empty()).expect("a request");
-            let answer = routes.clone().oneshot(request).await.expect("infallible");
-            assert_eq!(answer.status(), status, "{path}");
-        }
-    }
 }

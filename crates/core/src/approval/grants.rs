@@ -6,11 +6,11 @@
 use super::request::Grant;
 use crate::caller::Caller;
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Grants by whom and for what.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Grants(HashMap<String, Vec<Grant>>);
+pub struct Grants(BTreeMap<String, Vec<Grant>>);
 
 impl Grants {
     /// All that were given and not revoked.

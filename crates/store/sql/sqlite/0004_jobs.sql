@@ -17,5 +17,4 @@ CREATE INDEX job_runs_open       ON job_runs (open, seq);
 CREATE INDEX job_runs_by_key     ON job_runs (job, subject, key, seq) WHERE key IS NOT NULL;
 CREATE INDEX job_runs_by_job     ON job_runs (job, position);
 CREATE INDEX job_runs_by_subject ON job_runs (subject, position);
-CREATE INDEX job_runs_by_state   ON job_runs (state, position);
 CREATE INDEX job_runs_by_end     ON job_runs (ended, position) WHERE ended IS NOT NULL;

@@ -11,7 +11,7 @@ CREATE TABLE approvals (
   decided   INTEGER,
   body      TEXT    NOT NULL
 ) STRICT;
-CREATE INDEX approvals_open       ON approvals (position) WHERE open = 1;
+CREATE INDEX approvals_open       ON approvals (open, position);
 CREATE INDEX approvals_by_state   ON approvals (state, position);
 CREATE INDEX approvals_by_subject ON approvals (subject, position);
 CREATE INDEX approvals_by_about   ON approvals (about, position);

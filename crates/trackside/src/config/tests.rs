@@ -63,7 +63,7 @@ fn mistakes_have_a_place_and_a_suggestion() {
     let with = |more: &str| format!("{GOOD}{more}");
     check(
         &[("a.yaml", &with("ruls: []\n"))],
-        "a.yaml:7:1: ruls: unknown field `ruls`, expected one of `server`, `teams`, `owners`, `rules`, `pipelines`, `connections`, `tokens`, `people`, `schedules`, `escalations`, `maintenance`, `inhibitions`, `calendars`, `incidents`, `upstreams`, `canary`, `heartbeat_out`, `automations`, `tests` (did you mean `rules`?)",
+        "a.yaml:7:1: ruls: unknown field `ruls`, expected one of `server`, `teams`, `owners`, `rules`, `pipelines`, `connections`, `tokens`, `vaults`, `issuers`, `sign_in`, `certificates`, `approvals`, `jobs`, `gateway`, `routes`, `scim`, `workload`, `people`, `schedules`, `escalations`, `maintenance`, `inhibitions`, `calendars`, `incidents`, `upstreams`, `canary`, `heartbeat_out`, `automations`, `policy_tests`, `tests` (did you mean `rules`?)",
     );
     check(
         &[

@@ -32,7 +32,7 @@ async fn every_command_helps() {
 async fn wrong_usage_says_what_is_right() {
     let folder = tempfile::tempdir().unwrap();
     for (words, expect) in [
-        (vec!["serv"], "a similar subcommand exists: 'serve'"),
+        (vec!["serv"], "some similar subcommands exist: 'secrets', 'serve'"),
         (vec!["serve"], "--config <DIR>"),
         (vec!["runs", "--limt", "3"], "a similar argument exists: '--limit'"),
         (vec!["demo", "--speed", "fast"], "`fast` is not a speed; write a number such as 1, 10 or 0.5, or max"),

@@ -181,10 +181,9 @@ fn every_test_that_a_page_names_exists() {
 fn the_http_reference_names_every_route() {
     let page = read("docs/reference/http.md");
     let quoted = quoted(&page);
-    for route in trackside_web::routes() {
-        let line = format!("{} {}", route.method, route.path);
-        assert!(quoted.contains(line.as_str()), "docs/reference/http.md does not name `{line}` ({})", route.needs);
-    }
+    let routes = trackside_web::routes().into_iter().map(|route| format!("{} {}", route.method, route.path));
+    let missing: Vec<String> = routes.filter(|line| !quoted.contains(line.as_str())).collect();
+    assert!(missing.is_empty(), "docs/reference/http.md does not name\n{}", missing.join("\n"));
 }
 
 /// The names of all properties in a JSON Schema.
@@ -214,26 +213,28 @@ fn the_configuration_reference_names_every_field() {
     let page = read("docs/reference/configuration.md");
     let words: BTreeSet<&str> =
         quoted(&page).into_iter().flat_map(|code| code.split(|c: char| c != '_' && !c.is_alphanumeric())).collect();
-    for name in names {
-        assert!(words.contains(name.as_str()), "docs/reference/configuration.md does not name `{name}`");
-    }
+    names.retain(|name| !words.contains(name.as_str()));
+    assert!(names.is_empty(), "docs/reference/configuration.md does not name {names:?}");
 }
 
-/// Every command with its options must stand on the page.
-fn commands(command: &clap::Command, path: &str, page: &str) {
+/// Every command with its options that does not stand on the page.
+fn missing(command: &clap::Command, path: &str, page: &str, found: &mut Vec<String>) {
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         let path = format!("{path} {}", sub.get_name());
-        assert!(page.contains(path.trim_start_matches("trackside ")), "docs/reference/cli.md does not name `{path}`");
+        if !page.contains(path.trim_start_matches("trackside ")) {
+            found.push(path.clone());
+        }
         let options =
             sub.get_arguments().filter_map(clap::Arg::get_long).filter(|long| !matches!(*long, "help" | "version"));
-        for option in options {
-            assert!(page.contains(&format!("--{option}")), "docs/reference/cli.md does not name `{path} --{option}`");
-        }
-        commands(sub, &path, page);
+        let unnamed = options.filter(|option| !page.contains(&format!("--{option}")));
+        found.extend(unnamed.map(|option| format!("{path} --{option}")));
+        missing(sub, &path, page, found);
     }
 }
 
 #[test]
 fn the_command_line_reference_names_every_command() {
-    commands(&trackside::cli::command(), "trackside", &read("docs/reference/cli.md"));
+    let mut found = Vec::new();
+    missing(&trackside::cli::command(), "trackside", &read("docs/reference/cli.md"), &mut found);
+    assert!(found.is_empty(), "docs/reference/cli.md does not name\n{}", found.join("\n"));
 }

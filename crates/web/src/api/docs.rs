@@ -37,7 +37,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
         credentials::keys, credentials::discovery, audit::list, audit::export::export, access::explain,
         automations::list, automations::get, write::create, write::replace, write::delete, write::pause, write::resume,
         history::history, history::firings, findings::list, findings::get, check::check, why::explain, backtest::backtest,
-        tokens::list, tokens::create, tokens::revoke, tokens::sign_in_link,
+        tokens::list, tokens::create, tokens::rotate, tokens::revoke, tokens::sign_in_link,
         config::plan, config::apply,
         jobs::list, jobs::get, jobs::runs, job_start::start, job_watch::get, job_watch::events, job_act::cancel,
         job_act::settle, job_callback::take,

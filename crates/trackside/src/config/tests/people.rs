@@ -300,7 +300,7 @@ fn a_sign_of_life_goes_to_an_address_or_to_a_secret_one() {
     with(
         "heartbeat_out: {url: 7}\n",
         "c.yaml:1:22: heartbeat_out.url: invalid type: integer `7`, expected an address, or a reference to a secret: \
-         `{env: NAME}` or `{file: PATH}`",
+         `{env: NAME}`, `{file: PATH}` and others",
     );
     with(
         "heartbeat_out: {url: {env: TRACKSIDE_TEST_UNSET}}\n",
