@@ -31,6 +31,10 @@ START_SECONDS = 20
 SEEN_SECONDS = 20
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 SCIM = "  - {name: directory, role: service, scopes: [scim], secret: {env: SCIM_TOKEN}}"
+TENANT = "11112222-bbbb-3333-cccc-4444dddd5555"
+APPLICATION = "6f2a7d7c-1b1e-4f0e-9a55-3f5f5d6f6a11"
+ENTRA = f"https://login.microsoftonline.com/{TENANT}/v2.0"
+GITHUB = "https://token.actions.githubusercontent.com"
 PYJWT, JOSE = "https://pyjwt.example", "https://jose.example"
 
 
@@ -109,6 +113,7 @@ def run(checks: Checks, modules: Path) -> None:
             tls = ssl.create_default_context(cafile=bench.folder / "server-ca.pem")
             _of_the_provider(checks, trackside, tls, provider, child.log)
             _minted(checks, trackside, tls, pyjwt, jose)
+            _profiles(checks, trackside, tls, pyjwt)
             _keys_change(checks, trackside, tls, pyjwt, jose)
             _refused(checks, trackside, pyjwt, jose)
             _issuer_down(checks, trackside, tls, jose)
@@ -143,6 +148,18 @@ issuers:
     types: [at+jwt]
     teams: {{claim: groups, map: {{ml-people: ml}}}}
     map: [{{when: {{groups: ml-people}}, role: responder, scope: own_teams}}, {{when: {{iss: {PYJWT}}}, role: viewer}}]
+  entra:
+    profile: entra
+    issuer: {ENTRA}
+    audience: ["{APPLICATION}"]
+    keys: {{file: {folder}/pyjwt.jwks}}
+    map: [{{when: {{roles: Jobs.Run}}, role: service}}]
+  github:
+    profile: github
+    issuer: {GITHUB}
+    audience: [trackside]
+    keys: {{file: {folder}/pyjwt.jwks}}
+    map: [{{when: {{repository_id: "482913", ref: refs/heads/main}}, role: ingest}}]
   jose:
     issuer: {JOSE}
     audience: ["{AUDIENCE}"]
@@ -185,6 +202,32 @@ def _minted(checks: Checks, trackside: Trackside, tls: ssl.SSLContext, pyjwt: Py
         checks.equal(f"tokens of {name} are taken in every algorithm", taken, dict.fromkeys(ALGORITHMS, 200))
     told = _whoami(trackside, tls, pyjwt.sign("py-ES256", _claims(PYJWT, groups=["ml-people", "x"]))).json()
     checks.equal("a group is a team, and a role within it", (told["teams"], told["rights"], told["kind"]), (["ml"], "viewer, responder for ml", told["kind"]))
+
+
+def _profiles(checks: Checks, trackside: Trackside, tls: ssl.SSLContext, pyjwt: PyJwt) -> None:
+    """Tokens as Entra and GitHub make them (their documentation), signed by PyJWT."""
+    now = int(time.time())
+    entra = {
+        "aud": APPLICATION, "iss": ENTRA, "iat": now, "nbf": now, "exp": now + 3599, "aio": "E2ZgYA==", "azp": "0a1b2c3d-1111-4222-8333-444455556666",
+        "azpacr": "1", "idtyp": "app", "oid": "9f8e7d6c-0000-4000-8000-000000000001", "rh": "0.A", "roles": ["Jobs.Run"],
+        "sub": "9f8e7d6c-0000-4000-8000-000000000001", "tid": TENANT, "uti": "u1", "ver": "2.0",
+    }  # fmt: skip
+    without = {name: value for name, value in entra.items() if name != "roles"}
+    told = _whoami(trackside, tls, pyjwt.sign("py-RS256", entra, typ="JWT"))
+    got = (told.json()["subject"], told.json()["rights"], told.json()["kind"]) if told.ok else told.body
+    checks.equal("an application of Entra is its object id", got, (f"entra:{entra['oid']}", "service", "service"))
+    for name, claims in (("without a role", without | {"uti": "u2"}), ("of another tenant", entra | {"tid": "0" * 8 + TENANT[8:], "uti": "u3"})):
+        checks.equal(f"one {name} is refused", _whoami(trackside, tls, pyjwt.sign("py-RS256", claims, typ="JWT")).status, 401)
+    build = {
+        "iss": GITHUB, "aud": "trackside", "sub": "repo:example/app:ref:refs/heads/main", "exp": now + 300, "iat": now, "nbf": now, "jti": "g1",
+        "repository": "example/app", "repository_id": "482913", "repository_owner": "example", "repository_owner_id": "77120",
+        "ref": "refs/heads/main", "ref_type": "branch", "run_id": "1", "actor": "ana", "workflow": "ci",
+    }  # fmt: skip
+    told = _whoami(trackside, tls, pyjwt.sign("py-RS256", build, typ="JWT"))
+    got = (told.json()["subject"], told.json()["rights"]) if told.ok else told.body
+    checks.equal("a build is its repository's id", got, ("github:repository_id:482913", "ingest"))
+    taken_over = _whoami(trackside, tls, pyjwt.sign("py-RS256", build | {"repository_id": "999", "jti": "g2"}, typ="JWT"))
+    checks.check("who takes over its name gets nothing", not taken_over.ok or taken_over.json()["rights"] == "no role", taken_over.body)
 
 
 def _refused(checks: Checks, trackside: Trackside, pyjwt: PyJwt, jose: Jose) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,9 +31,9 @@ START_SECONDS = 20
 
 
 class FarEnd:
-    """Keeps the credentials that come in, and takes each."""
+    """Keeps the credentials that come in, and takes each. With a certificate it speaks TLS, and is a token endpoint too."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.seen: dict[str, list[str]] = {}
         seen = self.seen
 
@@ -50,8 +51,20 @@ class FarEnd:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                token = json.dumps({"access_token": "private-token", "expires_in": 300, "token_type": "Bearer"}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(token)))
+                self.end_headers()
+                self.wfile.write(token)
+
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def token(self, path: str) -> str:
@@ -69,6 +82,7 @@ def run(checks: Checks, modules: Path) -> None:
     far_end = FarEnd()
     with FarEnds() as ends, Bench("credentials-out") as bench:
         authority, issued, principal = _certificates(bench.folder)
+        private = FarEnd(_private(bench.folder))
         moto = Moto(bench)
         with AzureDouble(issued, issued, principal / "principal.pem") as azure, AwsFront(moto.port) as aws:
             provider, port = f"http://127.0.0.1:{free_port()}", ""
@@ -76,7 +90,7 @@ def run(checks: Checks, modules: Path) -> None:
             key = ec.generate_private_key(ec.SECP256R1())
             (bench.folder / "client.pem").write_bytes(_pem(key))
             trackside = Trackside(bench, Settings(
-                far_end=ends.url, owners="  default: platform", connections=_connections(far_end.url, provider, azure, aws, bench.folder),
+                far_end=ends.url, owners="  default: platform", connections=_connections(far_end.url, provider, azure, aws, bench.folder) + _private_connections(private.url, bench.folder),
                 sections=_sections(gateway := f"127.0.0.1:{free_port()}"),
                 env={"POST": "post-secret", "BASIC": "a b/+ secret", "AZURE": CLIENT_SECRET, "WRONG": "wrong",
                      "SSL_CERT_FILE": str(authority), "IDENTITY_ENDPOINT": f"{azure.machine}/msi/token", "IDENTITY_HEADER": azure_double.IDENTITY_HEADER},
@@ -90,6 +104,7 @@ def run(checks: Checks, modules: Path) -> None:
             _of_the_provider(checks, trackside, far_end, provider)
             _of_azure(checks, trackside, far_end, azure)
             _of_aws(checks, trackside, aws, moto, f"http://{gateway}")
+            _of_a_private_authority(checks, trackside, private, f"http://{gateway}")
             _of_trackside(checks, trackside, far_end, modules)
             _on_behalf(checks, trackside, far_end, f"http://{gateway}")
             _refusals(checks, trackside)
@@ -99,6 +114,7 @@ def run(checks: Checks, modules: Path) -> None:
             checks.equal("no secret is in the log", [secret for secret in secrets if secret in trackside.log()], [])
         if checks.failed:
             bench.show_logs()
+    private.stop()
     far_end.stop()
 
 
@@ -159,6 +175,18 @@ def _of_aws(checks: Checks, trackside: Trackside, aws: AwsFront, moto: Moto, gat
     checks.check("a job's request is signed", '"output":{"rows":3}' in run.body.decode(), (run.status, run.body))
     names = [one["RoleSessionName"] for one in aws.assumed]
     checks.equal("each connection took the role once, under its name", sorted(names), ["nightly", "trackside"])
+
+
+def _of_a_private_authority(checks: Checks, trackside: Trackside, private: FarEnd, gateway: str) -> None:
+    """`ca` holds wherever the connection is used: at the token endpoint, for the button Test, in jobs, at the gateway."""
+    came = _check(trackside, "private")
+    checks.check("certificates of a private authority are trusted where `ca` names it", came["good"], came)
+    checks.equal("also where the token is fetched", private.token("/private"), "private-token")
+    run = call("POST", f"{trackside.url}/jobs/private/runs?wait=20", body={}, token=trackside.admin_token, timeout=30)
+    checks.check("also by a job", '"state":"succeeded"' in run.body.decode(), run.body)
+    checks.equal("also by the gateway", call("GET", f"{gateway}/private", token=trackside.admin_token).status, 200)
+    came = _check(trackside, "private-unknown")
+    checks.check("and nowhere else", not came["good"] and "certificate" in came["detail"].lower(), came)
 
 
 def _on_behalf(checks: Checks, trackside: Trackside, far_end: FarEnd, gateway: str) -> None:
@@ -268,8 +296,10 @@ def _sections(gateway: str) -> str:
     return f"""gateway: {{listen: "{gateway}"}}
 routes:
 {routes}  aws: {{match: {{path: "/aws/**"}}, upstream: aws, access: authenticated, strip_prefix: /aws}}
+  private: {{match: {{path: /private}}, upstream: private, access: authenticated}}
   storage: {{match: {{path: "/aws-storage/**"}}, upstream: aws-storage, access: authenticated, strip_prefix: /aws-storage}}
 jobs:
+  private: {{owner: platform, target: {{kind: http, connection: private, method: GET, path: /private}}, input: {{type: object}}}}
   stored:
     owner: platform
     target: {{kind: http, connection: aws-storage, method: GET, path: "/results/{{key}}"}}
@@ -320,6 +350,21 @@ def _connections(far_end: str, provider: str, azure: AzureDouble, aws: AwsFront,
         http("workload", {"kind": "workload", "audience": AUDIENCE, "subject": "nightly", "lifetime_seconds": 120, "claims": {"role": "admin"}}),
         http("sign-in", {"kind": "workload", "audience": AUDIENCE}),
     ))  # fmt: skip
+
+
+def _private_connections(url: str, folder: Path) -> str:
+    token = {"kind": "client_credentials", "endpoint": {"url": f"{url}/token"}, "client_id": "c", "proof": {"secret_post": {"env": "POST"}}}
+    known = {"kind": "http", "url": url, "check": "/private", "ca": f"{folder}/private-ca.pem", "credential": token}
+    unknown = {"kind": "http", "url": url, "check": "/private"}
+    return f"  private: {json.dumps(known)}\n  private-unknown: {json.dumps(unknown)}\n"
+
+
+def _private(folder: Path) -> Path:
+    """The certificate of a far end whose authority only `ca` names."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "private-ca.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "private.pem")
+    return folder / "private.pem"
 
 
 def _certificates(folder: Path) -> tuple[Path, Path, Path]:

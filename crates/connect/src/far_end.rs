@@ -25,6 +25,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use trackside_core::effect::Effect;
 
 mod retry_after;
@@ -76,6 +77,8 @@ pub struct HttpRequest {
     pub body: String,
     /// What else the sender must know.
     pub guard: Guard,
+    /// Certificates (PEM) that are trusted beside the system's.
+    pub trust: Option<Arc<str>>,
 }
 
 /// How careful the sender is with the other side. The default is what connections of the configuration get.
@@ -383,7 +386,7 @@ impl HttpRequest {
     /// A request without headers and body.
     #[must_use]
     pub fn new(method: Method, url: impl Into<String>) -> Self {
-        Self { method, url: url.into(), headers: Vec::new(), body: String::new(), guard: Guard::default() }
+        Self { method, url: url.into(), headers: Vec::new(), body: String::new(), guard: Guard::default(), trust: None }
     }
 
     /// The same with one header more. `name` is lower-case.
@@ -414,6 +417,11 @@ impl Request {
         // A secret may stand within another one; the longer one is replaced first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
         Self { wire, repeat, note: None, then: None, otherwise: None, secrets }
+    }
+
+    /// Shows these to nobody either.
+    pub(crate) fn hide(&mut self, secrets: impl IntoIterator<Item = SecretString>) {
+        self.secrets.extend(secrets);
     }
 
     /// The request as people may see it.

@@ -26,7 +26,7 @@ pub fn request(url: &SecretString, sign: &Sign) -> Request {
     };
     let headers = vec![("content-type".into(), "text/plain; charset=utf-8".to_owned())];
     let secrets = vec![url.clone(), SecretString::from(url_text.as_str())];
-    let http = HttpRequest { method, url: url_text, headers, body, guard: Guard::default() };
+    let http = HttpRequest { method, url: url_text, headers, body, guard: Guard::default(), trust: None };
     Request::new(Wire::Http(http), Repeat::Harmless, secrets)
 }
 

@@ -107,12 +107,16 @@ pub async fn attempt<S: Sender>(
 
 /// Sends over the network: HTTP with `reqwest`, mail with `lettre`, both with rustls.
 ///
-/// Most requests go through one client; the few with another [`Guard`] get a client of their own when the first comes.
+/// Most requests go through one client; the few with another [`Guard`] or certificates of their own get a client of
+/// their own when the first comes.
 #[derive(Clone, Debug)]
 pub struct NetworkSender {
     client: reqwest::Client,
-    guarded: Arc<Mutex<BTreeMap<Guard, reqwest::Client>>>,
+    others: Arc<Mutex<BTreeMap<Manner, reqwest::Client>>>,
 }
+
+/// What a client is made for.
+type Manner = (Guard, Option<Arc<str>>);
 
 impl NetworkSender {
     /// A sender with its own connection pool.
@@ -120,14 +124,14 @@ impl NetworkSender {
     /// # Errors
     /// When the TLS backend cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
-        Ok(Self { client: client(Guard::default())?, guarded: Arc::default() })
+        Ok(Self { client: client(&Manner::default())?, others: Arc::default() })
     }
 
     async fn http(&self, request: &HttpRequest, timeout: Duration) -> Answer {
         if let Err(error) = public::check(request) {
             return Answer::Withheld { error: error.to_string() };
         }
-        let client = match self.client(request.guard) {
+        let client = match self.client((request.guard, request.trust.clone())) {
             Ok(client) => client,
             Err(error) => return Answer::NotSent { error: reason(error) },
         };
@@ -146,21 +150,21 @@ impl NetworkSender {
 }
 
 impl NetworkSender {
-    fn client(&self, guard: Guard) -> Result<reqwest::Client, reqwest::Error> {
-        if guard == Guard::default() {
+    fn client(&self, manner: Manner) -> Result<reqwest::Client, reqwest::Error> {
+        if manner == Manner::default() {
             return Ok(self.client.clone());
         }
-        let mut guarded = self.guarded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = guarded.get(&guard) {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = others.get(&manner) {
             return Ok(client.clone());
         }
-        let client = client(guard)?;
-        guarded.insert(guard, client.clone());
+        let client = client(&manner)?;
+        others.insert(manner, client.clone());
         Ok(client)
     }
 }
 
-fn client(guard: Guard) -> Result<reqwest::Client, reqwest::Error> {
+fn client((guard, trust): &Manner) -> Result<reqwest::Client, reqwest::Error> {
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
@@ -173,6 +177,9 @@ fn client(guard: Guard) -> Result<reqwest::Client, reqwest::Error> {
     }
     if guard.certificate == Certificate::Unchecked {
         builder = builder.danger_accept_invalid_certs(true);
+    }
+    if let Some(pem) = trust {
+        builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem.as_bytes())?);
     }
     builder.build()
 }

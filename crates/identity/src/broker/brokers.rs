@@ -9,7 +9,7 @@ use super::failure::{Failure, FailureClass};
 use super::fetch::{Discovered, Fetch, Tools};
 use super::grant::{Granted, Proof};
 use super::oauth::basic;
-use super::probe::trusting;
+use super::probe::certificates;
 use super::signing::Credential;
 use super::slot::{Offer, Slot};
 use super::status::CredentialStatus;
@@ -51,7 +51,7 @@ pub struct Outlet {
     pub credential: Option<CredentialConfig>,
     /// Path that is asked to try the connection, behind its address.
     pub check: String,
-    /// File with further certificates to trust, when it is tried and where its tokens are fetched.
+    /// File with further certificates to trust, at the far end and where its tokens are fetched.
     pub ca: Option<PathBuf>,
 }
 
@@ -149,6 +149,16 @@ impl Brokers {
         header
             .map(|header| Credential::Headers(vec![header]))
             .map_err(|failure| line.error(failure.clone(), failure.hold()))
+    }
+
+    /// Certificates (PEM) that a connection trusts beside the system's, read anew.
+    ///
+    /// # Errors
+    /// When their file cannot be read.
+    pub fn trusted(&self, connection: &str) -> Result<Option<Arc<str>>, CredentialError> {
+        let (_, line) = self.line(connection)?;
+        let trusted = line.outlet.ca.as_deref().map(certificates).transpose();
+        trusted.map_err(|failure| line.error(failure.clone(), failure.hold()))
     }
 
     /// The far end did not take a credential (401): the next call fetches anew, unless the token is so young that a new
@@ -282,7 +292,7 @@ impl Shared {
     /// The network as a connection sees it: with the certificates that it trusts.
     fn way(&self, line: &Line) -> Result<Exchange, Failure> {
         let Some(path) = &line.outlet.ca else { return Ok(Arc::clone(&self.tools.exchange)) };
-        let (way, exchange) = (trusting(path)?, Arc::clone(&self.tools.exchange));
+        let (way, exchange) = (Way::Trusting(certificates(path)?), Arc::clone(&self.tools.exchange));
         Ok(Arc::new(move |mut ask| {
             // A metadata service has a way of its own.
             if ask.way == Way::Usual {

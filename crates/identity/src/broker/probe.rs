@@ -84,7 +84,8 @@ impl Brokers {
         };
         let url = behind(&outlet.url, &outlet.check)
             .ok_or_else(|| failed(Failure::here("`check` must be a path that begins with `/`")))?;
-        let way = outlet.ca.as_deref().map_or(Ok(Way::Usual), trusting).map_err(failed)?;
+        let trusted = outlet.ca.as_deref().map(certificates).transpose().map_err(failed)?;
+        let way = trusted.map_or(Way::Usual, Way::Trusting);
         let mut tries = 0;
         loop {
             tries += 1;
@@ -118,12 +119,12 @@ fn behind(base: &Url, path: &str) -> Option<Url> {
     (path.starts_with('/') && url.origin() == base.origin()).then_some(url)
 }
 
-/// Trusting the certificates of a file beside the system's.
-pub(super) fn trusting(path: &Path) -> Result<Way, Failure> {
+/// The certificates of a file (PEM).
+pub(super) fn certificates(path: &Path) -> Result<Arc<str>, Failure> {
     use std::io::Read as _;
     let failed = |reason: std::io::Error| Failure::here(format!("`ca` {}: {reason}", path.display()));
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;
     file.take(CA_BYTES).read_to_string(&mut text).map_err(failed)?;
-    Ok(Way::Trusting(Arc::from(text)))
+    Ok(Arc::from(text))
 }

@@ -48,8 +48,10 @@ pub(super) async fn call<S: Sender>(sender: &S, claimed: &Claimed, config: &Conn
     let outlet = outlet(call, &row.effect.connection);
     let behalf =
         OnBehalf { work: Work { job: Some(&call.job), run: Some(call.run) }, ..OnBehalf::caller(&call.caller) };
-    let authority = match claimed.brokers.credential(&outlet, Some(behalf)).await {
-        Ok(authority) => authority,
+    let credential = claimed.brokers.credential(&outlet, Some(behalf)).await;
+    let ready = credential.and_then(|authority| Ok((authority, claimed.brokers.trusted(&outlet)?)));
+    let (authority, trust) = match ready {
+        Ok(ready) => ready,
         Err(error)
             if !error.passes() && !row.in_doubt && CallProgress::read(row.far_ref.as_deref()).location.is_none() =>
         {
@@ -68,6 +70,7 @@ pub(super) async fn call<S: Sender>(sender: &S, claimed: &Claimed, config: &Conn
         effect: &row.effect,
         config,
         authority,
+        trust,
         earlier: if row.in_doubt { Earlier::MayBeThere } else { Earlier::NotThere },
         progress: CallProgress::read(row.far_ref.as_deref()),
         callback: callback(claimed, call),
