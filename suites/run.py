@@ -18,7 +18,7 @@ SUITES = {
     "airflow": "Apache Airflow from the package index, told by OpenLineage",
     "prefect": "a Prefect server and its own client, both directions",
     "clients": "the official clients of PagerDuty, Slack and CloudEvents over TLS, an SMTP server, Standard Webhooks",
-    "identity": "a certified OpenID Provider with Chromium and the command line, Azure as Microsoft's SDKs take it, PyJWT as judge",
+    "identity": "a certified OpenID Provider with Chromium and the command line; AWS, Azure, Vault; PyJWT, jose and scim2-tester as judges",
     "gateway": "hostile requests through the gateway, judged by the bytes behind it",
     "jobs": "a FastAPI app that does the work, Airflow that asks for it, and everything between them killed",
     "pages": "every page in Chromium, judged by axe-core",
