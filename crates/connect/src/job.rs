@@ -254,7 +254,7 @@ async fn ask<S: Sender>(sender: &S, job: Job<'_>, call: &JobCall) -> Carried {
     if let Err(why) = place::still_ours(&job, call, &location) {
         return ended(&job, lost_for_good(&why));
     }
-    let request = with_credential(&job, http::question(call, &location), Repeat::Harmless);
+    let request = to_place(&job, http::question(call, &location));
     let answer = sender.send(&request, job.timeout).await;
     let meaning = poll::classify(&job, call, &location, &answer);
     conclude(job, call, vec![Exchange { request, answer }], meaning, Sent::Question)
@@ -263,7 +263,7 @@ async fn ask<S: Sender>(sender: &S, job: Job<'_>, call: &JobCall) -> Carried {
 /// Tells the far end to stop.
 async fn stop<S: Sender>(sender: &S, mut job: Job<'_>, far_ref: &str) -> Carried {
     let request = HttpRequest::new(::http::Method::DELETE, far_ref).header("accept", "application/json");
-    let request = with_credential(&job, request, Repeat::Harmless);
+    let request = to_place(&job, request);
     job.progress.calls += 1;
     let answer = sender.send(&request, job.timeout).await;
     let calls = job.progress.calls;
@@ -392,6 +392,15 @@ fn pause(job: &Job<'_>, call: &JobCall, tries: u32, not_before: Option<Timestamp
 fn backoff(first: SignedDuration, tries: u32) -> SignedDuration {
     let doubled = 1_i32.checked_shl(tries.saturating_sub(1).min(16)).unwrap_or(i32::MAX);
     first.checked_mul(doubled).unwrap_or(PAUSE_MOST).min(PAUSE_MOST)
+}
+
+/// A request to where the far end keeps the work. What stands behind the `?` there may be a key (`?code=…` of Azure
+/// Functions), so it is not shown.
+fn to_place(job: &Job<'_>, request: HttpRequest) -> Request {
+    let query = request.url.split_once('?').map(|(_, query)| SecretString::from(query));
+    let mut request = with_credential(job, request, Repeat::Harmless);
+    request.hide(query);
+    request
 }
 
 fn with_credential(job: &Job<'_>, mut request: HttpRequest, repeat: Repeat) -> Request {

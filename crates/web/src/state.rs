@@ -3,8 +3,10 @@
 //!
 //! Invariant: nothing here reads a clock or makes a random number by itself.
 
+use crate::access::refusals::Refusals;
 use crate::api::automations::backtest::AT_ONCE;
 use crate::api::automations::known::Shelf;
+use crate::api::jobs::watch::SEATS;
 use crate::configure::Configure;
 use crate::door::body::Budget;
 use crate::metrics::Metrics;
@@ -42,6 +44,7 @@ use trackside_identity::sign_in::SignIn;
 use trackside_identity::token::TokenHash;
 use trackside_store::Store;
 use trackside_store::accounts::TokenRecord;
+use trackside_store::audit::chain::Checkpoint;
 use trackside_store::heard::Once;
 use trackside_store::log::{Appended, NewEntry};
 use url::Url;
@@ -77,6 +80,8 @@ pub struct Shell {
     pub brokers: Brokers,
     /// Key that checkpoints of the audit are signed with; its public half is given out.
     pub audit_key: Arc<AuditKey>,
+    /// The newest checkpoint of the audit, as it is remembered outside the database.
+    pub audit_head: watch::Receiver<Option<Checkpoint>>,
     /// Wakes the loop that sends, after a delivery was put back.
     pub wake_sender: Wake,
     /// Says what other configuration files would change, and puts them in force.
@@ -140,6 +145,32 @@ pub struct RouteAccess {
     pub owner: Option<String>,
     /// Any of these names is enough; none: the role `service`.
     pub needs: BTreeSet<String>,
+    /// Who else is let in.
+    pub lets_in: LetsIn,
+    /// Whether an approval is needed beside that.
+    pub guard: Guard,
+}
+
+/// Who a route of the gateway lets in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LetsIn {
+    /// Whoever holds what it needs.
+    #[default]
+    Holders,
+    /// Everybody who is known.
+    Known,
+    /// Everybody.
+    Everybody,
+}
+
+/// Whether somebody must agree before a route may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// Nobody.
+    #[default]
+    Open,
+    /// Somebody, for a while.
+    Approval,
 }
 
 /// A connection as pages and the API show it.
@@ -181,6 +212,7 @@ pub struct Inner {
     pub(crate) secrets: Secrets,
     pub(crate) brokers: Brokers,
     pub(crate) audit_key: Arc<AuditKey>,
+    pub(crate) audit_head: watch::Receiver<Option<Checkpoint>>,
     pub(crate) wake_sender: Wake,
     pub(crate) configure: Configure,
     pub(crate) decided: watch::Receiver<Seq>,
@@ -191,16 +223,21 @@ pub struct Inner {
     pub(crate) budget: Budget,
     /// Permits for back-tests.
     pub(crate) trials: Arc<Semaphore>,
+    /// Seats for those who wait for runs of jobs.
+    pub(crate) seats: Arc<Semaphore>,
     /// Every automation, as last read.
     pub(crate) known: Shelf,
     configured: RwLock<Arc<Configured>>,
     directory: RwLock<Arc<Directory>>,
     links: Mutex<Links>,
     pub(crate) roster: RwLock<Arc<Roster>>,
-    /// Held while people are compared with who is gone.
-    pub(crate) following: tokio::sync::Mutex<()>,
+    /// Held while people are compared with who is gone: the roster that everything else has followed.
+    pub(crate) following: tokio::sync::Mutex<Option<Arc<Roster>>>,
+    /// Held while tokens or people are read and put in force.
+    pub(crate) reading: tokio::sync::Mutex<()>,
     /// Minute in which the use of tokens was last noted.
     uses_noted: AtomicI64,
+    pub(crate) refusals: Refusals,
 }
 
 impl Deref for AppState {
@@ -252,6 +289,7 @@ impl AppState {
             secrets: shell.secrets,
             brokers: shell.brokers,
             audit_key: shell.audit_key,
+            audit_head: shell.audit_head,
             wake_sender: shell.wake_sender,
             configure: shell.configure,
             decided: shell.decided,
@@ -261,13 +299,16 @@ impl AppState {
             version: shell.version,
             budget: Budget::new(),
             trials: Arc::new(Semaphore::new(AT_ONCE)),
+            seats: Arc::new(Semaphore::new(SEATS)),
             known: Shelf::default(),
             configured: RwLock::new(Arc::new(shell.configured.clone())),
             directory: RwLock::default(),
             links: Mutex::default(),
             roster: RwLock::default(),
             following: tokio::sync::Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
             uses_noted: AtomicI64::new(0),
+            refusals: Refusals::default(),
         }));
         state.reconfigure(shell.configured).await?;
         Ok(state)
@@ -279,9 +320,12 @@ impl AppState {
     /// When its tokens conflict with each other or with tokens made through the API; the old one then stays.
     pub async fn reconfigure(&self, configured: Configured) -> Result<(), ConfigureError> {
         self.store_token_uses().await?;
-        let directory = self.read_directory(&configured.tokens).await?;
-        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
-        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configured);
+        {
+            let _one_at_a_time = self.reading.lock().await;
+            let directory = self.read_directory(&configured.tokens).await?;
+            *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+            *self.configured.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(configured);
+        }
         self.read_roster().await?;
         Ok(())
     }
@@ -294,9 +338,11 @@ impl AppState {
         self.read_directory(&configured.tokens).await.map(drop)
     }
 
-    /// Reads the tokens again, after one was made or revoked.
+    /// Reads the tokens again, after one was made or revoked. One reads at a time: a token that was revoked meanwhile does
+    /// not come back with what was read before.
     pub(crate) async fn reload_tokens(&self) -> Result<(), ConfigureError> {
         self.store_token_uses().await?;
+        let _one_at_a_time = self.reading.lock().await;
         let directory = self.read_directory(&self.configured().tokens).await?;
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
         Ok(())

@@ -267,6 +267,15 @@ fn a_place_that_the_connection_does_not_lead_to_is_not_asked() {
     assert_eq!(carried.progress.location.as_deref(), Some("https://app.example/jobs/1"));
 }
 
+#[test]
+fn a_key_in_the_place_of_the_work_is_not_shown() {
+    let place = "https://app.example/api/1?code=k3y-of-the-app&x=1";
+    let echo = format!(r#"{{"status":"running","self":"{place}"}}"#);
+    let (carried, asked) = Case::http(json!({})).asking(place).go(vec![response(200, &[], &echo)]);
+    assert_eq!(asked[0].url, place);
+    assert!(!format!("{:?}", carried.exchanges[0].request).contains("k3y-of-the-app"));
+}
+
 /// A far end sets the pace of questions, but not to none.
 #[test]
 fn questions_have_a_pace() {

@@ -2,6 +2,8 @@
 
 use super::{Attempted, Recording};
 use trackside_connect::far_end::{Answer, Verdict};
+use trackside_connect::redact;
+use trackside_core::effect::Action;
 use trackside_store::Store;
 use trackside_store::outbox::{AttemptRecord, AttemptVerdict};
 
@@ -27,10 +29,11 @@ pub(super) fn of(attempted: &Attempted) -> AttemptRecord {
         Verdict::Refused { why } => (AttemptVerdict::Refused, Some(why.clone()), None),
         Verdict::Unknown { why, .. } => (AttemptVerdict::Unknown, Some(why.clone()), None),
     };
+    let kept = |text: &str| kept(attempted, text);
     let (status, answer) = match last.map(|exchange| &exchange.answer) {
-        Some(Answer::Response { status, body, .. }) => (Some(*status), Some(cut(body))),
+        Some(Answer::Response { status, body, .. }) => (Some(*status), Some(kept(body))),
         Some(Answer::NotSent { error } | Answer::Withheld { error } | Answer::Lost { error }) => {
-            (None, Some(cut(error)))
+            (None, Some(kept(error)))
         }
         None => (None, None),
     };
@@ -43,7 +46,7 @@ pub(super) fn of(attempted: &Attempted) -> AttemptRecord {
         status,
         request: request(attempted),
         answer,
-        error,
+        error: error.map(|error| kept(&error)),
         far_ref: far_ref.or_else(|| tried.progress.clone()),
         call: None,
     }
@@ -57,9 +60,15 @@ fn request(attempted: &Attempted) -> Option<String> {
         let shown = exchange.request.shown();
         text.push_str(&format!("{} {}\n{}", shown.method, shown.url, shown.body));
     }
-    (!text.is_empty()).then(|| cut(&text))
+    (!text.is_empty()).then(|| kept(attempted, &text))
 }
 
-fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(EXCERPT)].to_owned()
+/// A text as people may see it. What is told of events was redacted when they came in; what goes into a job and comes out
+/// of it is nobody's business here, so what looks like a secret is left out.
+fn kept(attempted: &Attempted, text: &str) -> String {
+    let cut = &text[..text.floor_char_boundary(EXCERPT)];
+    match attempted.claimed.delivery.effect.action {
+        Action::Job => redact::text(cut).into_owned(),
+        _ => cut.to_owned(),
+    }
 }

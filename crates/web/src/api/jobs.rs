@@ -80,7 +80,7 @@ pub(crate) async fn get(
     answer.await.map_err(|failed| in_words(browser, failed))
 }
 
-/// Runs of a job, the latest asked for first. Without the role `viewer` only one's own.
+/// Runs of a job, the latest asked for first, without their results. Without the role `viewer` only one's own.
 #[utoipa::path(get, path = "/jobs/{name}/runs", tag = "jobs", params(("name" = String, Path), JobRunQuery),
     responses((status = 200, body = PageOut<JobRunOut>), (status = 400, body = Problem)))]
 pub(crate) async fn runs(
@@ -90,7 +90,7 @@ pub(crate) async fn runs(
     Params(query): Params<JobRunQuery>,
 ) -> Result<Json<PageOut<JobRunOut>>, Problem> {
     let page = read_runs(&state, &who, Some(name), &query).await?;
-    Ok(Json(PageOut { items: page.items.iter().map(|row| JobRunOut::from(&row.run)).collect(), next: page.next }))
+    Ok(Json(PageOut { items: page.items.iter().map(|row| JobRunOut::listed(&row.run)).collect(), next: page.next }))
 }
 
 /// Runs that the caller may see.

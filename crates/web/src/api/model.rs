@@ -19,7 +19,7 @@ mod run;
 pub(crate) use approval::{ApprovalOut, GrantOut};
 pub(crate) use audit::AuditOut;
 pub(crate) use automation::{AutomationDetailOut, AutomationOut, DAYS, EditOut, FiredOut, FiringOut, LineOut, days};
-pub(crate) use delivery::{DeliveryDetailOut, DeliveryOut};
+pub(crate) use delivery::{DeliveryDetailOut, DeliveryOut, there};
 pub(crate) use duty::{LayerOut, NamedOut, OnCallOut, OverrideOut, ScheduleOut, ShiftOut, ShiftsOut};
 pub(crate) use escalation::{CourseOut, FiredAlertOut, PagedOut, SentOut, SuppressionOut};
 pub(crate) use event::{EventOut, ExplanationOut};

@@ -2,6 +2,7 @@
 
 use crate::api::Segments;
 use crate::api::deliveries::{find, put_back};
+use crate::api::model::there;
 use crate::page::deliveries::{action, delivery_state};
 use crate::page::layout::{Section, card, head, lamp, nothing};
 use crate::page::ui::{copyable, empty};
@@ -120,7 +121,7 @@ fn facts(row: &Delivery) -> Markup {
             dt { "Cause" } dd { "log entry " (row.effect.cause) }
             dt { "Key" } dd { (copyable(&row.effect.key)) }
             dt { "Id" } dd { (copyable(&row.effect.id.to_string())) }
-            @if let Some(name) = &row.far_ref { dt { "There" } dd { (copyable(name)) } }
+            @if let Some(name) = there(row) { dt { "There" } dd { (copyable(&name)) } }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One run of a job: how it stands and why, what went in and came out, who asked, and what can be done about it.
 
-use crate::api::jobs::act::may_end;
+use crate::api::jobs::act::might_end;
 use crate::page::job::pretty;
 use crate::page::layout::{Section, card, head, lamp, nothing};
 use crate::page::ui::{Tone, column, copyable, number, segment, state as tone_word, table, wide};
@@ -34,8 +34,8 @@ pub(crate) async fn show(state: &AppState, visitor: &Visitor, run: &JobRun) -> R
     let around = Around {
         call,
         why: state.store.explanations_of_entry(run.seq).await?,
-        may_cancel: !run.state.ended() && may_end(state, &visitor.who, run, own).await.is_ok(),
-        may_settle: run.state.ended() && open && may_end(state, &visitor.who, run, false).await.is_ok(),
+        may_cancel: !run.state.ended() && might_end(state, &visitor.who, run, own),
+        may_settle: run.state.ended() && open && might_end(state, &visitor.who, run, false),
     };
     let content = render(run, &around);
     visitor.page(state, &run.job, Some(Section::Jobs), &content).await
@@ -94,8 +94,11 @@ fn settlement(path: &str) -> Markup {
     )
 }
 
+/// What went in or came out. Members that look like secrets are not shown, whoever looks.
 fn value(title: &str, value: &Value) -> Markup {
-    let text = pretty(value);
+    let mut value = value.clone();
+    trackside_connect::redact::value(&mut value);
+    let text = pretty(&value);
     let copy = html! {
         button.copy type="button" data-script hidden data-copy=(text) aria-label={ "copy " (title.to_lowercase()) } { "copy" }
     };

@@ -2,7 +2,7 @@
 
 use super::start::names;
 use super::{address, find_run};
-use crate::access::{Wish, may};
+use crate::access::{Wish, may, with_authority, would};
 use crate::api::Segments;
 use crate::api::decided::settled;
 use crate::api::model::JobRunOut;
@@ -17,7 +17,9 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use trackside_connect::job::callback::fitting;
+use trackside_core::caller::Caller;
 use trackside_core::input::JobAsk;
 use trackside_core::job::run::{CallResult, ErrorClass, JobError, JobRun};
 use trackside_core::limits;
@@ -57,8 +59,8 @@ pub(crate) async fn cancel(
     let done = async {
         let run = find_run(&state, &who, &name, &id).await?;
         let own = run.caller.subject == who.caller.subject;
-        may_end(&state, &who, &run, own).await?;
-        carry_out(&state, &who, &run, JobAsk::Cancel { run: run.id }).await
+        let caller = may_end(&state, &who, &run, own).await?;
+        carry_out(&state, caller, &run, JobAsk::Cancel { run: run.id }).await
     };
     answer(browser, done.await)
 }
@@ -82,7 +84,7 @@ pub(crate) async fn settle(
         .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.starts_with("application/x-www-form-urlencoded")));
     let done = async {
         let run = find_run(&state, &who, &name, &id).await?;
-        may_end(&state, &who, &run, false).await?;
+        let caller = may_end(&state, &who, &run, false).await?;
         let most = limits::JOB_RESULT_BYTES_MOST as usize + 8 * 1024;
         let body = axum::body::to_bytes(body, most)
             .await
@@ -93,7 +95,7 @@ pub(crate) async fn settle(
             serde_json::from_slice(&body).map_err(|bad| Problem::bad("body", bad.to_string()))?
         };
         let result = Box::new(result(&run, said)?);
-        carry_out(&state, &who, &run, JobAsk::Settle { run: run.id, result }).await
+        carry_out(&state, caller, &run, JobAsk::Settle { run: run.id, result }).await
     };
     answer(browser, done.await)
 }
@@ -130,16 +132,30 @@ fn result(run: &JobRun, said: SettleIn) -> Result<CallResult, Problem> {
 }
 
 /// Whether the caller may end a run: whoever may start the job ends their own, an operator anybody's.
-pub(crate) async fn may_end(state: &AppState, who: &Identity, run: &JobRun, own: bool) -> Result<(), Problem> {
-    let names = if own { names(&run.spec) } else { std::collections::BTreeSet::new() };
-    let role = if own { Role::Service } else { Role::Operator };
-    let resource = Resource { kind: ResourceKind::Job, name: &run.job, team: run.spec.owner.as_deref() };
-    let wish = Wish { action: actions::CANCEL, resource, needs: Needs { names: &names, role } };
-    may(state, who, wish, &Context::at(state.now())).await.map(drop)
+pub(crate) async fn may_end(state: &AppState, who: &Identity, run: &JobRun, own: bool) -> Result<Caller, Problem> {
+    let names = names_to_end(run, own);
+    let access = may(state, who, wish_to_end(run, own, &names), &Context::at(state.now())).await?;
+    Ok(with_authority(&who.caller, &access))
 }
 
-async fn carry_out(state: &AppState, who: &Identity, run: &JobRun, ask: JobAsk) -> Result<JobRun, Problem> {
-    let done = state.job(who.caller.clone(), ask).await?;
+/// The same for a page that shows what could be done.
+pub(crate) fn might_end(state: &AppState, who: &Identity, run: &JobRun, own: bool) -> bool {
+    let names = names_to_end(run, own);
+    would(state, who, wish_to_end(run, own, &names), &Context::at(state.now())).allowed()
+}
+
+fn names_to_end(run: &JobRun, own: bool) -> BTreeSet<String> {
+    if own { names(&run.spec) } else { BTreeSet::new() }
+}
+
+fn wish_to_end<'a>(run: &'a JobRun, own: bool, names: &'a BTreeSet<String>) -> Wish<'a> {
+    let role = if own { Role::Service } else { Role::Operator };
+    let resource = Resource { kind: ResourceKind::Job, name: &run.job, team: run.spec.owner.as_deref() };
+    Wish { action: actions::CANCEL, resource, needs: Needs { names, role } }
+}
+
+async fn carry_out(state: &AppState, caller: Caller, run: &JobRun, ask: JobAsk) -> Result<JobRun, Problem> {
+    let done = state.job(caller, ask).await?;
     settled(state, done).await?;
     state.store.job_run(run.id).await?.ok_or_else(|| Problem::missing("run", &run.id.to_string()))
 }

@@ -1,7 +1,7 @@
 //! `POST /jobs/{name}/runs`.
 
 use super::{address, find_job};
-use crate::access::{Wish, may};
+use crate::access::{Wish, may, with_authority, would};
 use crate::api::Segments;
 use crate::api::decided::settled;
 use crate::api::model::JobRunOut;
@@ -17,6 +17,7 @@ use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use trackside_core::caller::Caller;
 use trackside_core::input::{Input, JobAsk};
 use trackside_core::job::run::{JobRequest, JobRun};
 use trackside_core::job::spec::JobSpec;
@@ -126,7 +127,7 @@ async fn ask(
     wanted: Wanted,
 ) -> Result<(JobRun, Found), Problem> {
     let spec = find_job(state, name)?;
-    may_start(state, who, name, &spec, &input).await?;
+    let caller = may_start(state, who, name, &spec, &input).await?;
     if let Err(misfits) = state.configured().schemas.check(name, &input) {
         let detail = "the input does not fit the schema of the job; `errors` names each place";
         let errors = misfits.into_iter().map(|one| Misfit { pointer: one.pointer, problem: one.problem }).collect();
@@ -143,7 +144,6 @@ async fn ask(
         origin: wanted.origin,
     };
     let run = request.run;
-    let caller = who.caller.clone();
     let done = state.job(caller, JobAsk::Start(Box::new(request))).await?;
     if settled(state, done).await? == Effect::Accepted {
         let detail = "accepted and not decided yet; ask again with the same `Idempotency-Key`";
@@ -161,19 +161,28 @@ async fn ask(
         .ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the run was not kept; ask again"))
 }
 
-/// Whether the caller may start a job with this input: its names or roles, then policies.
-pub(crate) async fn may_start(
+/// Lets callers start a job with this input who may: by its names or roles, then policies. Gives the caller with what lets
+/// them.
+async fn may_start(
     state: &AppState,
     who: &Identity,
     name: &str,
     spec: &JobSpec,
     input: &Value,
-) -> Result<(), Problem> {
-    let names = names(spec);
+) -> Result<Caller, Problem> {
+    let (names, context) = (names(spec), Context { input: flat(input), ..Context::at(state.now()) });
+    let access = may(state, who, wish_to_start(name, spec, &names), &context).await?;
+    Ok(with_authority(&who.caller, &access))
+}
+
+/// The same for a page that shows what could be done.
+pub(crate) fn might_start(state: &AppState, who: &Identity, name: &str, spec: &JobSpec) -> bool {
+    would(state, who, wish_to_start(name, spec, &names(spec)), &Context::at(state.now())).allowed()
+}
+
+fn wish_to_start<'a>(name: &'a str, spec: &'a JobSpec, names: &'a BTreeSet<String>) -> Wish<'a> {
     let resource = Resource { kind: ResourceKind::Job, name, team: spec.owner.as_deref() };
-    let wish = Wish { action: actions::START, resource, needs: Needs { names: &names, role: Role::Service } };
-    let context = Context { input: flat(input), ..Context::at(state.now()) };
-    may(state, who, wish, &context).await.map(drop)
+    Wish { action: actions::START, resource, needs: Needs { names, role: Role::Service } }
 }
 
 /// What a job asks for, roles of Trackside under both of their spellings.

@@ -1,7 +1,8 @@
 //! A run as it stands: `GET /jobs/{name}/runs/{id}`, with `?wait=` for its end, and its changes as server-sent events.
 //!
 //! Whoever waits looks at the run again when something was decided, at most four times a second; nothing is kept for
-//! them meanwhile. Waiting ends when the server stops.
+//! them meanwhile. Waiting ends when the server stops. So many may wait at a time ([`SEATS`]); others are answered at once,
+//! and ask again.
 
 use super::{find_run, in_words};
 use crate::api::model::JobRunOut;
@@ -16,14 +17,17 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 use trackside_core::job::run::{JobRun, RunState};
 use utoipa::IntoParams;
 
+/// Most who wait at a time.
+pub(crate) const SEATS: usize = 1_000;
 /// Longest wait for the end of a run.
 const WAIT_MOST: Duration = Duration::from_secs(60);
 /// Shortest time between two looks.
@@ -65,7 +69,7 @@ pub(crate) async fn get(
             return Ok(crate::page::job_run::show(&state, &visitor, &run).await?.into_response());
         }
         let run = until_done(&state, run, wait).await?;
-        let mut response = Json(JobRunOut::from(&run)).into_response();
+        let mut response = Json(JobRunOut::seen_by(&visitor.who.caller, &run)).into_response();
         if !run.state.ended() {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -76,6 +80,7 @@ pub(crate) async fn get(
 
 /// The run when it has ended, or as it stands after `wait`.
 pub(super) async fn until_done(state: &AppState, run: JobRun, wait: Duration) -> Result<JobRun, Problem> {
+    let Ok(_seat) = state.seats.try_acquire() else { return Ok(run) };
     let mut follower = Follower::new(state, run);
     let ended = async {
         while !follower.run.state.ended() {
@@ -93,26 +98,36 @@ pub(super) async fn until_done(state: &AppState, run: JobRun, wait: Duration) ->
 
 /// The changes of a run until its end: `event: run`, `data:` the run.
 #[utoipa::path(get, path = "/jobs/{name}/runs/{id}/events", tag = "jobs", params(("name" = String, Path), ("id" = Uuid, Path)),
-    responses((status = 200, content_type = "text/event-stream", body = str), (status = 404, body = Problem)))]
+    responses((status = 200, content_type = "text/event-stream", body = str), (status = 404, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn events(
     State(state): State<AppState>,
     who: Who,
     Segments((name, id)): Segments<(String, String)>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let run = find_run(&state, &who, &name, &id).await?;
+    let seat = state.seats.clone().try_acquire_owned().map_err(|_| {
+        let detail = format!("{SEATS} callers wait for runs already; ask for the run itself from time to time");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    })?;
+    let seat = Arc::new(seat);
     let follower = Follower::new(&state, run);
-    let changes = stream::unfold((follower, None::<RunState>), |(mut follower, told)| async move {
-        if told.is_some_and(RunState::ended) {
-            return None;
-        }
-        while told == Some(follower.run.state) {
-            if !follower.look().await.ok()? {
+    let caller = Arc::new(who.caller.clone());
+    let changes = stream::unfold((follower, None::<RunState>), move |(mut follower, told)| {
+        let (caller, seat) = (caller.clone(), seat.clone());
+        async move {
+            let _seat = seat;
+            if told.is_some_and(RunState::ended) {
                 return None;
             }
+            while told == Some(follower.run.state) {
+                if !follower.look().await.ok()? {
+                    return None;
+                }
+            }
+            let now = follower.run.state;
+            let data = serde_json::to_string(&JobRunOut::seen_by(&caller, &follower.run)).ok()?;
+            Some((Ok(Event::default().event("run").data(data)), (follower, Some(now))))
         }
-        let now = follower.run.state;
-        let data = serde_json::to_string(&JobRunOut::from(&follower.run)).ok()?;
-        Some((Ok(Event::default().event("run").data(data)), (follower, Some(now))))
     });
     Ok(Sse::new(changes).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use trackside_core::effect::Action;
+use trackside_core::job::run::CallProgress;
 use trackside_store::outbox::{AttemptVerdict, Delivery, DeliveryAttempt, DeliveryDetail, DeliveryState};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -50,6 +51,15 @@ pub(crate) struct DeliveryOut {
     pub(crate) done: Option<Timestamp>,
 }
 
+/// What the far end calls it, as it may be shown. The place of a job's work may have a key behind its `?`.
+pub(crate) fn there(row: &Delivery) -> Option<String> {
+    if row.effect.action != Action::Job {
+        return row.far_ref.clone();
+    }
+    let place = CallProgress::read(row.far_ref.as_deref()).location?;
+    Some(place.split_once('?').map_or(place.clone(), |(place, _)| format!("{place}?…")))
+}
+
 impl From<&Delivery> for DeliveryOut {
     fn from(row: &Delivery) -> Self {
         let effect = &row.effect;
@@ -66,7 +76,7 @@ impl From<&Delivery> for DeliveryOut {
             in_doubt: row.in_doubt,
             attempts: row.attempts,
             due: row.due,
-            far_ref: row.far_ref.clone(),
+            far_ref: there(row),
             last_error: row.last_error.clone(),
             done: row.done,
         }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use trackside_core::caller::Caller;
 use trackside_core::job::run::{JobRun, RunState};
 use trackside_core::job::spec::{JobSpec, JobTarget};
 use utoipa::ToSchema;
@@ -67,7 +68,7 @@ pub(crate) struct JobRunOut {
     pub(crate) state: &'static str,
     /// Whether it has ended.
     pub(crate) done: bool,
-    /// Result, of one that succeeded.
+    /// Result, of one that succeeded. Not in lists; for others than its caller without what looks like a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Value>,
     /// What went wrong, of one that did not.
@@ -139,6 +140,22 @@ pub(crate) struct ChainOut {
     pub(crate) token: Option<String>,
     /// On whose behalf, nearest first.
     pub(crate) behalf: Vec<String>,
+}
+
+impl JobRunOut {
+    /// A run as `who` may see it: the result is its caller's, so others see it without what looks like a secret.
+    pub(crate) fn seen_by(who: &Caller, run: &JobRun) -> Self {
+        let mut seen = Self::from(run);
+        if let Some(output) = seen.output.as_mut().filter(|_| who.subject != run.caller.subject) {
+            trackside_connect::redact::value(output);
+        }
+        seen
+    }
+
+    /// One of many, without its result.
+    pub(crate) fn listed(run: &JobRun) -> Self {
+        Self { output: None, ..Self::from(run) }
+    }
 }
 
 impl From<&JobRun> for JobRunOut {
