@@ -15,13 +15,13 @@ import mint
 b64=lambda b: base64.urlsafe_b64encode(b).rstrip(b'=').decode()
 ub=lambda s: base64.urlsafe_b64decode(s+'='*(-len(s)%4))
 ID_HDR='x-hub-subject'
-CASES=os.path.join(HERE,'../../testdata/gateway/hostile.json')
+CASES=[os.path.join(HERE,'../../testdata/gateway',f) for f in('hostile.json','hostile-more.json')]
 def expanded(v):
     """Writes runs out: `${repeat:a:1000}` is a thousand times `a`."""
     if isinstance(v,str): return re.sub(r'\$\{repeat:(.):(\d+)\}',lambda m:m[1]*int(m[2]),v,flags=re.S)
     if isinstance(v,list): return [expanded(x) for x in v]
     return {k:expanded(x) for k,x in v.items()} if isinstance(v,dict) else v
-def all_cases(): return expanded(json.load(open(CASES)))
+def all_cases(): return expanded([c for f in CASES for c in json.load(open(f))])
 # ------------------------------------------------------------------ tokens
 def make_token(t):
     if t is None: return ''
