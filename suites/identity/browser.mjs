@@ -1,6 +1,6 @@
 // Signs people in with a real Chromium, as they do, and prints one line of JSON for each thing seen.
 //
-// node browser.mjs CHROMIUM TRACKSIDE PROVIDER            sign in and out, from either side
+// node browser.mjs CHROMIUM TRACKSIDE PROVIDER SCIM_TOKEN sign in and out, from either side; be switched off elsewhere
 // node browser.mjs CHROMIUM device ADDRESS LOGIN          what a person does whose device shows them this address
 import puppeteer from 'puppeteer-core';
 
@@ -28,7 +28,16 @@ async function signIn(page, base, login) {
   await through(page, login, (there) => there.url().startsWith(base));
 }
 
-async function person(base, provider) {
+// Switches somebody off in the directory, as a provider does.
+async function switchOff(base, token, userName) {
+  const scim = async (method, path, body) => (await fetch(`${base}/scim/v2${path}`, {
+    method, headers: { authorization: `Bearer ${token}`, 'content-type': 'application/scim+json' }, body: JSON.stringify(body),
+  })).json();
+  const { id } = await scim('POST', '/Users', { schemas: ['urn:ietf:params:scim:schemas:core:2.0:User'], userName, active: true });
+  await scim('PATCH', `/Users/${id}`, { Operations: [{ op: 'replace', path: 'active', value: false }] });
+}
+
+async function person(base, provider, scim) {
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
   await signIn(page, base, 'alice');
@@ -62,6 +71,16 @@ async function person(base, provider) {
   tell('and offers to sign out there', there?.startsWith(provider) === true, there);
   await page.goto(`${base}/runs`);
   tell('out here is out', page.url().startsWith(`${base}/sign-in`), page.url());
+
+  // Switched off by the directory, while signed in.
+  await signIn(page, base, 'alice');
+  await switchOff(base, scim, 'alice');
+  await page.goto(`${base}/runs`);
+  tell('who is switched off in the directory is out at once', page.url().startsWith(`${base}/sign-in`), page.url());
+  await Promise.all([page.waitForNavigation(), page.click('a.button.main')]);
+  await through(page, 'alice', (there) => there.url().startsWith(base));
+  const why = await page.$eval('main', (node) => node.textContent);
+  tell('and does not come in again', why.includes('not active in the directory'), why);
   await context.close();
 
   // Somebody whom no rule gives a role.
@@ -84,7 +103,7 @@ async function device(address, login) {
 }
 
 try {
-  if (rest[0] === 'device') await device(rest[1], rest[2]); else await person(rest[0], rest[1]);
+  if (rest[0] === 'device') await device(rest[1], rest[2]); else await person(...rest);
 } finally {
   await browser.close();
 }

@@ -19,6 +19,8 @@ from lib.trackside import Settings, Trackside, binary
 HERE = Path(__file__).resolve().parent
 START_SECONDS = 20
 BROWSER_SECONDS = 180
+SCIM_TOKEN = "a-long-random-text-for-scim"
+DIRECTORY = "  - {name: directory, role: service, scopes: [scim], secret: {env: SCIM_TOKEN}}"
 
 
 def run(checks: Checks, modules: Path, chromium: str) -> None:
@@ -26,13 +28,14 @@ def run(checks: Checks, modules: Path, chromium: str) -> None:
         port = free_port()
         provider = f"http://127.0.0.1:{port}"
         settings = Settings(
-            far_end=ends.url, owners="  default: platform", sections=_sections(provider), env={"OIDC_SECRET": "a secret/+"}
+            far_end=ends.url, owners="  default: platform", sections=_sections(provider), tokens=DIRECTORY,
+            env={"OIDC_SECRET": "a secret/+", "SCIM_TOKEN": SCIM_TOKEN},
         )
         trackside = Trackside(bench, settings)
         bench.start("provider", _node(modules, "provider_in.mjs", str(port), trackside.url), dict(os.environ))
         wait_until("the provider answers", lambda: call("GET", f"{provider}/.well-known/openid-configuration").ok, START_SECONDS)
         trackside.start()
-        _browser(checks, modules, chromium, trackside.url, provider)
+        _browser(checks, modules, chromium, trackside.url, provider, SCIM_TOKEN)
         _command_line(checks, modules, chromium, bench, trackside)
         checks.equal("a logout token that is none is refused", _logout(trackside, "x.y.z"), 400)
         checks.check("no token is in the log", "eyJ" not in trackside.log())
