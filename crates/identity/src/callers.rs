@@ -173,17 +173,23 @@ impl Callers {
         if !fit || token.starts_with(PREFIX) {
             return Err(NotKnown::Foreign);
         }
-        let mut asked = 0;
+        let (mut asked, mut failed) = (0, None);
         for issuer in self.issuers.iter().filter(|issuer| issuer.config().introspection.is_some()) {
             asked += 1;
-            if let Some(identity) = issuer.introspect(token, now).await? {
-                return Ok(Kept::of(identity, now, ASKED_EVERY, None));
+            match issuer.introspect(token, now).await {
+                Ok(Some(identity)) => return Ok(Kept::of(identity, now, ASKED_EVERY, None)),
+                Ok(None) => {}
+                // It is this issuer's token, and no other's.
+                Err(refused @ NotKnown::Invalid(_)) => return Err(refused),
+                // The next one may know it.
+                Err(other) => failed = Some(other),
             }
         }
-        if asked == 0 {
-            return Err(NotKnown::Foreign);
+        match failed {
+            Some(failed) => Err(failed),
+            None if asked == 0 => Err(NotKnown::Foreign),
+            None => Ok(Kept { identity: None, keys: None, until: now + ASKED_EVERY }),
         }
-        Ok(Kept { identity: None, keys: None, until: now + ASKED_EVERY })
     }
 }
 

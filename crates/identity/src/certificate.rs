@@ -175,6 +175,7 @@ fn identity(rule: &CertificateRule) -> Identity {
         names: rule.scopes.clone(),
         issuer: None,
         attributes: BTreeMap::new(),
+        aliases: BTreeSet::new(),
         expires: None,
         token_name: rule.name.clone(),
     }

@@ -3,7 +3,8 @@
 //! The first: Fetch Metadata (`Sec-Fetch-Site`, W3C), and `Origin` (RFC 6454) for browsers that do not send it; both are
 //! set by the browser and out of reach of the attacking page. The second: a token in each form that only a page of this
 //! session can hold; it is derived from the session's secret, so nothing is kept for it. Needed only for requests that a
-//! cookie authenticates; a request with an `Authorization` header is not something a foreign page can make a browser send.
+//! cookie authenticates (the first lock also for client certificates, which browsers send by themselves too); a request
+//! with an `Authorization` header is not something a foreign page can make a browser send.
 
 use crate::session::SessionKey;
 use http::HeaderMap;
@@ -39,6 +40,12 @@ pub fn token(key: &SessionKey, secret: &str) -> String {
 pub fn of_this_session(key: &SessionKey, secret: &str, presented: Option<&str>) -> Result<(), ForeignForm> {
     let presented = presented.ok_or(ForeignForm)?;
     if key.fits(PURPOSE, secret, presented) { Ok(()) } else { Err(ForeignForm) }
+}
+
+/// Whether a browser made the request for a page: only browsers say where it comes from.
+#[must_use]
+pub fn comes_from_a_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key("sec-fetch-site") || headers.contains_key(ORIGIN)
 }
 
 /// Accepts a write that a cookie authenticates only when our own page sent it. `public_origin` is the origin people

@@ -33,6 +33,9 @@ pub struct Identity {
     pub issuer: Option<String>,
     /// Claims that policies may look at, as text.
     pub attributes: BTreeMap<String, String>,
+    /// Other names by which their issuer knows them. Some can be chosen by whoever has them, so they take access away
+    /// ([`crate::roster`]) and never give it.
+    pub aliases: BTreeSet<String>,
     /// When the credential ends to be valid.
     pub expires: Option<Timestamp>,
     /// Name of the token, or of the person signed in; the source of events that name none.
@@ -63,6 +66,7 @@ impl Identity {
             names: BTreeSet::new(),
             issuer: None,
             attributes: BTreeMap::new(),
+            aliases: BTreeSet::new(),
             expires: None,
         }
     }
@@ -187,6 +191,16 @@ impl Directory {
         uses.into_iter()
     }
 
+    /// The grant of that name while a secret with this hash opens it: for what was begun with the secret.
+    #[must_use]
+    pub fn opened_by(&self, name: &str, hash: &TokenHash, now: Timestamp) -> Option<&Grant> {
+        let holder = self.by_hash.get(hash).filter(|holder| holder.identity.token_name == name)?;
+        if holder.expires.is_some_and(|expires| now >= expires) {
+            return None;
+        }
+        self.by_name.get(name)
+    }
+
     /// The first of the candidates that is known.
     pub fn find_any<'a>(
         &self,
@@ -221,6 +235,7 @@ impl Grant {
             names: self.scopes.clone(),
             issuer: None,
             attributes: BTreeMap::new(),
+            aliases: BTreeSet::new(),
             expires: self.expires,
             token_name: self.name.clone(),
         }
@@ -288,6 +303,9 @@ mod tests {
         check("old", 49, Some("spark"));
         check("old", 50, None);
         check("none", 1, None);
+        let opens = |name, token, second| directory.opened_by(name, &TokenHash::of(token), at(second)).is_some();
+        assert!(opens("airflow", "one", 99) && opens("airflow", "two", 200) && opens("spark", "old", 49));
+        assert!(!opens("airflow", "one", 100) && !opens("airflow", "three", 1) && !opens("spark", "old", 50));
         assert_eq!(directory.expired("one", at(100)).map(|(_, at)| at), Some(at(100)));
         assert!(directory.expired("one", at(99)).is_none() && directory.expired("other", at(99)).is_none());
         assert_eq!(directory.last_uses().collect::<Vec<_>>(), [("airflow", at(100)), ("spark", at(49))]);

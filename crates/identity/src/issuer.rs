@@ -30,6 +30,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// How long a discovery document is used.
 const METADATA_FOR: SignedDuration = SignedDuration::from_hours(1);
+/// How soon it is asked for again after a failure, when an older one serves meanwhile.
+const METADATA_RETRY: SignedDuration = SignedDuration::from_mins(1);
 
 /// An issuer in force.
 pub struct Issuer {
@@ -104,7 +106,15 @@ impl Issuer {
                 *self.metadata.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&metadata)));
                 Ok(metadata)
             }
-            Err(problem) => held.map(|(_, metadata)| metadata).ok_or(problem),
+            Err(problem) => {
+                let (_, metadata) = held.ok_or(problem)?;
+                // The old one serves; whoever comes next need not wait for the same failure.
+                let again =
+                    now.saturating_sub(METADATA_FOR).unwrap_or(now).saturating_add(METADATA_RETRY).unwrap_or(now);
+                let mut kept = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+                *kept = Some((again, Arc::clone(&metadata)));
+                Ok(metadata)
+            }
         }
     }
 
@@ -147,6 +157,7 @@ impl Issuer {
         if claims.get("iss").is_some() && claims.required("iss")? != self.config.issuer {
             return Err(BadToken::claim("iss", "is another issuer"));
         }
+        profile::admit_introspected(claims)?;
         let client = profile::client(claims);
         match claims.get("aud") {
             Some(_) => for_us(claims, &self.config.audience)?,
@@ -161,6 +172,9 @@ impl Issuer {
         }
         match claims.get("exp") {
             Some(_) => Ok(Some(claims.times(now, self.config.leeway())?.expires)),
+            None if claims.time("nbf")?.is_some_and(|begins| begins > now + self.config.leeway()) => {
+                Err(BadToken::TooEarly)
+            }
             None => Ok(None),
         }
     }

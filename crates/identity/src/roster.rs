@@ -2,7 +2,9 @@
 //!
 //! A value, made anew when people or the configuration change. Invariants: a name that an active user has is never
 //! refused because another user with it is not; people are compared by the names that issuers use of them (subject,
-//! e-mail, user name), without regard to case; our own API tokens are no people.
+//! e-mail, user name), without regard to case; every name that an issuer says takes access away, but only those that the
+//! configuration trusts (the subject, and attributes it takes over) put somebody into a team; our own API tokens are no
+//! people.
 
 use crate::callers::NotKnown;
 use crate::directory::{Identity, Kind};
@@ -11,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use trackside_core::ruleset::Ruleset;
 
-/// Claims that name a person.
+/// Attributes that name a person, where the configuration takes them over. What an issuer says without being asked is in
+/// [`Identity::aliases`].
 const NAMING: &[&str] = &["sub", "email", "preferred_username", "upn", "unique_name", "oid", "username", "login"];
 
 /// Somebody as the source says.
@@ -47,8 +50,6 @@ pub struct Roster {
     gone: BTreeMap<String, String>,
     /// Members of teams, as the source says, by name for people.
     members: BTreeMap<String, BTreeSet<String>>,
-    /// Names that the audit and sessions use of those who are gone.
-    subjects: BTreeSet<String>,
 }
 
 impl Roster {
@@ -75,14 +76,11 @@ impl Roster {
                 Standing::Inactive => format!("{} is not active in the directory", user.user_name),
                 Standing::Deleted => format!("{} was deleted from the directory", user.user_name),
             };
-            roster.subjects.insert(user.user_name.clone());
-            roster.subjects.extend(person.map(str::to_owned));
             roster.gone.extend(person.map(|person| (person.to_owned(), why.clone())));
             roster.refused.extend(names.into_iter().map(|name| (name, why.clone())));
         }
         roster.refused.retain(|name, _| !here.contains(name));
         roster.gone.retain(|name, _| !here.contains(name));
-        roster.subjects.retain(|name| !here.contains(&name.to_lowercase()) && !here.contains(name));
         roster
     }
 
@@ -116,7 +114,8 @@ impl Roster {
             return Ok(identity);
         }
         let names = names_of_identity(&identity);
-        if let Some(why) = names.iter().find_map(|name| self.refused.get(name)) {
+        let refused = |name: &String| self.refused.get(name).or_else(|| self.refused.get(&name.to_lowercase()));
+        if let Some(why) = names.iter().chain(&identity.aliases).chain(&actors(&identity)).find_map(refused) {
             return Err(NotKnown::Invalid(why.clone()));
         }
         let teams: BTreeSet<&String> = names.iter().filter_map(|name| self.teams.get(name)).flatten().collect();
@@ -140,10 +139,10 @@ impl Roster {
         self.members.get(team)
     }
 
-    /// Names under which sessions of those who are gone may stand.
+    /// Whether the same people are refused as by another.
     #[must_use]
-    pub fn subjects(&self) -> &BTreeSet<String> {
-        &self.subjects
+    pub fn refuses_the_same(&self, other: &Self) -> bool {
+        self.refused.keys().eq(other.refused.keys())
     }
 }
 
@@ -187,7 +186,16 @@ fn names_of_identity(identity: &Identity) -> BTreeSet<String> {
     let bare = prefix.as_ref().and_then(|prefix| caller.subject.strip_prefix(prefix.as_str()));
     let claims = NAMING.iter().filter_map(|claim| identity.attributes.get(*claim)).map(String::as_str);
     let texts = [caller.subject.as_str(), identity.token_name.as_str()].into_iter().chain(bare).chain(claims);
-    texts.chain(caller.behalf.iter().map(String::as_str)).map(str::to_lowercase).collect()
+    texts.map(str::to_lowercase).collect()
+}
+
+/// Who acts for the subject, each as the audit and as their issuer names them. Their teams are not the subject's.
+fn actors(identity: &Identity) -> BTreeSet<String> {
+    let bare = |actor: &String| match actor.split_once(':') {
+        Some((issuer, sub)) if identity.issuer.as_deref() == Some(issuer) => vec![actor.clone(), sub.to_owned()],
+        _ => vec![actor.clone()],
+    };
+    identity.caller.behalf.iter().flat_map(bare).collect()
 }
 
 #[cfg(test)]

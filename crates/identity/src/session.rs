@@ -36,6 +36,8 @@ pub enum Subject {
     Token {
         /// Its name.
         name: String,
+        /// The secret it had: with that the session ends, and another token of this name is another token.
+        hash: TokenHash,
     },
     /// Somebody who used a one-time link.
     Link {
@@ -248,7 +250,7 @@ mod tests {
     fn what_a_session_is_made_of_reads_back() {
         let claims = serde_json::json!({"sub": "42", "groups": ["a"]});
         let subjects = [
-            Subject::Token { name: "alice".to_owned() },
+            Subject::Token { name: "alice".to_owned(), hash: TokenHash::of("secret") },
             Subject::Link { person: "console.v1".to_owned(), role: Role::Admin },
             Subject::Provider {
                 issuer: "corporate".to_owned(),

@@ -223,6 +223,18 @@ impl IssuerConfig {
         })
     }
 
+    /// Whether anything here depends on a claim.
+    pub(super) fn reads(&self, claim: &str) -> bool {
+        let kind = match &self.kind {
+            Some(KindRule::ServiceWhen(when)) => when.contains_key(claim),
+            Some(KindRule::Person | KindRule::Service) | None => false,
+        };
+        kind || self.conditions().any(|(_, condition, _)| condition == claim)
+            || self.teams.as_ref().is_some_and(|teams| teams.claim == claim)
+            || self.names_from.as_ref().is_some_and(|names| names.iter().any(|name| name == claim))
+            || self.attributes.values().any(|attribute| attribute == claim)
+    }
+
     /// Everything that is wrong with it.
     #[must_use]
     pub fn check(&self) -> Vec<Invalid> {

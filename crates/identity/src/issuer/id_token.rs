@@ -25,6 +25,8 @@ pub struct Logout {
     pub sid: Option<String>,
     /// Id of the token, which counts once.
     pub jti: String,
+    /// When the token ends to count.
+    pub expires: Timestamp,
 }
 
 impl Issuer {
@@ -72,8 +74,10 @@ impl Issuer {
         if !matches!(token.header.typ.as_deref(), None | Some("jwt" | "logout+jwt")) {
             return Err(BadToken::Header("`typ` is not that of a logout token").into());
         }
-        let (claims, _) = self.signed(token, &[client_id.to_owned()], now).await?;
-        if claims.get("events").and_then(|events| events.get(LOGOUT_EVENT)).is_none() {
+        let (claims, expires) = self.signed(token, &[client_id.to_owned()], now).await?;
+        claims.time("iat")?.ok_or_else(|| BadToken::claim("iat", "is missing"))?;
+        let event = claims.get("events").and_then(|events| events.get(LOGOUT_EVENT));
+        if !event.is_some_and(serde_json::Value::is_object) {
             return Err(BadToken::claim("events", "names no logout").into());
         }
         if claims.get("nonce").is_some() {
@@ -83,6 +87,7 @@ impl Issuer {
             sub: claims.text("sub")?.map(str::to_owned),
             sid: claims.text("sid")?.map(str::to_owned),
             jti: claims.required("jti")?.to_owned(),
+            expires,
         };
         if logout.sub.is_none() && logout.sid.is_none() {
             return Err(BadToken::claim("sub", "is missing, and so is `sid`").into());

@@ -14,6 +14,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use trackside_core::caller::Caller;
 
+/// Claims that name a person (OpenID Connect Core §5.1; `oid`, `upn` and `unique_name` are Entra's).
+const NAMING: &[&str] = &["sub", "oid", "email", "preferred_username", "upn", "unique_name", "username", "login"];
 /// Most actors in a chain (RFC 8693 §4.1).
 const ACTORS: usize = 8;
 
@@ -25,6 +27,7 @@ pub(super) fn identity(
     via: &str,
     expires: Option<Timestamp>,
 ) -> Result<Identity, BadToken> {
+    profile::nothing_left_out(config, claims)?;
     let claim = profile::subject_claim(config);
     let subject = claims.required(claim)?;
     let subject = match claim {
@@ -47,6 +50,7 @@ pub(super) fn identity(
         names: names(config, claims),
         issuer: Some(name.to_owned()),
         attributes: attributes(config, claims),
+        aliases: aliases(claims),
         expires,
     })
 }
@@ -113,6 +117,9 @@ fn attributes(config: &IssuerConfig, claims: &Claims) -> BTreeMap<String, String
     let configured = config.attributes.iter().map(|(name, claim)| (name.as_str(), claim.as_str()));
     let mut attributes = BTreeMap::new();
     for (name, claim) in [("sub", "sub")].into_iter().chain(told).chain(configured) {
+        if is_unverified(claim, claims) {
+            continue;
+        }
         let text = claims.texts(claim).collect::<Vec<_>>().join(" ");
         if is_plain(&text) && text.len() <= TEXT_BYTES {
             attributes.insert(name.to_owned(), text);
@@ -122,6 +129,18 @@ fn attributes(config: &IssuerConfig, claims: &Claims) -> BTreeMap<String, String
         attributes.entry("client".to_owned()).or_insert_with(|| client.to_owned());
     }
     attributes
+}
+
+/// What the claims that name a person say, whichever of them is the subject.
+fn aliases(claims: &Claims) -> BTreeSet<String> {
+    let texts = NAMING.iter().filter_map(|claim| claims.get(claim)?.as_str());
+    texts.filter(|text| is_plain(text)).map(str::to_owned).collect()
+}
+
+/// Whether the issuer says of an address that nobody has shown to own it (OpenID Connect Core §5.1). It is then a text
+/// that somebody typed in, perhaps somebody else's.
+fn is_unverified(claim: &str, claims: &Claims) -> bool {
+    claim == "email" && claims.texts("email_verified").any(|verified| verified.eq_ignore_ascii_case("false"))
 }
 
 /// The chain of `act` claims, nearest first.

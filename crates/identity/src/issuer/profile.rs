@@ -125,9 +125,7 @@ pub(super) fn check(config: &IssuerConfig) -> Vec<Invalid> {
 pub(super) fn admit(config: &IssuerConfig, header: &Header, claims: &Claims) -> Result<(), BadToken> {
     right_type(config, header)?;
     not_for_sign_in(claims)?;
-    if claims.get("cnf").is_some() {
-        return Err(BadToken::Purpose("the token is bound to a key (`cnf`); send one that is not"));
-    }
+    not_bound(claims)?;
     match config.profile {
         Profile::Standard => {}
         Profile::AccessToken => {
@@ -142,6 +140,30 @@ pub(super) fn admit(config: &IssuerConfig, header: &Header, claims: &Claims) -> 
     let known = client(claims).is_some_and(|client| config.clients.contains(client)) || object_allowed(config, claims);
     if !config.clients.is_empty() && !known {
         return Err(BadToken::Purpose("the token was made for an application that is not taken here"));
+    }
+    Ok(())
+}
+
+/// Whether what an issuer says of an opaque token is about an access token that whoever has it may use.
+///
+/// Servers answer "active" for refresh tokens too (RFC 7662 §2.1 lets them), and say so in different words.
+pub(super) fn admit_introspected(claims: &Claims) -> Result<(), BadToken> {
+    not_for_sign_in(claims)?;
+    not_bound(claims)?;
+    let fits = |claim: &str, names: [&str; 2]| match claims.get(claim).and_then(serde_json::Value::as_str) {
+        Some(text) => names.iter().any(|name| name.eq_ignore_ascii_case(text)),
+        None => true,
+    };
+    if fits("token_type", ["bearer", "access_token"]) && fits("token_use", ["access", "access_token"]) {
+        return Ok(());
+    }
+    Err(BadToken::Purpose("this is no access token that is taken from whoever has it"))
+}
+
+/// Refuses tokens that only the holder of a key may use (RFC 7800, RFC 8705, RFC 9449): no proof is looked at here.
+fn not_bound(claims: &Claims) -> Result<(), BadToken> {
+    if claims.get("cnf").is_some() {
+        return Err(BadToken::Purpose("the token is bound to a key (`cnf`); send one that is not"));
     }
     Ok(())
 }
@@ -201,15 +223,6 @@ fn entra(config: &IssuerConfig, claims: &Claims) -> Result<(), BadToken> {
     }
     // An ID token for the same application has neither of these.
     claims.required(if version == "1.0" { "appid" } else { "azp" })?;
-    let wants_groups = config.conditions().any(|(_, claim, _)| claim == "groups")
-        || config.teams.as_ref().is_some_and(|teams| teams.claim == "groups")
-        || config.names_from.as_ref().is_some_and(|names| names.iter().any(|name| name == "groups"));
-    if wants_groups && groups_left_out(claims) {
-        return Err(BadToken::Purpose(
-            "the token leaves the groups out because there are too many; have the application registration send only \
-             groups that are assigned to the application, or use app roles",
-        ));
-    }
     let has_role = claims.texts("roles").next().is_some();
     let listed = client(claims).is_some_and(|client| config.clients.contains(client)) || object_allowed(config, claims);
     if is_app_only(claims) && !has_role && !listed {
@@ -226,9 +239,24 @@ fn object_allowed(config: &IssuerConfig, claims: &Claims) -> bool {
     config.profile == Profile::Entra && oid.is_some_and(|oid| config.clients.contains(oid))
 }
 
-fn groups_left_out(claims: &Claims) -> bool {
-    let pointed = claims.get("_claim_names").is_some_and(|names| names.get("groups").is_some());
-    pointed || claims.get("hasgroups").is_some_and(|has| has != &serde_json::Value::Bool(false))
+/// Refuses claims that leave out what the configuration reads: a claim may stand elsewhere (OpenID Connect Core §5.6.2),
+/// as the groups of Entra do when there are too many. Read as "no groups" it would be wrong.
+pub(super) fn nothing_left_out(config: &IssuerConfig, claims: &Claims) -> Result<(), BadToken> {
+    let elsewhere = claims.get("_claim_names").and_then(serde_json::Value::as_object);
+    let has = claims.get("hasgroups").is_some_and(|has| has != &serde_json::Value::Bool(false));
+    let mut left_out = elsewhere.into_iter().flat_map(serde_json::Map::keys).map(String::as_str);
+    let Some(claim) =
+        left_out.find(|claim| config.reads(claim)).or_else(|| (has && config.reads("groups")).then_some("groups"))
+    else {
+        return Ok(());
+    };
+    Err(match claim {
+        "groups" => BadToken::Purpose(
+            "the token leaves the groups out because there are too many; have the application registration send only \
+             groups that are assigned to the application, or use app roles",
+        ),
+        claim => BadToken::claim(claim, "is not in the token, which says that it stands elsewhere"),
+    })
 }
 
 /// `idtyp` is optional, so its absence decides nothing; delegated tokens have `scp`.

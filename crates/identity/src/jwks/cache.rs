@@ -75,6 +75,8 @@ struct Held {
     fetched: Option<Timestamp>,
     /// When it was last tried.
     tried: Option<Timestamp>,
+    /// When a request last caused that.
+    asked: Option<Timestamp>,
     problem: Option<String>,
     /// Key ids that are not in the set, and until when that is taken for granted.
     unknown: BTreeMap<String, Timestamp>,
@@ -83,6 +85,13 @@ struct Held {
 impl Held {
     fn lately(&self, now: Timestamp) -> bool {
         self.tried.is_some_and(|tried| now < tried + AT_MOST_EVERY)
+    }
+
+    /// Whether a request has to do without a fetch of its own. A read of the background that went well does not count
+    /// against it, so that a key that came just after is found at once.
+    fn asked_lately(&self, now: Timestamp) -> bool {
+        let asked = self.asked.is_some_and(|asked| now < asked + AT_MOST_EVERY);
+        asked || self.problem.is_some() && self.lately(now) || self.fetched.is_some_and(|at| at >= now)
     }
 }
 
@@ -146,18 +155,23 @@ impl KeyCache {
             Some(Err(NoKey::Unknown)) if good && self.is_unknown(token, now) => return Err(KeyError::Unknown),
             _ => self.fetch_for_request(now).await,
         }
-        let (set, problem) = {
+        let (set, problem, read_for_this) = {
             let held = self.held();
-            (held.set.clone(), held.problem.clone())
+            (held.set.clone(), held.problem.clone(), held.fetched.is_some_and(|at| at >= now))
         };
         let Some(set) = set else {
             return Err(KeyError::Unavailable(problem.unwrap_or_else(|| "its keys are not read yet".to_owned())));
         };
-        match set.verify(token) {
-            Ok(()) => Ok(()),
-            Err(NoKey::Refused(bad)) => Err(KeyError::Token(bad)),
-            Err(NoKey::Unknown) => {
-                self.remember_unknown(token, now);
+        match (set.verify(token), problem) {
+            (Ok(()), _) => Ok(()),
+            (Err(NoKey::Refused(bad)), _) => Err(KeyError::Token(bad)),
+            // The key may be there, where nobody can look now: the caller is not told to give up.
+            (Err(NoKey::Unknown), Some(problem)) => Err(KeyError::Unavailable(problem)),
+            (Err(NoKey::Unknown), None) => {
+                // Only a set that was read for this token says that the key is not there: it may have come since.
+                if read_for_this {
+                    self.remember_unknown(token, now);
+                }
                 Err(KeyError::Unknown)
             }
         }
@@ -214,21 +228,27 @@ impl KeyCache {
     /// Fetches because a request needs it, unless that was done a moment ago.
     async fn fetch_for_request(&self, now: Timestamp) {
         let _turn = self.fetching.lock().await;
-        let lately = self.held().lately(now);
-        if !lately {
+        let wait = self.held().asked_lately(now);
+        if !wait {
+            self.held().asked = Some(now);
             self.fetch(now).await;
         }
     }
 
     /// Fetches and puts what came in place. Only one at a time calls this.
+    ///
+    /// Whoever waits may go away, and this ends with them. It then counts as a failure, so that neither are the keys asked
+    /// for more often, nor is it an hour until the background asks.
     async fn fetch(&self, now: Timestamp) {
         self.held().tried = Some(now);
+        let mut broken_off = BrokenOff(Some(self));
         let read = self.read().await.and_then(|bytes| {
             let digest: [u8; 32] = Sha256::digest(&bytes).into();
             let same = { self.held().digest == digest };
             let set = if same { None } else { Some(KeySet::parse(&bytes, &self.allowed)?) };
             Ok((digest, set))
         });
+        broken_off.0 = None;
         let mut held = self.held();
         match read {
             Ok((digest, set)) => {
@@ -261,6 +281,17 @@ impl KeyCache {
         match reply.status {
             StatusCode::OK => Ok(reply.body),
             status => Err(format!("the key page answered {status}")),
+        }
+    }
+}
+
+/// Notes when it is dropped that a fetch did not come to its end.
+struct BrokenOff<'a>(Option<&'a KeyCache>);
+
+impl Drop for BrokenOff<'_> {
+    fn drop(&mut self) {
+        if let Some(cache) = self.0 {
+            cache.held().problem = Some("reading them was broken off".to_owned());
         }
     }
 }

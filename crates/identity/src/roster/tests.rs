@@ -45,8 +45,27 @@ fn whoever_is_not_there_is_refused_by_every_name_they_have() {
     check(Arc::new(program), false);
     let mut agent = Identity::clone(&person("okta:agent", &[]));
     agent.caller.behalf = vec!["ana@example.net".to_owned()];
-    check(Arc::new(agent), true);
+    check(Arc::new(agent.clone()), true);
+    agent.caller.behalf = vec!["okta:ANA@example.net".to_owned()];
+    check(Arc::new(agent.clone()), true);
+    agent.caller.behalf = vec!["other:ana@example.net".to_owned()];
+    check(Arc::new(agent), false);
+    // An issuer whose subjects say nothing to the directory: what else it says of them counts, unasked.
+    let mut opaque = Identity::clone(&person("entra:4f0e", &[]));
+    opaque.aliases = ["AAAA-pairwise", "Ana@Example.net"].map(str::to_owned).into();
+    check(Arc::new(opaque), true);
     assert_eq!(roster.gone().keys().collect::<Vec<_>>(), ["ana", "ben"]);
+}
+
+#[test]
+fn a_name_that_nobody_vouches_for_puts_nobody_into_a_team() {
+    let all = [listed("ana@example.net", Standing::Here, &["data engineering"])];
+    let roster = Roster::new(&all, &ruleset(), &BTreeMap::new());
+    let mut mallory = Identity::clone(&person("okta:666", &[]));
+    mallory.aliases = ["ana@example.net".to_owned()].into();
+    mallory.caller.behalf = vec!["ana@example.net".to_owned()];
+    let found = roster.admit(Arc::new(mallory)).expect("not refused");
+    assert!(found.teams.is_empty(), "{found:?}");
 }
 
 #[test]

@@ -24,6 +24,14 @@ pub struct User {
     pub attributes: Map<String, Value>,
 }
 
+/// Whether somebody may do anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Active {
+    Yes,
+    No,
+}
+
 impl User {
     /// Reads a resource as it is sent or as it is kept.
     ///
@@ -49,10 +57,30 @@ impl User {
         Ok(Self { user_name, external_id, active, attributes })
     }
 
+    /// Reads a resource that takes the place of one. Who may do nothing does not come back because `active` is left out
+    /// (RFC 7644 §3.5.1 leaves it to us what that means).
+    ///
+    /// # Errors
+    /// As [`User::parse`].
+    pub fn replacing(body: Value, before: Active) -> Result<Self, ScimError> {
+        let says = body.as_object().is_some_and(|body| find(body, "active").is_some_and(|value| !value.is_null()));
+        let mut user = Self::parse(body)?;
+        if !says && before == Active::No {
+            user.active = false;
+            replace(&mut user.attributes, "active", Value::Bool(false));
+        }
+        Ok(user)
+    }
+
     /// Every address they are reached at.
     pub fn emails(&self) -> impl Iterator<Item = &str> {
-        let emails = find(&self.attributes, "emails").and_then(Value::as_array);
-        emails.into_iter().flatten().filter_map(|email| match email {
+        // A single one that was added may stand there without a list around it.
+        let emails = match find(&self.attributes, "emails") {
+            Some(Value::Array(emails)) => emails.as_slice(),
+            Some(one) => std::slice::from_ref(one),
+            None => &[],
+        };
+        emails.iter().filter_map(|email| match email {
             Value::Object(email) => find(email, "value")?.as_str(),
             Value::String(email) => Some(email.as_str()),
             _ => None,

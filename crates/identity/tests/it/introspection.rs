@@ -62,9 +62,45 @@ async fn what_is_said_is_judged() {
     check(json!({"clients": ["other"]}), active(json!({})), false).await;
     check(json!({}), active(json!({"iss": "https://evil.test/"})), false).await;
     check(json!({}), active(json!({"exp": now().as_second() - 60})), false).await;
-    check(json!({}), active(json!({"sub": null})), false).await;
+    // Nobody but the program itself.
+    check(json!({}), active(json!({"sub": null})), true).await;
+    check(json!({}), active(json!({"sub": null, "client_id": null})), false).await;
+    check(json!({}), active(json!({"sub": ""})), false).await;
+    check(json!({}), active(json!({"nbf": now().as_second() + 60})), false).await;
+    check(json!({}), active(json!({"nbf": "soon"})), false).await;
+    // Bound to a key whose proof is not looked at.
+    check(json!({}), active(json!({"cnf": {"jkt": "x"}})), false).await;
+    check(json!({}), active(json!({"token_type": "DPoP"})), false).await;
+    // Servers answer for refresh tokens too, each in words of its own.
+    check(json!({}), active(json!({"token_type": "refresh_token"})), false).await;
+    check(json!({}), active(json!({"token_use": "refresh_token"})), false).await;
+    check(json!({}), active(json!({"typ": "Refresh"})), false).await;
+    check(json!({}), active(json!({"token_type": "Bearer", "token_use": "access_token", "typ": "Bearer"})), true).await;
     check(json!({}), r#"{"active": "true"}"#.to_owned(), false).await;
     check(json!({}), r#"{"active": true, "active": false}"#.to_owned(), false).await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_does_not_stand_in_the_way_of_others() {
+    let world = World::new(String::new());
+    let issuer = |place: &str, iss: &str| {
+        json!({
+            "issuer": iss, "audience": ["hub"], "keys": {"url": "https://idp.test/jwks"},
+            "introspection": {"url": place, "client_id": "hub", "secret": {"env": "CARGO_PKG_NAME"}},
+        })
+    };
+    let other = "https://other.test/introspect";
+    let callers =
+        world.callers(json!({"a": issuer(PLACE, "https://idp.test/"), "b": issuer(other, "https://other.test/")}));
+    world.gone(PLACE);
+    world.answer(other, 200, active(json!({})));
+    let found = callers.identify("theirs", now()).await.expect("the second one knows it");
+    assert_eq!(found.caller.subject, "b:airflow");
+    // Nobody knows it, but not everybody could be asked: that is not a no, and it is not kept.
+    world.answer(other, 200, r#"{"active": false}"#);
+    assert!(matches!(callers.identify("whose", now()).await, Err(NotKnown::Unavailable(_))));
+    world.answer(PLACE, 200, active(json!({})));
+    assert_eq!(callers.identify("whose", now()).await.expect("known").caller.subject, "a:airflow");
 }
 
 #[tokio::test]

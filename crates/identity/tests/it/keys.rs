@@ -1,6 +1,7 @@
 //! When keys are read, and what happens when they cannot be, on virtual time.
 
 use crate::world::{World, at, now, vectors};
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use trackside_identity::callers::{Callers, NotKnown};
@@ -48,6 +49,61 @@ async fn an_unknown_key_is_asked_for_once_in_five_minutes() {
     assert_eq!(world.asked(), [""; 0]);
     assert!(!taken(&callers, "unknown-kid", 1300).await);
     assert_eq!(world.asked(), [JWKS]);
+}
+
+#[tokio::test]
+async fn a_key_that_came_after_the_keys_were_read_is_not_taken_for_unknown() {
+    let world = World::new(keys(&["rs1"]));
+    let callers = world.callers(config());
+    assert!(!taken(&callers, "unknown-kid", 0).await);
+    // It is asked for too early, again and again, and found as soon as the keys may be read.
+    for seconds in [1, 100, 299] {
+        assert!(!taken(&callers, "pyjwt-RS256-rs2", seconds).await, "{seconds}");
+    }
+    assert_eq!(world.asked(), [JWKS]);
+    world.answer(JWKS, 200, keys(&["rs1", "rs2"]));
+    assert!(taken(&callers, "pyjwt-RS256-rs2", 300).await);
+    assert_eq!(world.asked(), [JWKS]);
+}
+
+#[tokio::test]
+async fn a_key_that_came_just_after_the_background_read_is_found_at_once() {
+    let world = World::new(keys(&["rs1"]));
+    let issuers = Arc::new(world.issuers(config(), &Issuers::default()));
+    let callers = Callers::new(Arc::clone(&issuers), Certificates::default());
+    issuers.refresh(now()).await;
+    world.answer(JWKS, 200, keys(&["rs1", "rs2"]));
+    assert!(taken(&callers, "pyjwt-RS256-rs2", 1).await);
+    assert_eq!(world.asked(), [JWKS, JWKS]);
+    assert!(!taken(&callers, "unknown-kid", 2).await, "and then not for five minutes");
+    assert_eq!(world.asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_can_look_for_is_neither_unknown_nor_refused_for_good() {
+    let world = World::new(keys(&["rs1"]));
+    let callers = world.callers(config());
+    assert!(taken(&callers, "pyjwt-RS256-rs1", 0).await);
+    world.gone(JWKS);
+    let refused = callers.identify(token("pyjwt-RS256-rs2"), at(600)).await;
+    let why = "the keys of `idp` cannot be had: idp.test cannot be reached: nobody is there";
+    assert_eq!(refused.map(drop), Err(NotKnown::Unavailable(why.to_owned())));
+    assert!(taken(&callers, "jose-RS256-rs1", 600).await, "the last good keys stay in use");
+    world.answer(JWKS, 200, keys(&["rs1", "rs2"]));
+    assert!(taken(&callers, "pyjwt-RS256-rs2", 900).await);
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_leaves_no_gap() {
+    let world = World::new(keys(&["rs1"]));
+    let issuers = Arc::new(world.issuers(config(), &Issuers::default()));
+    let callers = Callers::new(Arc::clone(&issuers), Certificates::default());
+    // The exchange yields once before it answers; the caller does not wait for that.
+    assert!(callers.identify(token("pyjwt-RS256-rs1"), now()).now_or_never().is_none());
+    assert_eq!(world.asked(), [""; 0], "nothing came of it");
+    assert!(!taken(&callers, "pyjwt-RS256-rs1", 1).await, "going away is no way to have keys read more often");
+    issuers.refresh(at(60)).await;
+    assert!(taken(&callers, "pyjwt-RS256-rs1", 61).await);
 }
 
 #[tokio::test]

@@ -9,5 +9,6 @@
 
 mod introspection;
 mod keys;
+mod sign_in;
 mod tokens;
 mod world;

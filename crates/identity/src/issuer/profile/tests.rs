@@ -41,7 +41,8 @@ fn entra_claims(more: Value) -> Claims {
 #[test]
 fn entra_takes_what_somebody_assigned() {
     let check = |config: &IssuerConfig, more: Value, fits: bool| {
-        let admitted = admit(config, &header(Some("jwt")), &entra_claims(more.clone()));
+        let claims = entra_claims(more.clone());
+        let admitted = admit(config, &header(Some("jwt")), &claims).and_then(|()| nothing_left_out(config, &claims));
         assert_eq!(admitted.is_ok(), fits, "{more}: {admitted:?}");
     };
     let plain = entra(json!({}));
@@ -65,6 +66,10 @@ fn entra_takes_what_somebody_assigned() {
     check(&groups, json!({"_claim_names": {"groups": "src1"}}), false);
     check(&groups, json!({"hasgroups": true}), false);
     check(&plain, json!({"_claim_names": {"groups": "src1"}}), true);
+    check(&entra(json!({"attributes": {"g": "groups"}})), json!({"_claim_names": {"groups": "src1"}}), false);
+    let kind = entra(json!({"kind": {"service_when": {"wids": "w"}}}));
+    check(&kind, json!({"_claim_names": {"groups": "src1"}}), true);
+    check(&kind, json!({"_claim_names": {"groups": "src1", "wids": "src1"}}), false);
     assert!(admit(&plain, &header(None), &entra_claims(json!({}))).is_err(), "typ must be JWT");
 }
 

@@ -17,6 +17,25 @@ fn a_user_is_read_whatever_the_case_of_its_attributes() {
 }
 
 #[test]
+fn an_address_may_stand_without_a_list() {
+    let user = User::parse(json!({"userName": "a", "emails": {"value": "a@example.net", "type": "work"}})).unwrap();
+    assert_eq!(user.emails().collect::<Vec<_>>(), ["a@example.net"]);
+}
+
+#[test]
+fn nobody_comes_back_because_nothing_is_said_of_it() {
+    let check = |body: Value, before: Active, active: bool| {
+        let user = User::replacing(body.clone(), before).unwrap();
+        assert_eq!((user.active, &user.attributes["active"]), (active, &json!(active)), "{body} {before:?}");
+    };
+    check(json!({"userName": "a"}), Active::Yes, true);
+    check(json!({"userName": "a"}), Active::No, false);
+    check(json!({"userName": "a", "ACTIVE": null}), Active::No, false);
+    check(json!({"userName": "a", "ACTIVE": "True"}), Active::No, true);
+    check(json!({"userName": "a", "active": false}), Active::Yes, false);
+}
+
+#[test]
 fn what_is_no_user_is_refused() {
     let check = |body: Value, expect: &str| {
         let error = User::parse(body.clone()).expect_err("refused");
