@@ -34,7 +34,7 @@ use trackside_core::approval::request::Grant;
 use trackside_core::caller::Caller;
 use trackside_identity::access::{self, Needs};
 use trackside_identity::broker::Brokers;
-use trackside_identity::callers::Callers;
+use trackside_identity::callers::{Callers, NotKnown};
 use trackside_identity::certificate::PeerCertificate;
 use trackside_identity::directory::{Directory, Identity};
 use trackside_identity::question::{Answer as Says, Context, Judge, Question, Resource, ResourceKind, actions};
@@ -49,6 +49,8 @@ const ID_BYTES: usize = 64;
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// The API tokens in force.
 pub type Tokens = Arc<dyn Fn() -> Arc<Directory> + Send + Sync>;
+/// The identity as the directory of people knows it, with the teams it gives; an error when they are not there any more.
+pub type Admit = Arc<dyn Fn(Arc<Identity>) -> Result<Arc<Identity>, NotKnown> + Send + Sync>;
 /// The grant under which this caller may use this route now; `None` when nobody approved.
 pub type Approved = Arc<dyn Fn(&Caller, &str, Timestamp) -> Option<Grant> + Send + Sync>;
 /// What the gateway needs of the rest of the server.
@@ -60,6 +62,8 @@ pub struct Shell {
     pub start: u64,
     /// API tokens.
     pub tokens: Tokens,
+    /// Who is still there.
+    pub admit: Admit,
     /// Approvals.
     pub approved: Approved,
     /// Credentials of connections.
@@ -195,6 +199,11 @@ impl Gateway {
         Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The identity, if who stands behind it is still there.
+    pub(crate) fn admit(&self, identity: Arc<Identity>) -> Result<Arc<Identity>, NotKnown> {
+        (self.shell.admit)(identity)
+    }
+
     /// The API tokens in force.
     #[must_use]
     pub(crate) fn directory(&self) -> Arc<Directory> {
@@ -247,7 +256,7 @@ impl Gateway {
         };
         let mut call = Box::new(Call::new(Arc::clone(&self.ledger), beginning, origin.signals.clone()));
         let in_force = self.in_force();
-        let admitted = self.admit(&in_force, parts, body, origin, &mut call).await;
+        let admitted = self.let_in(&in_force, parts, body, origin, &mut call).await;
         let (asked, who) = match admitted {
             Ok(admitted) => admitted,
             Err(problem) => return refuse(&problem, &request_id, call, unread),
@@ -259,7 +268,7 @@ impl Gateway {
     }
 
     /// Everything that must say yes before anything is sent.
-    async fn admit(
+    async fn let_in(
         &self,
         in_force: &InForce,
         parts: Parts,

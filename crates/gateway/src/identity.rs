@@ -12,11 +12,23 @@ use trackside_identity::callers::NotKnown;
 use trackside_identity::credential::{self, CREDENTIAL_BYTES, Presented};
 use trackside_identity::directory::Identity;
 
-/// Who sends this request.
+/// Who sends this request, if they are still there.
 ///
 /// # Errors
 /// The answer when nobody is known.
 pub async fn authenticate(
+    gateway: &Gateway,
+    in_force: &InForce,
+    headers: &HeaderMap,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Arc<Identity>, Problem> {
+    let identity = presented(gateway, in_force, headers, origin, now).await?;
+    gateway.admit(identity).map_err(not_known)
+}
+
+/// Whose credential this request carries.
+async fn presented(
     gateway: &Gateway,
     in_force: &InForce,
     headers: &HeaderMap,
@@ -41,14 +53,19 @@ pub async fn authenticate(
     if let Some(identity) = gateway.directory().find(token, now) {
         return Ok(Arc::clone(identity));
     }
-    in_force.callers.identify(token, now).await.map_err(|not_known| match not_known {
+    in_force.callers.identify(token, now).await.map_err(not_known)
+}
+
+/// What a credential that nobody stands behind is answered.
+fn not_known(not_known: NotKnown) -> Problem {
+    match not_known {
         NotKnown::Foreign | NotKnown::Invalid(_) => {
             Problem::unauthenticated(Some("invalid_token"), not_known.to_string())
         }
         NotKnown::Unavailable(why) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).after(std::time::Duration::from_secs(5))
         }
-    })
+    }
 }
 
 /// The token of `Bearer`; `None` for another scheme.
@@ -83,7 +100,8 @@ fn basic(gateway: &Gateway, value: &HeaderValue, now: Timestamp) -> Option<Arc<I
 /// The value of a field that tells who calls; `None` when there is nothing to tell or it cannot stand in a field.
 #[must_use]
 pub fn told(key: &str, who: &Identity) -> Option<HeaderValue> {
-    let list = |items: Vec<&str>| items.join(",");
+    // One with a comma would be read as two, of which the second is nobody's to give.
+    let list = |items: Vec<&str>| items.into_iter().filter(|item| !item.contains(',')).collect::<Vec<_>>().join(",");
     let text = match key {
         "subject" => subject(who).to_owned(),
         "names" => list(who.names.iter().map(String::as_str).collect()),

@@ -20,12 +20,13 @@ use trackside_gateway::gateway::{Gateway, Shell, Wish};
 use trackside_gateway::metrics::Metrics;
 use trackside_gateway::proxy::upstream::UpstreamConfig;
 use trackside_gateway::record::{CallRecord, Ended};
+use trackside_gateway::config::route::{Access, RouteConfig};
 use trackside_gateway::serve::{Listener, serve};
 use trackside_identity::broker::Brokers;
 use trackside_identity::session::Transport;
 use trackside_store::Store;
 use trackside_store::audit::NewAudit;
-use trackside_web::{AppState, Configured, RouteAccess};
+use trackside_web::{AppState, Configured, Guard, LetsIn, RouteAccess};
 
 /// How often calls are put into the audit trail.
 const RECORD_EVERY: SignedDuration = SignedDuration::from_millis(500);
@@ -59,6 +60,7 @@ impl Gate {
         let Some(settings) = &config.gateway else { return Ok(None) };
         let listener = Listener::bind(settings).await.map_err(|error| anyhow!("gateway: {error}"))?;
         let (clock, state, grants) = (parts.clock.clone(), parts.state.clone(), parts.grants);
+        let people = parts.state.clone();
         let random = parts.clock.random();
         let mut start = [0; 8];
         start.copy_from_slice(&random[..8]);
@@ -66,6 +68,7 @@ impl Gate {
             clock: Arc::new(move || clock.now()),
             start: u64::from_be_bytes(start),
             tokens: Arc::new(move || state.directory()),
+            admit: Arc::new(move |identity| people.admit(identity)),
             approved: Arc::new(move |caller, route, now| grants.borrow().holds(caller, route, now).cloned()),
             brokers: parts.brokers,
             cookies: Transport::cookie_names().to_vec(),
@@ -168,8 +171,14 @@ fn upstreams(connections: &BTreeMap<String, ConnectionConfig>) -> Vec<UpstreamCo
 
 /// Who may use which route, for `trackside access explain`.
 pub(crate) fn access(config: &Config) -> BTreeMap<String, RouteAccess> {
-    let access = |(name, route): (&String, &trackside_gateway::config::route::RouteConfig)| {
-        (name.clone(), RouteAccess { owner: route.team.clone(), needs: route.needs.clone() })
+    let access = |(name, route): (&String, &RouteConfig)| {
+        let lets_in = match route.access {
+            Access::Holders => LetsIn::Holders,
+            Access::Authenticated => LetsIn::Known,
+            Access::Public => LetsIn::Everybody,
+        };
+        let guard = if route.approval.is_some() { Guard::Approval } else { Guard::Open };
+        (name.clone(), RouteAccess { owner: route.team.clone(), needs: route.needs.clone(), lets_in, guard })
     };
     config.routes.iter().map(access).collect()
 }

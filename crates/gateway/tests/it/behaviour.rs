@@ -1,9 +1,14 @@
 //! What people expect of a proxy, and what an upstream must not be able to do to them.
 
 use crate::recorder::Recorder;
-use crate::token::Keys;
+use crate::token::{Keys, SUBJECT};
 use crate::world::{TOKEN, World, get, plain, route, status};
 use serde_json::json;
+use std::collections::BTreeMap;
+use trackside_gateway::identity::told;
+use trackside_identity::directory::{Identity, Kind};
+use trackside_identity::roster::{Listed, Roster, Standing};
+use trackside_identity::scim::user::User;
 
 async fn world(further: serde_json::Value, answer: &'static str) -> (World, Recorder) {
     let (recorder, port) = Recorder::start(answer).await;
@@ -21,6 +26,37 @@ async fn a_request_goes_through_and_tells_who_calls() {
     assert_eq!(seen[0].all("x-caller"), ["tester"]);
     assert_eq!(seen[0].all("x-forwarded-for"), ["127.0.0.1"]);
     assert!(seen[0].all("authorization").is_empty());
+}
+
+#[tokio::test]
+async fn whoever_is_gone_is_refused_at_once_though_their_token_is_good() {
+    let (recorder, port) = Recorder::start("").await;
+    let (keys, further) = (Keys::new(), json!({"access": "authenticated", "identity_headers": {"teams": "x-teams"}}));
+    let world = World::start(&keys, plain(), route(&further), port).await;
+    let token = keys.token(&json!("good"));
+    let request = format!("GET /a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
+    let people = |standing: Standing| {
+        let rules = json!({"teams": {"ml": {}}, "owners": {"default": "ml"}});
+        let user = User::parse(json!({"userName": SUBJECT})).unwrap();
+        let listed = [Listed { user, standing, groups: vec!["ml".to_owned()] }];
+        Roster::new(&listed, &serde_json::from_value(rules).unwrap(), &BTreeMap::new())
+    };
+    *world.roster.write().unwrap() = people(Standing::Here);
+    let answer = world.send(request.as_bytes()).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(recorder.requests()[0].all("x-teams"), ["ml"], "teams of the directory count here too");
+    *world.roster.write().unwrap() = people(Standing::Inactive);
+    let answer = world.send(request.as_bytes()).await;
+    assert!(status(&answer) == 401 && answer.contains("is not active in the directory"), "{answer}");
+    assert_eq!(status(&world.get("/a").await), 200, "programs with tokens of ours are no people");
+}
+
+#[test]
+fn a_name_with_a_comma_is_not_told_as_two() {
+    let caller = trackside_core::caller::Caller::new("ana", "jwt");
+    let mut who = Identity::simple(caller, Kind::Person, trackside_identity::role::Role::Viewer);
+    who.names = ["jobs.run", "x,admin"].map(str::to_owned).into();
+    assert_eq!(told("names", &who).unwrap(), "jobs.run");
 }
 
 #[tokio::test]

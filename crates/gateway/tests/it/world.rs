@@ -4,7 +4,7 @@ use crate::token::Keys;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -22,6 +22,7 @@ use trackside_identity::exchange;
 use trackside_identity::issuer::Issuers;
 use trackside_identity::question::no_policies;
 use trackside_identity::role::Role;
+use trackside_identity::roster::Roster;
 use trackside_identity::secret::Secrets;
 use trackside_identity::token::TokenHash;
 
@@ -33,6 +34,8 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) stop: watch::Sender<bool>,
+    /// Who is still there.
+    pub(crate) roster: Arc<RwLock<Roster>>,
     callers: Arc<Callers>,
     settings: GatewaySettings,
     upstream: String,
@@ -72,12 +75,15 @@ impl World {
             hash: TokenHash::of(TOKEN),
         };
         let directory = Arc::new(Directory::new([grant]).unwrap());
+        let roster = Arc::new(RwLock::new(Roster::default()));
+        let people = Arc::clone(&roster);
         #[allow(clippy::disallowed_methods, reason = "tokens end in real time")]
         let clock = || jiff::Timestamp::now();
         let shell = Shell {
             clock: Arc::new(clock),
             start: 7,
             tokens: Arc::new(move || Arc::clone(&directory)),
+            admit: Arc::new(move |identity| people.read().unwrap().admit(identity)),
             approved: Arc::new(|_, _, _| None),
             brokers: Brokers::default(),
             cookies: vec!["__Host-trackside"],
@@ -90,7 +96,7 @@ impl World {
         #[allow(clippy::disallowed_methods, reason = "ends with the test's runtime")]
         let serving = tokio::spawn(serve(listener, Arc::clone(&gateway), stopping));
         let upstream = format!("http://127.0.0.1:{upstream}");
-        let world = Self { address, gateway, stop, callers, settings, upstream, serving, _keys: folder };
+        let world = Self { address, gateway, stop, roster, callers, settings, upstream, serving, _keys: folder };
         world.put(routes);
         world
     }
