@@ -8,7 +8,7 @@
 use crate::Store;
 use crate::error::{Error, Result};
 use crate::log::{APPEND_ENTRIES, Appended, NewEntry};
-use crate::statement::{Batch, Sql};
+use crate::statement::{Batch, Sql, Statement};
 use jiff::Timestamp;
 
 /// Longest key, in bytes.
@@ -54,20 +54,30 @@ impl Store {
         entries: Vec<NewEntry>,
         now: Timestamp,
     ) -> Result<Option<Vec<Appended>>> {
-        let invalid = |what: &str, problem: String| Err(Error::Invalid { what: what.to_owned(), problem });
-        if once.key.is_empty() || once.key.len() > KEY_BYTES {
-            return invalid("the key", format!("it has {} bytes, 1 to {KEY_BYTES} are allowed", once.key.len()));
-        }
         if entries.len() > APPEND_ENTRIES {
             let problem = format!("{} entries in one append, at most {APPEND_ENTRIES} are allowed", entries.len());
-            return invalid("the batch", problem);
+            return Err(Error::Invalid { what: "the batch".to_owned(), problem });
         }
-        let put = PUT.bind(once.kind).bind(once.key).bind(once.expires).bind(now);
-        let statements = vec![put.one("it was heard before"), CLEAR.bind(now).bind(CLEARED).any()];
+        let statements = hear(once, now)?.into();
         match self.write(Batch { entries, statements }).await {
             Ok(receipt) => Ok(Some(receipt.appended)),
-            Err(Error::Conflict { statement, .. }) if statement == PUT.name => Ok(None),
+            Err(error) if was_heard(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
+}
+
+/// What remembers that something was heard, and fails its batch when it was heard before ([`was_heard`]).
+pub(crate) fn hear(once: Once<'_>, now: Timestamp) -> Result<[Statement; 2]> {
+    if once.key.is_empty() || once.key.len() > KEY_BYTES {
+        let problem = format!("it has {} bytes, 1 to {KEY_BYTES} are allowed", once.key.len());
+        return Err(Error::Invalid { what: "the key".to_owned(), problem });
+    }
+    let put = PUT.bind(once.kind).bind(once.key).bind(once.expires).bind(now);
+    Ok([put.one("it was heard before"), CLEAR.bind(now).bind(CLEARED).any()])
+}
+
+/// Whether a batch failed because what it should remember was heard before.
+pub(crate) fn was_heard(error: &Error) -> bool {
+    matches!(error, Error::Conflict { statement, .. } if *statement == PUT.name)
 }

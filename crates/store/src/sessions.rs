@@ -8,6 +8,7 @@
 use crate::Store;
 use crate::audit::{self, NewAudit};
 use crate::error::Result;
+use crate::heard::{self, Once};
 use crate::statement::{Batch, Bound, Sql, Statement};
 use crate::value::{Kind, Row};
 use jiff::Timestamp;
@@ -121,6 +122,12 @@ static ALL: Sql = Sql::read(
      WHERE ends > $1 ORDER BY started DESC, id DESC LIMIT $2",
     SESSION,
 );
+static BEFORE: Sql = Sql::read(
+    "sessions.before",
+    "SELECT hash, id, subject, issuer, sub, sid, started, seen, ends, until, body FROM sessions
+     WHERE ends > $1 AND (started, id) < ($2, $3) ORDER BY started DESC, id DESC LIMIT $4",
+    SESSION,
+);
 static OF: Sql = Sql::read(
     "sessions.of",
     "SELECT hash, id, subject, issuer, sub, sid, started, seen, ends, until, body FROM sessions
@@ -148,7 +155,7 @@ static ONE: Sql = Sql::read(
 
 #[cfg(test)]
 pub(crate) static SQL: &[&Sql] =
-    &[&BEGIN, &CLEAR, &TOO_MANY, &TOUCH, &FADE, &END, &BY_HASH, &ALL, &OF, &OF_SUB, &OF_SID, &ONE];
+    &[&BEGIN, &CLEAR, &TOO_MANY, &TOUCH, &FADE, &END, &BY_HASH, &ALL, &BEFORE, &OF, &OF_SUB, &OF_SID, &ONE];
 
 impl Store {
     /// Begins a session. `before` is the one that the browser had until now; it ends.
@@ -167,7 +174,7 @@ impl Store {
         statements.extend(before.map(|hash| END.bind(*hash).any()));
         statements.push(insert(session));
         statements.push(TOO_MANY.bind(&session.subject).bind(SESSIONS).bind(SESSIONS_OF_ONE).any());
-        statements.push(row("session.started", summary, now, caller));
+        statements.push(row("session.started", session, summary, now, caller));
         self.write(Batch::of(statements)).await.map(drop)
     }
 
@@ -187,7 +194,7 @@ impl Store {
         let statements = vec![
             FADE.bind(fades).bind(*before).any(),
             insert(renewed),
-            row("session.renewed", summary, renewed.seen, caller),
+            row("session.renewed", renewed, summary, renewed.seen, caller),
         ];
         self.write(Batch::of(statements)).await.map(drop)
     }
@@ -223,22 +230,71 @@ impl Store {
         self.rows(question.bind(SESSIONS).query()).await?.into_iter().map(record).collect()
     }
 
+    /// Sessions that are not over, the newest first, at most [`SESSIONS`]: those that began before this one, or all.
+    ///
+    /// # Errors
+    /// When one cannot be read back.
+    pub async fn sessions_before(
+        &self,
+        before: Option<(Timestamp, Uuid)>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionRecord>> {
+        let (started, id) = before.unwrap_or((Timestamp::MAX, Uuid::max()));
+        let question = BEFORE.bind(now).bind(started).bind(id).bind(SESSIONS);
+        self.rows(question.query()).await?.into_iter().map(record).collect()
+    }
+
+    /// Ends sessions as [`Store::end_sessions`], unless this was heard before: then none ends. Both are in one commit, so
+    /// whoever says it again after a failure is heard.
+    ///
+    /// # Errors
+    /// As [`Store::end_sessions`]; [`Error::Invalid`] for a key that is too long.
+    pub async fn end_sessions_once(
+        &self,
+        once: Once<'_>,
+        whose: Whose<'_>,
+        why: &str,
+        now: Timestamp,
+        caller: &Caller,
+    ) -> Result<usize> {
+        let (ended, mut statements) = self.ending(whose, why, now, caller).await?;
+        let hearing = heard::hear(once, now)?;
+        statements.extend(hearing);
+        match self.write(Batch::of(statements)).await {
+            Ok(_) => Ok(ended),
+            Err(error) if heard::was_heard(&error) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Ends sessions; `why` goes into the audit ("signed out"). Returns how many there were.
     ///
     /// # Errors
     /// When they could not be ended; then none was.
     pub async fn end_sessions(&self, whose: Whose<'_>, why: &str, now: Timestamp, caller: &Caller) -> Result<usize> {
+        let (ended, statements) = self.ending(whose, why, now, caller).await?;
+        if !statements.is_empty() {
+            self.write(Batch::of(statements)).await?;
+        }
+        Ok(ended)
+    }
+
+    /// How many sessions there are to end, and what ends them.
+    async fn ending(
+        &self,
+        whose: Whose<'_>,
+        why: &str,
+        now: Timestamp,
+        caller: &Caller,
+    ) -> Result<(usize, Vec<Statement>)> {
         let found = self.sessions(whose, now).await?;
         let mut statements = Vec::new();
         for session in &found {
             let summary = format!("Session of {} ended: {why}", session.subject);
             statements.push(END.bind(session.hash).any());
-            statements.push(row("session.ended", summary, now, caller));
+            statements.push(row("session.ended", session, summary, now, caller));
         }
-        if !statements.is_empty() {
-            self.write(Batch::of(statements)).await?;
-        }
-        Ok(found.len())
+        Ok((found.len(), statements))
     }
 
     /// Ends every session of somebody who has lost access; `subject` is their name in the audit, or the identifier that
@@ -267,8 +323,13 @@ fn insert(session: &SessionRecord) -> Statement {
         .any()
 }
 
-fn row(action: &str, summary: String, at: Timestamp, caller: &Caller) -> Statement {
-    audit::insert(&NewAudit::new(at, caller.clone(), action, summary))
+fn row(action: &str, session: &SessionRecord, summary: String, at: Timestamp, caller: &Caller) -> Statement {
+    let said = (session.id, &session.subject, &session.issuer, session.started);
+    let row = NewAudit::new(at, caller.clone(), action, summary).about(format!("session:{}", session.id));
+    audit::insert(&match action {
+        "session.ended" => row.changing(Some(&said), None),
+        _ => row.changing(None, Some(&said)),
+    })
 }
 
 fn record(mut row: Row) -> Result<SessionRecord> {
