@@ -1,5 +1,6 @@
 //! The far ends together, each on its own port of 127.0.0.1, with one journal.
 
+use crate::application::Application;
 use crate::behaviour::Behaviour;
 use crate::http::{App, Http};
 use crate::journal::Journal;
@@ -89,6 +90,8 @@ pub struct FarEnds {
     pub keyed: FarEnd<Service>,
     /// A service that jobs call, ignoring keys.
     pub plain: FarEnd<Service>,
+    /// The application behind the gateway of the demonstration.
+    pub application: FarEnd<Application>,
     /// A mail server.
     pub mail: FarEnd<Mailbox>,
 }
@@ -108,6 +111,7 @@ impl FarEnds {
             prefect: http(Prefect::new(journal.clone(), PREFECT_KEY), &journal).await?,
             keyed: http(Service::new(journal.clone(), Keys::Honoured), &journal).await?,
             plain: http(Service::new(journal.clone(), Keys::Ignored), &journal).await?,
+            application: http(Application::new(journal.clone()), &journal).await?,
             webhook: http(Webhook::new(journal.clone(), WEBHOOK_SECRET), &journal).await?,
             mail: FarEnd { server: mail_server, state: Arc::new(mailbox), requests },
             journal,

@@ -4,6 +4,7 @@
 //! Used by tests and by `trackside demo`. Everything listens on 127.0.0.1 and keeps all that arrived in one
 //! [`journal::Journal`]. Start reading at [`far_ends`].
 
+pub mod application;
 pub mod behaviour;
 pub mod far_ends;
 pub mod journal;

@@ -16,7 +16,7 @@ table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.35rem .
 border-bottom:1px solid color-mix(in srgb,currentColor 18%,transparent)}\
 td:nth-child(1),td:nth-child(5){white-space:nowrap;font-variant-numeric:tabular-nums}code{font-size:.85em}\
 </style></head><body><h1>What arrived at the far ends</h1>\
-<p>These play PagerDuty, Slack, a webhook receiver and a mail server. Nothing leaves this computer.</p>\n";
+<p>These play PagerDuty, Slack, an application, a webhook receiver and a mail server. Nothing leaves this computer.</p>\n";
 
 /// The page as of `now`.
 pub(crate) fn render(arrivals: &[Arrival], now: Timestamp) -> Reply {

@@ -30,7 +30,7 @@ async function judge(path, palette, width) {
   await page.setViewport({ width, height: 900 });
   const answer = await page.goto(base + path, { waitUntil: "load" });
   // What opens on demand is judged open.
-  await page.evaluate(() => { for (const part of document.querySelectorAll("details.menu")) part.open = true; });
+  await page.evaluate(() => { for (const part of document.querySelectorAll("details.menu, .alone details")) part.open = true; });
   await page.addScriptTag({ path: axe });
   const { violations } = await page.evaluate((values) => window.axe.run(document, { runOnly: { type: "tag", values }, resultTypes: ["violations"] }), TAGS);
   const wide = await page.evaluate(() => {
@@ -42,9 +42,10 @@ async function judge(path, palette, width) {
   console.log(JSON.stringify({ path, palette, width, status: answer.status(), violations: found, wide, complaints: [...complaints] }));
 }
 
-// The page of somebody who is not signed in, then the way in that people take.
-for (const palette of PALETTES) for (const width of WIDTHS) await judge("/sign-in", palette, width);
+// The pages of somebody who is not signed in, then the way in that people take.
+for (const path of ["/sign-in", "/signed-out"]) for (const palette of PALETTES) for (const width of WIDTHS) await judge(path, palette, width);
 await page.goto(`${base}/sign-in`);
+await page.$$eval(".alone details", (all) => { for (const part of all) part.open = true; });
 await page.type("input[name=token]", token);
 await Promise.all([page.waitForNavigation(), page.click("button[type=submit]")]);
 for (const path of paths) for (const palette of PALETTES) for (const width of WIDTHS) await judge(path, palette, width);

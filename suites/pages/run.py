@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every page in a real Chromium, light and dark, on a desk and on a phone, judged by axe-core.
+"""Every page in a real Chromium, light and dark, on a desk and on a phone, judged by axe-core; and what can be pressed.
 
 Needs Node.js 18 or newer with npm, and Chromium (`CHROMIUM` names another program). axe-core and puppeteer-core come
 from npm, in the versions of `package.json`, into `.suites/node` of the clone.
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -20,17 +21,34 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.checks import Checks, MissingPart, main  # noqa: E402
 from lib.farends import FarEnds  # noqa: E402
 from lib.http import call  # noqa: E402
-from lib.processes import Bench, wait_until  # noqa: E402
-from lib.trackside import Settings, Trackside  # noqa: E402
+from lib.processes import Bench, Child, free_port, wait_until  # noqa: E402
+from lib.trackside import Settings, Trackside, binary  # noqa: E402
 from lib.venvs import ROOT  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 PAGES = (
     "/", "/runs", "/incidents", "/incidents/1", "/incidents?state=snoozed", "/oncall", "/oncall?span=two-weeks&by=person",
     "/oncall?span=month", "/silences", "/silences?matchers=team%3D%22payments%22&preview=1", "/automations",
-    "/automations/new", "/deliveries", "/events", "/reports", "/people", "/connections", "/audit", "/api",
+    "/automations/new", "/deliveries", "/events", "/reports", "/people", "/connections", "/audit", "/api", "/jobs",
+    "/approvals", "/approvals/history?state=denied", "/approvals/new", "/access", "/sessions", "/audit?action=token.&outcome=done",
 )  # fmt: skip
+# Pages that need jobs, approvals, routes and credentials, which the demonstration has.
+DEMO_PAGES = (
+    "/", "/jobs", "/jobs/refresh_features", "/jobs/publish_prices", "/jobs/publish_prices?state=succeeded", "/approvals",
+    "/approvals/history", "/approvals/new", "/approvals/new?route=features-admin", "/connections", "/audit?action=gateway.",
+    "/access", "/access?who=airflow-prod&action=call&resource=route%3Afeatures", "/sessions?subject=local-admin",
+)  # fmt: skip
+DEMO_SECONDS = 120
+CLICK_SECONDS = 180
 JUDGED_SECONDS = 600
+
+# The provider is not there: nothing of it is needed to show where people sign in, and that its keys cannot be read is
+# something to show.
+SIGN_IN = """\
+issuers:
+  corporate: {issuer: "http://127.0.0.1:9", audience: ["urn:trackside"]}
+sign_in: {issuer: corporate, title: Example Corp, client_id: trackside, secret: {env: OIDC_SECRET}}
+"""
 
 OWNERS = "  default: platform\n  patterns: [{path: \"*/orders_*/**\", team: payments}]"
 RULES = "  - {name: failed, when: {failed: {}}}\n  - {name: reported, when: reported}"
@@ -56,13 +74,15 @@ maintenance:
 def run(checks: Checks) -> None:
     chromium, modules = browser(), node_modules()
     with FarEnds() as ends, Bench("pages") as bench:
-        trackside = Trackside(bench, Settings(far_end=ends.url, owners=OWNERS, rules=RULES))
+        settings = Settings(far_end=ends.url, owners=OWNERS, rules=RULES, sections=SIGN_IN, env={"OIDC_SECRET": "x"})
+        trackside = Trackside(bench, settings)
         (trackside.folder / "config" / "people.yaml").write_text(PEOPLE)
         trackside.start()
         fill(trackside)
-        for judged in judge(modules, chromium, trackside):
+        for judged in judge(modules, chromium, trackside.url, trackside.admin_token, PAGES):
             report(checks, judged)
         checks.equal("trackside ends cleanly", trackside.stop(), 0)
+        demonstrate(checks, modules, chromium, bench)
         if checks.failed:
             bench.show_logs()
 
@@ -116,9 +136,40 @@ def send(trackside: Trackside, path: str, body: object, token: str) -> None:
         raise ValueError(f"POST {path}: {answer.status} {answer.body[:300]!r}")
 
 
-def judge(modules: Path, chromium: str, trackside: Trackside) -> list[dict[str, object]]:
+def demonstrate(checks: Checks, modules: Path, chromium: str, bench: Bench) -> None:
+    """The pages of the demonstration, and the buttons on them."""
+    url, data = f"http://127.0.0.1:{free_port()}", bench.folder / "demo"
+    argv = [binary(), "demo", "--speed", "max", "--listen", url.removeprefix("http://"), "--data", data]
+    demo = bench.start("demo", argv, dict(os.environ))
+    wait_until("the demonstration has played", lambda: played(demo), DEMO_SECONDS)
+    token = (data / "admin.token").read_text().strip()
+    for judged in judge(modules, chromium, url, token, (*DEMO_PAGES, *found(url, token))):
+        report(checks, judged)
+    argv = ["node", HERE / "clicks.mjs", modules, chromium, url, token]
+    done = subprocess.run([str(part) for part in argv], capture_output=True, text=True, timeout=CLICK_SECONDS)
+    for line in done.stdout.splitlines():
+        seen = json.loads(line)
+        checks.check(seen["name"], seen["ok"], seen["detail"])
+    checks.check("the browser came to its end", done.returncode == 0, done.stderr[-1500:])
+
+
+def played(demo: Child) -> bool:
+    """Whether the demonstration has played to its end; one that gave up is an error."""
+    if demo.exit_code is not None:
+        raise RuntimeError(f"the demonstration ended with {demo.exit_code}:\n{demo.tail()}")
+    return "recorded events played" in demo.log.read_text(errors="replace")
+
+
+def found(url: str, token: str) -> list[str]:
+    """A page of each run of a job and of each approval."""
+    runs = call("GET", f"{url}/jobs/runs", token=token).json()["items"]
+    approvals = call("GET", f"{url}/api/v1/approvals", token=token).json()["items"]
+    return [f"/jobs/{run['job']}/runs/{run['id']}" for run in runs] + [f"/approvals/{asked['id']}" for asked in approvals]
+
+
+def judge(modules: Path, chromium: str, url: str, token: str, paths: Iterable[str]) -> list[dict[str, object]]:
     """What axe says of each page, palette and width."""
-    argv = ["node", HERE / "axe.mjs", modules, chromium, trackside.url, trackside.admin_token, *PAGES]
+    argv = ["node", HERE / "axe.mjs", modules, chromium, url, token, *paths]
     done = subprocess.run([str(part) for part in argv], capture_output=True, text=True, timeout=JUDGED_SECONDS)
     if done.returncode != 0:
         raise RuntimeError(f"axe.mjs ended with {done.returncode}:\n{done.stderr[-3000:]}")

@@ -31,6 +31,6 @@ pub use problem::Problem;
 pub use route::{RouteInfo, router, routes};
 pub use serve::{CONNECTIONS, Listener, TlsError, serve, tls_from_files};
 pub use state::{
-    AppState, Clock, ConfigureError, Configured, ConnectionInfo, Inner, Random, RouteAccess, Sends, Shell, Version,
-    Wake,
+    AppState, Clock, ConfigureError, Configured, ConnectionInfo, Guard, Inner, LetsIn, Random, RouteAccess, Sends,
+    Shell, Version, Wake,
 };

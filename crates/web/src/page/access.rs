@@ -4,16 +4,17 @@ use crate::api::Params;
 use crate::api::access::{ExplainOut, ExplainQuery, answer};
 use crate::page::layout::{Section, card, head, nothing};
 use crate::page::ui::{Tone, column, empty, state as tone_word, table, wide};
-use crate::page::words::{As, time};
+use crate::page::words::{As, dash, plural, time};
 use crate::page::{Failed, Visitor};
 use crate::problem::Problem;
-use crate::state::AppState;
+use crate::state::{AppState, Configured};
 use axum::extract::State;
 use maud::{Markup, html};
 use serde::Deserialize;
 use trackside_identity::access::Decision;
 use trackside_identity::directory::{Grant, Identity, Kind};
 use trackside_identity::issuer::IssuerStatus;
+use trackside_identity::issuer::config::Profile;
 use trackside_identity::question::actions;
 use trackside_identity::role::Role;
 
@@ -45,12 +46,11 @@ pub(crate) async fn show(
     let (issuers, directory) = (state.configured().callers.issuers().status(), state.directory());
     let content = html! {
         (head("Access", &nothing(), &nothing()))
-        (card("You", &nothing(), &you(&visitor.who)))
-        @if admin { (card("May somebody do something?", &nothing(), &question(&asked, answered.as_ref()))) }
+        (card("You", &html! { a.small href="/sessions" { (if admin { "Who is signed in" } else { "Where you are signed in" }) } }, &you(&visitor.who)))
+        @if admin { (card("May somebody do something?", &nothing(), &question(&state.configured(), &asked, answered.as_ref()))) }
         (card("Whose tokens are taken", &nothing(), &issuers_table(&issuers)))
         @if admin {
             (card("API tokens", &html! { span.soft.small { code { "trackside token create" } } }, &tokens(directory.iter())))
-            p { a href="/sessions" { "Who is signed in with a browser" } }
         }
     };
     visitor.page(&state, "Access", Some(Section::Access), &content).await
@@ -76,7 +76,7 @@ fn you(who: &Identity) -> Markup {
     let list = |texts: &mut dyn Iterator<Item = &String>| texts.map(String::as_str).collect::<Vec<_>>().join(", ");
     html! {
         dl.facts {
-            dt { "Known as" } dd { code { (who.caller.subject) } ", " (kind) ", by " (who.caller.via) }
+            dt { "Known as" } dd { code { (who.caller.subject) } ", " (kind) ", came in by " (who.caller.via) }
             dt { "Roles" } dd { (who.rights) }
             @if !who.teams.is_empty() { dt { "Teams" } dd { (list(&mut who.teams.iter())) } }
             @if !who.names.is_empty() { dt { "Names" } dd { code { (list(&mut who.names.iter())) } } }
@@ -86,8 +86,13 @@ fn you(who: &Identity) -> Markup {
     }
 }
 
-fn question(asked: &Asked, answered: Option<&Result<ExplainOut, Problem>>) -> Markup {
+fn question(configured: &Configured, asked: &Asked, answered: Option<&Result<ExplainOut, Problem>>) -> Markup {
     let given = |text: &Option<String>| text.clone().unwrap_or_default();
+    let known = [
+        ("route", configured.routes.keys().collect::<Vec<_>>()),
+        ("job", configured.ruleset.jobs.keys().collect()),
+        ("connection", configured.connections.keys().collect()),
+    ];
     html! {
         form.filters method="get" {
             label { "Who" input name="who" value=(asked.who) placeholder="token, person, me" required; }
@@ -96,9 +101,13 @@ fn question(asked: &Asked, answered: Option<&Result<ExplainOut, Problem>>) -> Ma
                     @for action in actions::ALL { option value=(action) selected[asked.action == action] { (action) } }
                 }
             }
-            label { "With what" input name="resource" value=(asked.resource) placeholder="route:orders, job:load" required; }
-            label { "Method" input name="method" value=(given(&asked.method)) size="6"; }
-            label { "Path" input name="path" value=(given(&asked.path)); }
+            label { "With what" input name="resource" value=(asked.resource) placeholder="route:orders, job:load" list="resources" required; }
+            datalist id="resources" {
+                @for (kind, names) in &known { @for name in names { option value={ (kind) ":" (name) } {} } }
+                @for area in ["tokens", "configuration", "audit"] { option value={ "server:" (area) } {} }
+            }
+            label { "Method, for a route" input name="method" value=(given(&asked.method)) placeholder="GET"; }
+            label { "Path, for a route" input name="path" value=(given(&asked.path)) placeholder="/orders/7"; }
             button type="submit" { "Ask" }
         }
         @match answered {
@@ -118,7 +127,7 @@ fn verdict(told: &ExplainOut) -> Markup {
         p { (tone_word(tone, word)) " " (told.access.because) "." }
         dl.facts {
             dt { "Who" } dd { code { (told.who.subject) } " (" (told.who.rights) ")" }
-            dt { "Needs" } dd { (told.needs.join(" or ")) }
+            dt { "Needs" } dd { (told.needs.join(" or ")) @if told.needs_approval { ", and an " a href="/approvals" { "approval" } } }
             @if !told.access.policies.is_empty() { dt { "Policies" } dd { code { (told.access.policies.join(", ")) } } }
         }
     }
@@ -138,11 +147,11 @@ fn issuers_table(issuers: &[IssuerStatus]) -> Markup {
                 tr {
                     td { (issuer.name) }
                     td { code { (issuer.issuer) } }
-                    td.wide { (format!("{:?}", issuer.profile).to_lowercase()) }
+                    td.wide { (profile(issuer.profile)) }
                     td {
                         @match &issuer.keys.problem {
                             Some(problem) => { (tone_word(Tone::Bad, "Not read")) " " span.small { (problem) } }
-                            None => { (issuer.keys.keys) " keys" }
+                            None => { (plural(issuer.keys.keys as u64, "key", "keys")) }
                         }
                         @if let Some(fetched) = issuer.keys.fetched { span.soft.small { " read " (time(fetched, As::Time)) } }
                     }
@@ -152,17 +161,28 @@ fn issuers_table(issuers: &[IssuerStatus]) -> Markup {
     )
 }
 
+fn profile(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Standard => "standard",
+        Profile::AccessToken => "RFC 9068",
+        Profile::Entra => "Microsoft Entra",
+        Profile::Github => "GitHub Actions",
+        Profile::Gitlab => "GitLab CI",
+        Profile::Teamcity => "TeamCity",
+    }
+}
+
 fn tokens<'a>(grants: impl Iterator<Item = &'a Grant>) -> Markup {
     table(
-        &[column("Name"), column("Role"), wide("Team"), wide("Names"), column("Until")],
+        &[column("Name"), column("Role"), wide("Team"), wide("Scopes"), column("Ends")],
         &html! {
             @for grant in grants {
                 tr {
-                    td { (grant.name) }
+                    td.title { (grant.name) }
                     td { (grant.role) }
-                    td.wide { (grant.team.as_deref().unwrap_or("")) }
+                    td.wide { @match &grant.team { Some(team) => (team), None => (dash()) } }
                     td.wide { code { (grant.scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ")) } }
-                    td { @match grant.expires { Some(expires) => (time(expires, As::Time)), None => span.soft { "it is revoked" } } }
+                    td { @match grant.expires { Some(expires) => (time(expires, As::Time)), None => span.soft { "when revoked" } } }
                 }
             }
         },

@@ -80,9 +80,9 @@ pub(crate) async fn inbox(State(state): State<AppState>, visitor: Visitor) -> Re
             @if asks { a.button href="/approvals/new" { "Ask for access" } }
         }))
         div id="approvals" data-live {
-            (card("Waits for you", &nothing(), &waiting(&mine, "Nothing waits for you.")))
-            (card("Waits for others", &nothing(), &waiting(&others, "Nobody else is asked.")))
-            (card("Access that holds", &nothing(), &holds(&holding)))
+            (card("Waits for you", &nothing(), &waiting(&mine)))
+            @if !others.is_empty() { (card("Waits for others", &nothing(), &waiting(&others))) }
+            @if !holding.is_empty() { (card("Access that holds", &nothing(), &holds(&holding))) }
             (card("Latest", &html! { a.small href="/approvals/history" { "History" } }, &listing(&latest.items)))
         }
     };
@@ -107,7 +107,11 @@ pub(crate) async fn history(
     let content = html! {
         (head("History of approvals", &html! { a href="/approvals" { "Approvals" } }, &lamp()))
         (filters(&query))
-        div id="history" data-live { section.card { (listing(&page.items)) } (more(&query, &page)) }
+        div id="history" data-live { section.card {
+            @if page.items.is_empty() && is_filtered(&query) { (empty("No approval fits the filter.", &html! { a href="/approvals/history" { "Show all" } })) }
+            @else { (listing(&page.items)) }
+            (more(&query, &page))
+        } }
     };
     visitor.page(&state, "History of approvals", Some(Section::Approvals), &content).await
 }
@@ -144,9 +148,12 @@ pub(crate) async fn revoke(
     Ok(Redirect::to("/approvals"))
 }
 
-fn waiting(open: &[Open], none: &str) -> Markup {
+fn waiting(open: &[Open]) -> Markup {
     if open.is_empty() {
-        return empty(none, &nothing());
+        return empty(
+            "Nothing waits for you.",
+            &html! { "What you may decide is shown here, with a number beside the name of this page." },
+        );
     }
     let columns = [column("What"), wide("Asked by"), column("Needed"), column("Until")];
     table(
@@ -169,9 +176,6 @@ fn waiting(open: &[Open], none: &str) -> Markup {
 }
 
 fn holds(rows: &[(GrantRow, bool)]) -> Markup {
-    if rows.is_empty() {
-        return empty("Nobody has access for a while.", &nothing());
-    }
     let columns = [column("Who"), column("Route"), column("Until"), wide("Agreed to by"), column("")];
     table(
         &columns,
@@ -198,7 +202,13 @@ fn holds(rows: &[(GrantRow, bool)]) -> Markup {
 
 fn listing(rows: &[ApprovalRow]) -> Markup {
     if rows.is_empty() {
-        return empty("Nothing was asked.", &html! { "A job or a route with `approval` in the configuration asks." });
+        return empty(
+            "Nothing was asked.",
+            &html! {
+                "A run of a job, or access to a route of the gateway, asks for agreement when the configuration says so:"
+                pre { "jobs:\n  publish:\n    approval: {any_of: [{all_of: [{from: [approvers]}]}]}\n" }
+            },
+        );
     }
     let columns = [column("What"), column("State"), wide("Asked by"), column("Asked"), wide("Decided"), wide("How")];
     table(
@@ -234,6 +244,10 @@ fn filters(query: &ApprovalQuery) -> Markup {
             button type="submit" { "Filter" }
         }
     }
+}
+
+fn is_filtered(query: &ApprovalQuery) -> bool {
+    [&query.state, &query.mine, &query.requester, &query.about].into_iter().any(|field| !given(field).is_empty())
 }
 
 fn more(query: &ApprovalQuery, page: &Page<ApprovalRow>) -> Markup {

@@ -109,7 +109,7 @@ fn rows(page: &Page<AuditRow>) -> Markup {
                 tr data-key=(row.position) {
                     td.nowrap { (time(row.at, As::Time)) }
                     td.wide { (who(row)) }
-                    td { (row.summary) (authority(row)) }
+                    td { (row.summary) div.narrow.soft.small { (row.caller.subject) } (authority(row)) }
                     td.wide.small { (concerns(row)) }
                 }
             }

@@ -242,6 +242,7 @@ fn keys() -> Markup {
         ("g m", "reports"),
         ("g p", "people and teams"),
         ("g c", "connections"),
+        ("g w", "access"),
         ("g a", "audit"),
         ("j k", "next, previous row; Enter opens it"),
         ("/", "filter"),

@@ -2,7 +2,7 @@
 
 use crate::api::sessions::{SessionFilter, SessionOut, all, end_of, end_one};
 use crate::api::{Params, Segments, filled, id};
-use crate::page::layout::{card, head, nothing};
+use crate::page::layout::{Section, card, head, nothing};
 use crate::page::ui::{column, empty, table, wide};
 use crate::page::words::{As, time};
 use crate::page::{Failed, Visitor};
@@ -31,7 +31,7 @@ pub(crate) async fn show(
     let subject = filled(filter.subject);
     let found = all(&state, &visitor.who, &headers, subject.as_deref()).await?;
     let content = render(&found, visitor.may(Role::Admin), subject.as_deref(), &visitor.who.caller.subject);
-    visitor.page(&state, "Sessions", None, &content).await
+    visitor.page(&state, "Sessions", Some(Section::Access), &content).await
 }
 
 /// `POST /sessions/{id}/end`
@@ -57,7 +57,7 @@ pub(crate) async fn end_all(
 fn render(sessions: &[SessionOut], may_all: bool, subject: Option<&str>, me: &str) -> Markup {
     let title = if may_all { "Who is signed in" } else { "Where you are signed in" };
     html! {
-        (head("Sessions", &nothing(), &nothing()))
+        (head("Sessions", &html! { a href="/access" { "Access" } }, &nothing()))
         @if may_all { (filter(subject)) }
         (card(title, &html! { span.small.soft { "browsers; programs have tokens" } }, &html! {
             @if sessions.is_empty() {
@@ -87,8 +87,7 @@ fn end_all_form(subject: &str) -> Markup {
 }
 
 fn rows(sessions: &[SessionOut], me: &str) -> Markup {
-    let columns =
-        [column("Person"), wide("Came by"), column("Signed in"), wide("Last seen"), column("Ends"), column("")];
+    let columns = [column("Person"), wide("Came by"), column("Signed in"), wide("Last seen"), wide("Ends"), column("")];
     table(
         &columns,
         &html! {
@@ -102,8 +101,8 @@ fn rows(sessions: &[SessionOut], me: &str) -> Markup {
                     td.wide { (session.issuer.as_deref().unwrap_or("token or one-time link")) }
                     td { (time(session.started, As::Ago)) }
                     td.wide { (time(session.seen, As::Ago)) }
-                    td { (time(session.ends, As::Time)) }
-                    td {
+                    td.wide { (time(session.ends, As::Time)) }
+                    td.num {
                         form method="post" action={ "/sessions/" (session.id) "/end" } {
                             button type="submit" aria-label={ "Sign out the session of " (session.subject) " that began " (session.started) } { "Sign out" }
                         }

@@ -5,7 +5,7 @@
 use crate::api::drift::DriftReportOut;
 use crate::page::layout::card;
 use crate::page::ui::{column, table, wide};
-use crate::page::words::count;
+use crate::page::words::{As, count, time};
 use maud::{Markup, html};
 
 /// The card; nothing when PagerDuty is not read.
@@ -19,8 +19,8 @@ pub(super) fn card_of(report: &DriftReportOut) -> Markup {
         &aside,
         &html! {
             @for source in &report.sources {
-                @if let Some(why) = &source.failed { p.warn { (source.connection) " could not be read at " (source.tried) ": " (why) } }
-                @else if let Some(taken) = source.taken { p.small.soft { (source.connection) " was read at " (taken) } }
+                @if let Some(why) = &source.failed { p.warn { (source.connection) " could not be read, " (time(source.tried, As::Ago)) ": " (why) } }
+                @else if let Some(taken) = source.taken { p.small.soft { (source.connection) " was read " (time(taken, As::Ago)) } }
             }
             @if report.findings.is_empty() { p { "Teams here and there agree." } } @else { (list(report)) }
         },
@@ -29,14 +29,14 @@ pub(super) fn card_of(report: &DriftReportOut) -> Markup {
 
 fn list(report: &DriftReportOut) -> Markup {
     table(
-        &[wide("What"), column("Team"), column("Connection"), column("Since")],
+        &[column("What"), column("Team"), wide("Connection"), wide("Since")],
         &html! {
             @for found in &report.findings {
                 tr {
-                    td.wide { (found.summary) }
+                    td { (found.summary) }
                     td { @if let Some(team) = &found.team { a href={ "#team-" (team) } { (team) } } @else { span.soft { "all" } } }
-                    td { (found.connection) }
-                    td.nowrap { (found.since.strftime("%Y-%m-%d %H:%M UTC")) }
+                    td.wide { (found.connection) }
+                    td.wide.nowrap { (time(found.since, As::Ago)) }
                 }
             }
         },
