@@ -2,18 +2,19 @@
 
 use crate::api::Params;
 use crate::api::incidents::find;
+use crate::api::jobs::start::names;
 use crate::auth::Who;
 use crate::problem::Problem;
-use crate::state::AppState;
+use crate::state::{AppState, Guard, LetsIn, RouteAccess};
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use trackside_identity::access::{Access, Needs, decide};
+use trackside_identity::access::{Access, Decision, Needs, decide};
 use trackside_identity::directory::Identity;
-use trackside_identity::question::{Context, Question, Resource, ResourceKind, actions};
+use trackside_identity::question::{Answer, Context, Question, Resource, ResourceKind, Verdict, actions};
 use trackside_identity::role::Role;
 use utoipa::{IntoParams, ToSchema};
 
@@ -43,6 +44,8 @@ pub(crate) struct ExplainOut {
     pub(crate) who: WhoOut,
     /// What is asked for before policies: names, or a role.
     pub(crate) needs: Vec<String>,
+    /// Whether somebody must agree too, each time (a job) or for a while (a route).
+    pub(crate) needs_approval: bool,
     /// The answer: `decision`, `because`, `policies`.
     #[schema(value_type = Object)]
     pub(crate) access: Access,
@@ -98,12 +101,16 @@ pub(crate) async fn answer(state: &AppState, asking: &Who, query: &ExplainQuery)
     let resource = Resource { kind: asked.kind, name: &asked.name, team: asked.team.as_deref() };
     let needs = Needs { names: &asked.needs, role: role_for(&query.action) };
     let question = Question { who: &who, action: &query.action, resource, context: &context };
-    let access = decide(&question, needs, &state.configured().judge);
-    let needs = if asked.needs.is_empty() {
-        vec![format!("the role {}", needs.role)]
-    } else {
-        asked.needs.into_iter().collect()
+    let judge = &state.configured().judge;
+    let access = match asked.lets_in {
+        LetsIn::Holders => decide(&question, needs, judge),
+        LetsIn::Known => unless_forbidden("every known caller is let in", judge(&question)),
+        LetsIn::Everybody => {
+            let because = "everybody is let in, known or not".to_owned();
+            Access { decision: Decision::Allowed, because, policies: Vec::new() }
+        }
     };
+    let (needs, needs_approval) = (asked.told(needs.role), asked.guard == Guard::Approval);
     let who = WhoOut {
         subject: who.caller.subject.clone(),
         rights: who.rights.to_string(),
@@ -111,7 +118,16 @@ pub(crate) async fn answer(state: &AppState, asking: &Who, query: &ExplainQuery)
         names: who.names.clone(),
         issuer: who.issuer.clone(),
     };
-    Ok(ExplainOut { who, needs, access })
+    Ok(ExplainOut { who, needs, needs_approval, access })
+}
+
+/// The answer of a route that lets in every known caller.
+fn unless_forbidden(because: &str, verdict: Verdict) -> Access {
+    let (decision, because) = match verdict.answer {
+        Answer::Forbid => (Decision::Refused, "a policy forbids it"),
+        Answer::Permit | Answer::Silent => (Decision::Allowed, because),
+    };
+    Access { decision, because: because.to_owned(), policies: verdict.because }
 }
 
 /// The role that is enough where nothing else is asked for.
@@ -148,23 +164,47 @@ struct Asked {
     team: Option<String>,
     needs: BTreeSet<String>,
     severity: Option<String>,
+    lets_in: LetsIn,
+    guard: Guard,
 }
 
 impl Asked {
+    /// What is asked for before policies, in words.
+    fn told(&self, role: Role) -> Vec<String> {
+        // A role of Trackside is asked for under both of its spellings.
+        let twice = |name: &str| name.strip_prefix("role:").is_some_and(|role| self.needs.contains(role));
+        match self.lets_in {
+            LetsIn::Holders if self.needs.is_empty() => vec![format!("the role {role}")],
+            LetsIn::Holders => self.needs.iter().filter(|name| !twice(name)).cloned().collect(),
+            LetsIn::Known => vec!["a credential that is known".to_owned()],
+            LetsIn::Everybody => vec!["nothing".to_owned()],
+        }
+    }
+
     async fn of(state: &AppState, text: &str) -> Result<Self, Problem> {
         let expected = "`route:NAME`, `job:NAME`, `connection:NAME`, `incident:NUMBER` or `server:AREA`";
         let bad = || Problem::bad("resource", format!("`{text}` is none of {expected}"));
         let (kind, name) = text.split_once(':').filter(|(_, name)| !name.is_empty()).ok_or_else(bad)?;
         let configured = state.configured();
-        let plain = |kind| Self { kind, name: name.to_owned(), team: None, needs: BTreeSet::new(), severity: None };
+        let plain = |kind| Self {
+            kind,
+            name: name.to_owned(),
+            team: None,
+            needs: BTreeSet::new(),
+            severity: None,
+            lets_in: LetsIn::Holders,
+            guard: Guard::Open,
+        };
         match kind {
             "route" => {
                 let route = configured.routes.get(name).ok_or_else(|| Problem::missing("route", name))?;
-                Ok(Self { needs: route.needs.clone(), team: route.owner.clone(), ..plain(ResourceKind::Route) })
+                let RouteAccess { owner, needs, lets_in, guard } = route.clone();
+                Ok(Self { needs, team: owner, lets_in, guard, ..plain(ResourceKind::Route) })
             }
             "job" => {
                 let job = configured.ruleset.jobs.get(name).ok_or_else(|| Problem::missing("job", name))?;
-                Ok(Self { needs: job.needs.clone(), team: job.owner.clone(), ..plain(ResourceKind::Job) })
+                let guard = if job.approval.is_some() { Guard::Approval } else { Guard::Open };
+                Ok(Self { needs: names(job), team: job.owner.clone(), guard, ..plain(ResourceKind::Job) })
             }
             "connection" if configured.connections.contains_key(name) => Ok(plain(ResourceKind::Connection)),
             "connection" => Err(Problem::missing("connection", name)),
