@@ -233,11 +233,25 @@ impl Turn<'_> {
     fn job_called_back(&mut self, run: JobRun, result: &CallResult) {
         match run.state {
             RunState::Running => self.job_result(run, result, "the far end called back"),
-            RunState::TimedOut | RunState::Unknown => self.correct_job(run, result, "the far end called back late"),
+            RunState::TimedOut | RunState::Unknown => {
+                let (id, key) = (run.id, run.call_key.clone());
+                self.correct_job(run, result, "the far end called back late");
+                self.job_repeated_by(id, &key, result);
+            }
             state => {
                 let why = format!("run {} of {} expects no callback; it {}", run.id, run.job, tell::ended_as(state));
                 self.refuse_run(REFUSED, &run, &why);
             }
+        }
+    }
+
+    /// A far end that honours keys calls back once: for the run that asked first. What it says goes for the run that
+    /// repeats that call, too.
+    fn job_repeated_by(&mut self, first: Uuid, key: &str, result: &CallResult) {
+        let repeats = |run: &&JobRun| run.previous == Some(first) && run.call_key == key;
+        let waiting = self.state.job_runs().find(|run| repeats(run) && run.state == RunState::Running).cloned();
+        if let Some(run) = waiting {
+            self.job_result(run, result, "the far end called back for the run before, which made the same call");
         }
     }
 

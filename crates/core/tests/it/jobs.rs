@@ -425,6 +425,26 @@ fn what_is_not_known_stays_so_until_the_call_itself_is_answered() {
     assert_eq!((calls(&story).len(), last_audit(&story).as_str()), (1, "job.replayed"));
 }
 
+/// A target that honours keys does not begin anew, and calls the address that it was given first.
+#[test]
+fn a_callback_goes_for_the_run_that_repeats_the_call() {
+    let target =
+        json!({"kind": "http", "connection": "app", "path": "/do", "idempotency": "key", "mode": {"kind": "callback"}});
+    let mut story = world(json!({"target": target, "timeout": "1m"}));
+    start(&mut story, "etl", 1, Some("k"), 1, json!({}));
+    let row = calls(&story)[0].clone();
+    answer(&mut story, &row, Some(CallResult::Accepted), false, None);
+    story.at(61);
+    assert_eq!(state(&story, 1), RunState::TimedOut);
+    start(&mut story, "etl", 2, Some("k"), 2, json!({}));
+    let row = calls(&story)[1].clone();
+    answer(&mut story, &row, Some(CallResult::Accepted), false, None);
+    ask(&mut story, JobAsk::Called { run: id(1), result: Box::new(good(json!(3))) });
+    assert_eq!((state(&story, 1), state(&story, 2)), (RunState::Succeeded, RunState::Succeeded));
+    assert_eq!(story.job_run(id(2)).output, Some(json!(3)));
+    story.check_replay();
+}
+
 /// What the far end accepted goes on there, also when its connection is taken out of the configuration.
 #[test]
 fn work_that_was_accepted_and_cannot_be_asked_after_is_not_failed() {
