@@ -5,6 +5,7 @@
 //! request goes to its end with the one it began with.
 
 mod forward;
+mod hops;
 
 use crate::answer::Problem;
 use crate::call::{Beginning, Call, Ledger};
@@ -321,7 +322,7 @@ impl Gateway {
         let context = Context {
             method: Some(asked.parts.method.as_str().to_owned()),
             path: Some(asked.path.clone()),
-            client: Some(forward::client(in_force, &asked.parts.headers, origin)),
+            client: Some(hops::client(in_force, &asked.parts.headers, origin)),
             approved,
             approvers: grant.as_ref().map(|grant| grant.approvers.clone()).unwrap_or_default(),
             ..Context::at(call.at())

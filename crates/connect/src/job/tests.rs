@@ -62,7 +62,7 @@ fn effect(spec: &Value, step: CallStep) -> Effect {
         job: Some(Box::new(JobCall {
             run: Uuid::from_u128(7),
             job: "refresh".into(),
-            spec: std::sync::Arc::new(spec),
+            spec: Arc::new(spec),
             input: json!({"id": "a/b", "package_url": "https://files/x.zip"}),
             caller,
             step,

@@ -1,10 +1,10 @@
 //! The second half of a request's way: made anew for the upstream, sent, and its answer passed back.
 
+use super::hops::{X_FORWARDED_FOR, chain};
 use super::{Asked, Gateway, InForce, Origin, REQUEST_ID, too_large};
 use crate::answer::Problem;
 use crate::call::Call;
 use crate::config::guard::Direction;
-use crate::config::network::Network;
 use crate::config::route::{CredentialUse, HostForm, Recording, Retries, WebSocket};
 use crate::front::headers;
 use crate::guard::{Did, Hit, LOOKED_AT, Plan, Why};
@@ -18,18 +18,14 @@ use hyper::body::{Body as _, Incoming};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::Instant;
 use trackside_identity::broker::{self, Credential, CredentialHeader, OnBehalf, RequestSigner};
 use trackside_identity::directory::Identity;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// Most addresses of a chain that are looked at.
-const HOPS: usize = 16;
 
 /// A refusal with the call it ends.
 type Refused = (Problem, Box<Call>);
@@ -525,38 +521,4 @@ fn behalf<'a>(who: Option<&'a Arc<Identity>>, token: Option<&'a SecretString>) -
 
 fn is_reading(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-}
-
-/// The address of the client: the nearest in the chain that is no trusted proxy.
-pub(super) fn client(in_force: &InForce, given: &HeaderMap, origin: &Origin) -> IpAddr {
-    let trusted = |address: IpAddr| in_force.trusted.iter().any(|network: &Network| network.contains(address));
-    let mut client = origin.peer.ip();
-    if in_force.trusted.is_empty() {
-        return client;
-    }
-    let chain: Vec<IpAddr> = hops(given);
-    for address in chain.into_iter().rev().take(HOPS) {
-        if !trusted(client) {
-            break;
-        }
-        client = address;
-    }
-    client
-}
-
-/// `X-Forwarded-For` for the upstream: what a trusted proxy said, and who told us.
-fn chain(in_force: &InForce, given: &HeaderMap, origin: &Origin) -> HeaderValue {
-    let peer = origin.peer.ip();
-    if !in_force.trusted.iter().any(|network| network.contains(peer)) {
-        return origin.peer_text.clone();
-    }
-    let mut chain: Vec<String> = hops(given).iter().map(IpAddr::to_string).collect();
-    chain.push(peer.to_string());
-    let from = chain.len().saturating_sub(HOPS);
-    HeaderValue::from_str(&chain[from..].join(", ")).unwrap_or_else(|_| origin.peer_text.clone())
-}
-
-fn hops(given: &HeaderMap) -> Vec<IpAddr> {
-    let values = given.get_all(&X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect()
 }
