@@ -50,6 +50,20 @@ pub enum ResourceKind {
     Server,
 }
 
+impl ResourceKind {
+    /// The name, as in `trackside access explain` and in the audit.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Job => "job",
+            Self::Connection => "connection",
+            Self::Incident => "incident",
+            Self::Server => "server",
+        }
+    }
+}
+
 /// The names of actions that are asked about.
 pub mod actions {
     /// Send a request through a route.

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::statement::{Batch, Sql};
 use crate::value::{Kind, Row};
 use jiff::Timestamp;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use trackside_core::caller::Caller;
 use uuid::Uuid;
@@ -151,7 +152,8 @@ impl Store {
             .bind(token.scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
             .any();
         let summary = format!("Token {} with role {} created", token.name, token.role);
-        let audit = audit::insert(&token_audit("token.created", summary, now, caller));
+        let row = NewAudit::new(now, caller.clone(), "token.created", summary).about(format!("token:{}", token.name));
+        let audit = audit::insert(&row.changing(None, Some(&Said::of_new(token))));
         self.write(Batch::of(vec![create, audit])).await?;
         Ok(())
     }
@@ -162,7 +164,9 @@ impl Store {
     /// [`crate::Error::Conflict`] when there is no such token, or it is revoked already.
     pub async fn revoke_token(&self, id: Uuid, now: Timestamp, caller: &Caller) -> Result<()> {
         let revoke = REVOKE.bind(now).bind(id).one("there is no such token, or it is revoked already");
-        let audit = audit::insert(&token_audit("token.revoked", format!("Token {id} revoked"), now, caller));
+        let before = self.token(id).await?;
+        let after = before.clone().map(|token| TokenRecord { revoked: Some(now), ..token });
+        let audit = audit::insert(&token_audit("token.revoked", id, (before, after), now, caller));
         self.write(Batch::of(vec![revoke, audit])).await?;
         Ok(())
     }
@@ -179,8 +183,11 @@ impl Store {
             .bind(now)
             .bind(id)
             .one("there is no such token, or it is revoked already");
-        let summary = format!("Token {id} rotated; the one before counts until {}", to.former_until);
-        let audit = audit::insert(&token_audit("token.rotated", summary, now, caller));
+        let before = self.token(id).await?;
+        let after = before.clone().map(|token| TokenRecord { hash: to.hash, expires: to.expires, ..token });
+        let mut row = token_audit("token.rotated", id, (before, after), now, caller);
+        row.summary.push_str(&format!("; the one before counts until {}", to.former_until));
+        let audit = audit::insert(&row);
         self.write(Batch::of(vec![rotate, audit])).await?;
         Ok(())
     }
@@ -205,6 +212,10 @@ impl Store {
         self.rows(LIST.bind(TOKENS).query()).await?.into_iter().map(token).collect()
     }
 
+    async fn token(&self, id: Uuid) -> Result<Option<TokenRecord>> {
+        Ok(self.tokens().await?.into_iter().find(|token| token.id == id))
+    }
+
     /// The token with this SHA-256, also when it is expired or revoked.
     ///
     /// # Errors
@@ -214,8 +225,60 @@ impl Store {
     }
 }
 
-fn token_audit(action: &str, summary: String, at: Timestamp, caller: &Caller) -> NewAudit {
-    NewAudit::new(at, caller.clone(), action, summary)
+/// What a digest of a token is made over: all but when it was used.
+#[derive(Serialize)]
+struct Said<'a> {
+    id: Uuid,
+    name: &'a str,
+    hash: &'a [u8; 32],
+    role: &'a str,
+    team: Option<&'a str>,
+    scopes: &'a BTreeSet<String>,
+    expires: Option<Timestamp>,
+    revoked: Option<Timestamp>,
+}
+
+impl<'a> Said<'a> {
+    fn of(token: &'a TokenRecord) -> Self {
+        Self {
+            id: token.id,
+            name: &token.name,
+            hash: &token.hash,
+            role: &token.role,
+            team: token.team.as_deref(),
+            scopes: &token.scopes,
+            expires: token.expires,
+            revoked: token.revoked,
+        }
+    }
+
+    fn of_new(token: &'a NewToken) -> Self {
+        Self {
+            id: token.id,
+            name: &token.name,
+            hash: &token.hash,
+            role: &token.role,
+            team: token.team.as_deref(),
+            scopes: &token.scopes,
+            expires: token.expires,
+            revoked: None,
+        }
+    }
+}
+
+/// The row of a change of a token, as it was and as it is.
+fn token_audit(
+    action: &str,
+    id: Uuid,
+    (before, after): (Option<TokenRecord>, Option<TokenRecord>),
+    at: Timestamp,
+    caller: &Caller,
+) -> NewAudit {
+    let name = before.as_ref().map_or_else(|| id.to_string(), |token| token.name.clone());
+    let done = action.trim_start_matches("token.");
+    let row = NewAudit::new(at, caller.clone(), action, format!("Token {name} {done}"));
+    let said = (before.as_ref().map(Said::of), after.as_ref().map(Said::of));
+    row.about(format!("token:{name}")).changing(said.0.as_ref(), said.1.as_ref())
 }
 
 fn token(mut row: Row) -> Result<TokenRecord> {

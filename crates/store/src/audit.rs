@@ -92,6 +92,21 @@ impl NewAudit {
         self.detail.resource = Some(resource.into());
         self
     }
+
+    /// The same, with digests of what was changed ([`AuditDetail::changing`]).
+    #[must_use]
+    pub fn changing<T: Serialize>(mut self, before: Option<&T>, after: Option<&T>) -> Self {
+        self.detail = self.detail.changing(before, after);
+        self
+    }
+
+    /// The same, not done, and why.
+    #[must_use]
+    pub fn refused(mut self, because: impl Into<String>) -> Self {
+        self.detail.because = Some(because.into());
+        self.detail = self.detail.came_out("refused");
+        self
+    }
 }
 
 /// The part of a row that is kept as JSON.
@@ -120,7 +135,7 @@ pub struct AuditFilter {
     pub job: Option<Uuid>,
     /// Only what is about this (`route:orders`).
     pub resource: Option<String>,
-    /// Only what came out so (`refused`).
+    /// Only what came out so (`done`, `refused`, `failed`, `unknown`).
     pub outcome: Option<String>,
     /// Only what ended at or after this.
     pub since: Option<Timestamp>,
@@ -187,7 +202,7 @@ static REFUSAL: Sql = Sql::read(
     "audit.refusal",
     "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery, token,
             resource, outcome, job, detail
-     FROM audit WHERE seq = $1 AND action IN ('command.refused', 'job.refused', 'job.conflict', 'job.limited', 'approval.refused') ORDER BY ordinal LIMIT 1",
+     FROM audit WHERE seq = $1 AND action IN ('command.refused', 'job.refused', 'job.conflict', 'job.limited', 'job.unexplained', 'approval.refused') ORDER BY ordinal LIMIT 1",
     LIST.columns,
 );
 static OF_EVENT: Sql = Sql::read(
@@ -306,16 +321,25 @@ pub(crate) fn insert(row: &NewAudit) -> Statement {
         .bind(row.delivery)
         .bind(row.caller.token.as_ref())
         .bind(row.detail.resource.as_ref())
-        .bind(row.detail.outcome.as_ref())
+        .bind(outcome(&row.detail))
         .bind(row.job)
         .bind(kept(&row.caller, &row.detail))
         .any()
 }
 
+/// What came of it; what says nothing else was done.
+fn outcome(detail: &AuditDetail) -> &str {
+    detail.outcome.as_deref().unwrap_or("done")
+}
+
 /// The JSON part of a row; nothing when it says nothing.
 fn kept(caller: &Caller, detail: &AuditDetail) -> Option<String> {
     // Columns of their own are not said twice.
-    let detail = AuditDetail { resource: None, outcome: None, ..detail.clone() };
+    let mut detail = AuditDetail { resource: None, outcome: None, ..detail.clone() };
+    if let (None, Some(authority)) = (&detail.because, &caller.authority) {
+        detail.because = Some(authority.because.clone());
+        detail.policies.extend_from_slice(&authority.policies);
+    }
     if caller.behalf.is_empty() && detail == AuditDetail::default() {
         return None;
     }
@@ -338,7 +362,7 @@ pub(crate) fn insert_decided(entry: &AuditEntry) -> Statement {
         .bind(entry.delivery)
         .bind(entry.caller.token.as_ref())
         .bind(entry.detail.resource.as_ref())
-        .bind(entry.detail.outcome.as_ref())
+        .bind(outcome(&entry.detail))
         .bind(entry.job)
         .bind(kept(&entry.caller, &entry.detail))
         .any()
@@ -368,7 +392,7 @@ pub(crate) fn audit_row(mut row: Row) -> Result<AuditRow> {
         position,
         decided: seq.zip(ordinal),
         at,
-        caller: Caller { subject, via, token, behalf },
+        caller: Caller { subject, via, token, behalf, authority: None },
         action,
         summary,
         incident,

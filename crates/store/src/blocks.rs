@@ -132,7 +132,7 @@ impl Store {
             .bind(json("a block document", &block.data)?)
             .bind(now)
             .any();
-        let audit = audit_row(&block, "created", now, caller);
+        let audit = audit_row("created", None, Some(&block), now, caller);
         self.write(Batch::of(vec![create, audit])).await?;
         Ok(block)
     }
@@ -153,7 +153,9 @@ impl Store {
             .bind(block.id)
             .bind(read)
             .one("the block document is gone or was changed by somebody else; read it again");
-        let audit = audit_row(&block, "changed", now, caller);
+        // The row is written only if nobody changed the block since, so this is what is replaced.
+        let before = self.block(block.id).await?;
+        let audit = audit_row("changed", before.as_ref(), Some(&block), now, caller);
         self.write(Batch::of(vec![update, audit])).await?;
         Ok(block)
     }
@@ -164,7 +166,7 @@ impl Store {
     /// [`crate::Error::Conflict`] when it is gone.
     pub async fn delete_block(&self, block: &Block, now: Timestamp, caller: &Caller) -> Result<()> {
         let delete = DELETE.bind(block.id).one("there is no such block document");
-        let audit = audit_row(block, "deleted", now, caller);
+        let audit = audit_row("deleted", Some(block), None, now, caller);
         self.write(Batch::of(vec![delete, audit])).await?;
         Ok(())
     }
@@ -215,13 +217,12 @@ fn filters(filter: &BlockFilter) -> Result<Option<Vec<Filter>>> {
     Ok(Some(vec![ids, types, names, given(text), given(filter.anonymous)]))
 }
 
-fn audit_row(block: &Block, done: &str, at: Timestamp, caller: &Caller) -> Statement {
-    audit::insert(&NewAudit::new(
-        at,
-        caller.clone(),
-        format!("block.{done}"),
-        format!("Block document {}/{} {done}", block.block_type, block.name),
-    ))
+fn audit_row(done: &str, before: Option<&Block>, after: Option<&Block>, at: Timestamp, caller: &Caller) -> Statement {
+    let name = after.or(before).map_or_else(String::new, |block| format!("{}/{}", block.block_type, block.name));
+    let said = |block: &Block| (block.name.clone(), block.checksum.clone(), block.anonymous, block.data.clone());
+    let (before, after) = (before.map(said), after.map(said));
+    let row = NewAudit::new(at, caller.clone(), format!("block.{done}"), format!("Block document {name} {done}"));
+    audit::insert(&row.about(format!("block:{name}")).changing(before.as_ref(), after.as_ref()))
 }
 
 fn block_row(mut row: Row) -> Result<Block> {

@@ -11,6 +11,7 @@ use crate::page::{PAGE_ITEMS, bounded};
 use crate::statement::{Batch, Filter, Listing, Sql, Statement, given};
 use crate::value::{Kind, Row, json, stored_time};
 use jiff::Timestamp;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use trackside_core::caller::Caller;
 use uuid::Uuid;
@@ -266,7 +267,8 @@ impl Store {
         let joins = members.iter().map(|member| JOIN.bind(entry.id).bind(*member).any());
         let mut statements = vec![forget, create];
         statements.extend(joins);
-        statements.push(audit_row(&entry, "created", now, caller, members.len()));
+        let after = said(&entry, members.iter().copied().collect());
+        statements.push(audit_row(&entry, "created", (None, Some(after)), now, caller));
         self.write(Batch::of(statements)).await?;
         Ok(entry)
     }
@@ -298,8 +300,8 @@ impl Store {
         }
         statements.extend(members.remove.iter().map(|member| LEAVE.bind(entry.id).bind(*member).any()));
         statements.extend(members.add.iter().map(|member| JOIN.bind(entry.id).bind(*member).any()));
-        let touched = members.remove.len() + members.add.len();
-        statements.push(audit_row(&entry, "changed", now, caller, touched));
+        let (before, after) = self.as_changed(&entry, members).await?;
+        statements.push(audit_row(&entry, "changed", (before, Some(after)), now, caller));
         self.write(Batch::of(statements)).await?;
         Ok(Entry { version: entry.version + 1, changed: now, ..entry })
     }
@@ -319,9 +321,28 @@ impl Store {
             EntryKind::User => LEAVE_ALL.bind(entry.id).any(),
             EntryKind::Group => EMPTY.bind(entry.id).any(),
         };
-        let audit = audit_row(entry, "deleted", now, caller, 0);
+        let before = said(entry, self.member_ids(entry).await?);
+        let audit = audit_row(entry, "deleted", (Some(before), None), now, caller);
         self.write(Batch::of(vec![remove, leave, audit])).await?;
         Ok(())
+    }
+
+    /// An entry with its members as they are, and as they will be. What is written is written only if nobody changed
+    /// the entry since it was read, so the first is what is replaced.
+    async fn as_changed(&self, entry: &Entry, edit: &MemberEdit) -> Result<(Option<Said>, Said)> {
+        let members = self.member_ids(entry).await?;
+        let mut after = if edit.keep == Keep::None { BTreeSet::new() } else { members.clone() };
+        after.retain(|member| !edit.remove.contains(member));
+        after.extend(&edit.add);
+        let before = self.directory_entry(entry.kind, entry.id).await?;
+        Ok((before.map(|before| said(&before, members)), said(entry, after)))
+    }
+
+    async fn member_ids(&self, entry: &Entry) -> Result<BTreeSet<Uuid>> {
+        if entry.kind == EntryKind::User {
+            return Ok(BTreeSet::new());
+        }
+        Ok(self.directory_members(entry.id).await?.into_iter().map(|membership| membership.member).collect())
     }
 
     /// Entries in the order in which they were made, at most `limit` (and [`PAGE_ITEMS`]) after the first `offset`.
@@ -413,16 +434,36 @@ fn filters(filter: &EntryFilter) -> Vec<Filter> {
     ]
 }
 
-fn audit_row(entry: &Entry, done: &str, at: Timestamp, caller: &Caller, members: usize) -> Statement {
+/// What a digest of an entry is made over.
+#[derive(Serialize)]
+struct Said {
+    name: String,
+    external_id: Option<String>,
+    active: bool,
+    body: serde_json::Value,
+    members: BTreeSet<Uuid>,
+}
+
+fn said(entry: &Entry, members: BTreeSet<Uuid>) -> Said {
+    let Entry { name, external_id, active, body, .. } = entry.clone();
+    Said { name, external_id, active, body, members }
+}
+
+fn audit_row(
+    entry: &Entry,
+    done: &str,
+    (before, after): (Option<Said>, Option<Said>),
+    at: Timestamp,
+    caller: &Caller,
+) -> Statement {
     let kind = entry.kind.as_str();
     let state = if entry.active || done == "deleted" { "" } else { ", not active" };
-    let members = if members > 0 { format!(", {members} members named") } else { String::new() };
-    audit::insert(&NewAudit::new(
-        at,
-        caller.clone(),
-        format!("{kind}.{done}"),
-        format!("Directory: {kind} {} {done}{state}{members}", entry.name),
-    ))
+    let members = |said: &Option<Said>| said.as_ref().map_or_else(BTreeSet::new, |said| said.members.clone());
+    let changed = members(&before).symmetric_difference(&members(&after)).count();
+    let members = if changed > 0 { format!(", {changed} members changed") } else { String::new() };
+    let summary = format!("Directory: {kind} {} {done}{state}{members}", entry.name);
+    let row = NewAudit::new(at, caller.clone(), format!("{kind}.{done}"), summary);
+    audit::insert(&row.about(format!("{kind}:{}", entry.name)).changing(before.as_ref(), after.as_ref()))
 }
 
 fn entry(mut row: Row) -> Result<Entry> {

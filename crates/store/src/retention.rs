@@ -26,8 +26,9 @@ pub struct Retention {
     pub incidents: Option<Timestamp>,
     /// Delivered and superseded deliveries that ended before this. Dead ones stay until they are put back.
     pub deliveries: Option<Timestamp>,
-    /// Audit rows sealed before this, with the history of automations removed before this, and the overrides, silences,
-    /// maintenance windows, approvals and grants that were over before this. The history of automations that are there has a bound of its own,
+    /// What stands beside the audit: the history of automations removed before this, and the overrides, silences,
+    /// maintenance windows, approvals and grants that were over before this. Rows of the audit go by whole checkpoints,
+    /// see [`Store::expire_audit`]; the history of automations that are there has a bound of its own,
     /// [`crate::automations::HISTORY_ROWS`].
     pub audit: Option<Timestamp>,
 }
@@ -53,8 +54,6 @@ pub struct Purged {
     pub alert_firings: u64,
     /// Deliveries.
     pub deliveries: u64,
-    /// Audit rows.
-    pub audit: u64,
     /// Rows of the history of automations that are gone.
     pub history: u64,
     /// Overrides, silences and maintenance windows.
@@ -81,8 +80,7 @@ impl Purged {
             self.planned,
             self.approvals,
         ];
-        // Rows of the audit go by whole checkpoints, so a batch of them may be small.
-        self.audit > 0 || counts.iter().any(|count| *count >= PURGE_ROWS as u64)
+        counts.iter().any(|count| *count >= PURGE_ROWS as u64)
     }
 }
 
@@ -166,16 +164,6 @@ static DELIVERIES: Sql = Sql::write(
        WHERE done_at IS NOT NULL AND done_at < $1 AND state IN ('delivered', 'superseded')
        ORDER BY done_at LIMIT $2)",
 );
-static AUDIT: Sql = Sql::write(
-    "audit.purge",
-    // The rows of whole checkpoints, at least one, so that what is left can be verified.
-    "DELETE FROM audit WHERE position <= (
-       SELECT max(last) FROM (
-         SELECT last, sum(rows) OVER (ORDER BY number) AS total FROM (
-           SELECT number, last, rows FROM audit_checkpoints
-           WHERE at < $1 AND last >= (SELECT min(position) FROM audit) ORDER BY number LIMIT $2) AS old) AS running
-       WHERE total <= $2)",
-);
 
 // A removal's own row goes last, so that what is left of its history is still found by it.
 static HISTORY: Sql = Sql::write(
@@ -216,7 +204,6 @@ pub(crate) static SQL: &[&Sql] = &[
     &PAGES,
     &ALERT_FIRINGS,
     &DELIVERIES,
-    &AUDIT,
     &HISTORY,
     &OVERRIDES,
     &SILENCES,
@@ -239,7 +226,6 @@ impl Store {
             pages: self.purge_one(&PAGES, retention.incidents).await?,
             alert_firings: self.purge_one(&ALERT_FIRINGS, retention.incidents).await?,
             deliveries: self.purge_one(&DELIVERIES, retention.deliveries).await?,
-            audit: self.purge_one(&AUDIT, retention.audit).await?,
             history: self.purge_one(&HISTORY, retention.audit).await?,
             planned: self.purge_planned(retention.audit).await?,
             approvals: self.purge_one(&APPROVALS, retention.audit).await?

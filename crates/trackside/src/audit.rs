@@ -3,5 +3,6 @@
 //! What a row is, and what its hash covers, is in `trackside_store::audit`.
 
 pub mod cef;
+pub mod head;
 pub mod seal;
 pub mod verify;

@@ -47,6 +47,7 @@ const CATCH_UP: usize = 64;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    gateway: Option<SocketAddr>,
     state: AppState,
     store: Store,
     decided: watch::Receiver<Seq>,
@@ -108,6 +109,7 @@ impl Server {
             metrics: meters.gate.clone(),
         };
         let (gate, gate_listener) = Gate::open(&config, gate_parts).await?.unzip();
+        let gateway = gate_listener.as_ref().map(trackside_gateway::serve::Listener::address).transpose()?;
 
         let (store, decided) = (ground.store.clone(), ground.decider.decided());
         let loops = Loops::of(&ground, &config, &state, meters, issuer, &clock);
@@ -139,13 +141,31 @@ impl Server {
         serving.spawn(trackside_web::serve(vec![ground.listener], router, stop_serving.subscribe()));
         let stops = Stops { serving: stop_serving, configuring: stop_configuring, loops: stop_loops };
         let address = ground.address;
-        Ok(Self { address, state, store, decided, public_url, configuring, stops, serving, configurator, loops })
+        Ok(Self {
+            address,
+            gateway,
+            state,
+            store,
+            decided,
+            public_url,
+            configuring,
+            stops,
+            serving,
+            configurator,
+            loops,
+        })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its gateway listens, when it has one.
+    #[must_use]
+    pub fn gateway(&self) -> Option<SocketAddr> {
+        self.gateway
     }
 
     /// Address as people reached it at the start, without trailing slash.
@@ -229,6 +249,7 @@ fn shell(
         seal_key: ground.keys.seal.clone(),
         act_key: ground.keys.act.clone(),
         audit_key: ground.keys.audit.clone(),
+        audit_head: ground.head.subscribe(),
         secrets,
         brokers: ground.credentials.brokers(),
         wake_sender: Arc::new(move || waker.send_modify(|count| *count += 1)),

@@ -161,15 +161,15 @@ impl Watchdog {
 
     async fn purge(&self, now: Timestamp) -> trackside_store::Result<()> {
         let history = now.checked_sub(self.retention.history.0).ok();
-        let retention = Retention {
-            log: history,
-            runs: history,
-            incidents: history,
-            deliveries: history,
-            audit: now.checked_sub(self.retention.audit.0).ok(),
-        };
+        let audit = now.checked_sub(self.retention.audit.0).ok();
+        let retention = Retention { log: history, runs: history, incidents: history, deliveries: history, audit };
         while self.store.purge(&retention).await?.may_have_more() {
             tokio::task::yield_now().await;
+        }
+        if let Some(before) = audit {
+            while self.store.expire_audit(before, now).await? > 0 {
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }

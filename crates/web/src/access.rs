@@ -3,16 +3,20 @@
 //! The route table asks for a role that is held anywhere; handlers that change something of a team ask here whether it is
 //! held for that team, and what policies say. Invariant: a refusal is in the audit.
 
+pub(crate) mod refusals;
+pub(crate) mod teams;
+
 use crate::problem::Problem;
 use crate::state::AppState;
 use http::StatusCode;
+use refusals::Refused;
 use std::collections::BTreeSet;
+use trackside_core::caller::{Authority, Caller};
 use trackside_core::incident::Incident;
 use trackside_identity::access::{Access, Needs, decide};
 use trackside_identity::directory::Identity;
 use trackside_identity::question::{Context, Question, Resource, ResourceKind, actions};
 use trackside_identity::role::Role;
-use trackside_store::audit::NewAudit;
 
 /// A wish that is asked about.
 #[derive(Clone, Copy, Debug)]
@@ -61,34 +65,52 @@ pub(crate) async fn may(
     wish: Wish<'_>,
     context: &Context,
 ) -> Result<Access, Problem> {
-    let question = Question { who, action: wish.action, resource: wish.resource, context };
-    let access = decide(&question, wish.needs, &state.configured().judge);
+    let access = would(state, who, wish, context);
     if access.allowed() {
         return Ok(access);
     }
     let Resource { kind, name, .. } = wish.resource;
-    let summary = format!("{} {kind:?} `{name}`: {}", wish.action, access.because);
-    let row = NewAudit::new(state.now(), who.caller.clone(), "access.refused", summary);
-    state.store.record(&row).await?;
+    let refused = Refused {
+        kind: wish.action.to_owned(),
+        resource: Some(format!("{}:{name}", kind.as_str())),
+        because: access.because.clone(),
+        policies: access.policies,
+    };
+    refusals::tell(state, &who.caller, refused).await?;
     Err(Problem::new(StatusCode::FORBIDDEN, access.because))
 }
 
-/// Passes when the caller may, without circumstances.
-///
-/// # Errors
-/// 403 with the reason.
-pub(crate) async fn may_now(state: &AppState, who: &Identity, wish: Wish<'_>) -> Result<(), Problem> {
-    may(state, who, wish, &Context::at(state.now())).await.map(drop)
+/// Whether the caller might: for pages, which show what could be done. Nothing was tried, so nothing is in the audit.
+pub(crate) fn would(state: &AppState, who: &Identity, wish: Wish<'_>, context: &Context) -> Access {
+    let question = Question { who, action: wish.action, resource: wish.resource, context };
+    decide(&question, wish.needs, &state.configured().judge)
 }
 
-/// Passes when the caller may act on an incident: the role holds for the team that owns it.
+/// Passes when the caller may, without circumstances; gives the caller with what lets them.
 ///
 /// # Errors
 /// 403 with the reason.
-pub(crate) async fn may_respond(state: &AppState, who: &Identity, incident: &Incident) -> Result<(), Problem> {
+pub(crate) async fn may_now(state: &AppState, who: &Identity, wish: Wish<'_>) -> Result<Caller, Problem> {
+    let access = may(state, who, wish, &Context::at(state.now())).await?;
+    Ok(with_authority(&who.caller, &access))
+}
+
+/// The caller, with what lets them: every audit row of what they do says so.
+pub(crate) fn with_authority(caller: &Caller, access: &Access) -> Caller {
+    let authority = Authority { because: access.because.clone(), policies: access.policies.clone() };
+    Caller { authority: Some(authority), ..caller.clone() }
+}
+
+/// Passes when the caller may act on an incident: the role holds for the team that owns it, or a policy permits it. Gives
+/// the caller with what lets them.
+///
+/// # Errors
+/// 403 with the reason.
+pub(crate) async fn may_respond(state: &AppState, who: &Identity, incident: &Incident) -> Result<Caller, Problem> {
     let number = incident.number.to_string();
     let wish =
         Wish::by_role(actions::RESPOND, ResourceKind::Incident, &number, Some(&*incident.owner), Role::Responder);
     let severity = Some(incident.severity.as_str().to_owned());
-    may(state, who, wish, &Context { severity, ..Context::at(state.now()) }).await.map(drop)
+    let access = may(state, who, wish, &Context { severity, ..Context::at(state.now()) }).await?;
+    Ok(with_authority(&who.caller, &access))
 }

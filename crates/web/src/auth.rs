@@ -1,13 +1,15 @@
 //! Who calls the API and the pages: token or session, and whether their role is enough.
 //!
 //! Invariants: a request that brings an `Authorization` header is judged by it alone, then a cookie counts, then a client
-//! certificate; a write that only a cookie authenticates must come from our own page; an API caller is never redirected
+//! certificate; a write that only what a browser sends by itself authenticates (a cookie, a certificate) must come from our
+//! own page; an API caller is never redirected
 //! but told how to authenticate (RFC 6750 §3); a token in an address is taken for calendar feeds only.
 
+use crate::access::refusals::{self, Refused};
 use crate::access::{Wish, may_now};
 use crate::problem::Problem;
 use crate::state::AppState;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE};
@@ -15,7 +17,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::ops::Deref;
 use std::sync::Arc;
-use trackside_core::caller::Caller;
+use trackside_core::caller::{Authority, Caller};
 use trackside_identity::callers::NotKnown;
 use trackside_identity::certificate::PeerCertificate;
 use trackside_identity::credential::{self, API_KEY_HEADER, Presented};
@@ -32,6 +34,13 @@ const DESCRIPTION: usize = 200;
 /// The caller of a route that needs a role.
 #[derive(Clone, Debug)]
 pub(crate) struct Who(Arc<Identity>);
+
+impl Who {
+    /// Somebody who may, as the caller says why.
+    fn by(identity: &Identity, caller: Caller) -> Self {
+        Self(Arc::new(Identity { caller, ..identity.clone() }))
+    }
+}
 
 impl Deref for Who {
     type Target = Identity;
@@ -59,40 +68,116 @@ pub(crate) struct Guard {
     pub(crate) state: AppState,
     /// The least role.
     pub(crate) needed: Role,
+    /// Where it must be held.
+    pub(crate) held: Held,
     /// A refusal to a program, in the words of the protocol that it speaks.
     pub(crate) words: fn(Problem) -> Response,
 }
 
+/// Where a role must be held for a route to be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// For some team: the route only shows something, or its handler asks for which team.
+    Anywhere,
+    /// For all of them: what the route changes is nobody's in particular.
+    Everywhere,
+}
+
+impl Guard {
+    fn lets_in(&self, who: &Identity) -> bool {
+        match self.held {
+            Held::Anywhere => who.rights.allow(self.needed),
+            Held::Everywhere => who.rights.allow_for(self.needed, None),
+        }
+    }
+
+    fn refusal(&self, who: &Identity) -> Problem {
+        let (needed, rights) = (self.needed, &who.rights);
+        let everywhere = if rights.allow(needed) { " for every team" } else { "" };
+        Problem::new(StatusCode::FORBIDDEN, format!("this needs the role `{needed}`{everywhere}; you have `{rights}`"))
+    }
+}
+
 /// Middleware: lets callers with the role pass and tells the handler who they are.
-pub(crate) async fn require(
-    State(Guard { state, needed, words }): State<Guard>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let found = authenticate(&state, request.method(), request.headers(), peer(&request)).await;
+pub(crate) async fn require(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let Guard { state, words, .. } = &guard;
+    let found = authenticate(state, request.method(), request.headers(), peer(&request)).await;
+    // A request cannot be looked at while something is waited for: its body is one reader's.
+    let (asked, address) = (Asked::of(guard.needed, &request), Address::of(&request));
     let refused = match found {
-        Ok(Some(identity)) if identity.rights.allow(needed) => {
-            let area = changed_area(needed, &request);
-            match changes_what_is_configured(&state, &identity, area).await {
-                Ok(()) => {
-                    state.note_token_uses().await;
-                    request.extensions_mut().insert(Who(identity));
-                    return next.run(request).await;
-                }
-                Err(refused) => refused,
+        Ok(Some(identity)) if guard.lets_in(&identity) => match admitted(&guard, identity, asked).await {
+            Ok(who) => {
+                state.note_token_uses().await;
+                request.extensions_mut().insert(who);
+                return next.run(request).await;
             }
-        }
-        Ok(Some(identity)) => {
-            let rights = &identity.rights;
-            Problem::new(StatusCode::FORBIDDEN, format!("this needs the role `{needed}`; you have `{rights}`"))
-        }
-        Ok(None) if wants_page(&state, request.method(), request.headers()) => {
+            Err(refused) => refused,
+        },
+        Ok(Some(identity)) => address.refuse(state, &identity, guard.refusal(&identity)).await,
+        Ok(None) if wants_page(state, request.method(), request.headers()) => {
             return Redirect::to(&sign_in_address(&request)).into_response();
         }
         Ok(None) => Problem::unauthenticated("send an API token as `Authorization: Bearer TOKEN`, or sign in"),
         Err(problem) => problem,
     };
-    refuse(refused, request.headers(), words)
+    refuse(refused, request.headers(), *words)
+}
+
+/// The caller as the handler sees them. Of a write they say what lets them, so that its audit rows do; what changes the
+/// configuration is asked of policies, too.
+async fn admitted(guard: &Guard, identity: Arc<Identity>, asked: Asked) -> Result<Who, Problem> {
+    let caller = match asked {
+        Asked::ToLook => return Ok(Who(identity)),
+        Asked::ToConfigure(area) => may_now(&guard.state, &identity, Wish::configure(&area)).await?,
+        Asked::ToWrite => lets(&identity, format!("the role `{}` is held ({})", guard.needed, identity.rights)),
+    };
+    Ok(Who::by(&identity, caller))
+}
+
+/// What a request asks for.
+enum Asked {
+    ToLook,
+    ToWrite,
+    /// To change what is configured, in this area.
+    ToConfigure(String),
+}
+
+impl Asked {
+    fn of(needed: Role, request: &Request) -> Self {
+        match changed_area(needed, request) {
+            _ if request.method().is_safe() => Self::ToLook,
+            Some(area) => Self::ToConfigure(area),
+            None => Self::ToWrite,
+        }
+    }
+}
+
+/// The address of a request, as the table of routes has it.
+struct Address {
+    method: Method,
+    template: String,
+}
+
+impl Address {
+    fn of(request: &Request) -> Self {
+        let template = request.extensions().get::<MatchedPath>().map_or("?", MatchedPath::as_str);
+        Self { method: request.method().clone(), template: template.to_owned() }
+    }
+
+    /// Puts a refusal of the whole address into the audit; gives it back to be answered.
+    async fn refuse(self, state: &AppState, who: &Identity, refused: Problem) -> Problem {
+        let row = Refused::address(&self.method, &self.template, refused.detail.clone());
+        match refusals::tell(state, &who.caller, row).await {
+            Ok(()) => refused,
+            Err(failed) => failed,
+        }
+    }
+}
+
+/// The caller of an identity, with why they may.
+fn lets(identity: &Identity, because: String) -> Caller {
+    let authority = Authority { because, policies: Vec::new() };
+    Caller { authority: Some(authority), ..identity.caller.clone() }
 }
 
 /// A refusal: a page for people, the words of the protocol for programs, and what either says about authentication.
@@ -136,19 +221,15 @@ fn describable(character: char) -> char {
 }
 
 /// Every write that needs the role admin changes what is configured, in the area that its path names (`tokens` for
-/// `/api/v1/tokens/…`).
+/// `/api/v1/tokens/…`), by the name that policies know it by.
 fn changed_area(needed: Role, request: &Request) -> Option<String> {
     let changes = needed == Role::Admin && !request.method().is_safe();
     let mut parts = request.uri().path().split('/').filter(|part| !matches!(*part, "" | "api" | "v1"));
-    changes.then(|| parts.next().unwrap_or("server").to_owned())
-}
-
-/// Policies may forbid it, by the area: `Server::"tokens"`.
-async fn changes_what_is_configured(state: &AppState, who: &Identity, area: Option<String>) -> Result<(), Problem> {
-    match area {
-        Some(area) => may_now(state, who, Wish::configure(&area)).await,
-        None => Ok(()),
-    }
+    changes.then(|| match parts.next().unwrap_or("server") {
+        "config" => "configuration".to_owned(),
+        "block_types" | "block_documents" | "block_schemas" => "blocks".to_owned(),
+        area => area.to_owned(),
+    })
 }
 
 /// Middleware like [`require`], for what any caller may ask: lets everybody pass who is known.
@@ -156,7 +237,8 @@ pub(crate) async fn require_known(State(state): State<AppState>, mut request: Re
     let refused = match authenticate(&state, request.method(), request.headers(), peer(&request)).await {
         Ok(Some(identity)) => {
             state.note_token_uses().await;
-            request.extensions_mut().insert(Who(identity));
+            let caller = lets(&identity, "every known caller may ask".to_owned());
+            request.extensions_mut().insert(Who::by(&identity, caller));
             return next.run(request).await;
         }
         Ok(None) if wants_page(&state, request.method(), request.headers()) => {
@@ -171,19 +253,24 @@ pub(crate) async fn require_known(State(state): State<AppState>, mut request: Re
 /// What [`require_scope`] asks: the scope's name, and how a refusal is put into words.
 type ScopeGuard = (AppState, &'static str, fn(Problem) -> Response);
 
-/// Middleware like [`require`], for programs that need a scope and no role: lets callers with it pass.
+/// Middleware like [`require`], for programs that need a scope and no role: lets callers with it pass. Only a scope that
+/// this server's configuration or API gave counts: one that an issuer gives means nothing here but to routes and jobs.
 pub(crate) async fn require_scope(
     State((state, scope, words)): State<ScopeGuard>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let refused = match authenticate(&state, request.method(), request.headers(), peer(&request)).await {
-        Ok(Some(identity)) if identity.names.contains(scope) => {
+        Ok(Some(identity)) if identity.issuer.is_none() && identity.names.contains(scope) => {
             state.note_token_uses().await;
-            request.extensions_mut().insert(Who(identity));
+            let caller = lets(&identity, format!("the scope `{scope}` is held"));
+            request.extensions_mut().insert(Who::by(&identity, caller));
             return next.run(request).await;
         }
-        Ok(Some(_)) => Problem::new(StatusCode::FORBIDDEN, format!("this needs a token with the scope `{scope}`")),
+        Ok(Some(identity)) => {
+            let detail = format!("this needs an API token of this server with the scope `{scope}`");
+            Address::of(&request).refuse(&state, &identity, Problem::new(StatusCode::FORBIDDEN, detail)).await
+        }
         Ok(None) => Problem::unauthenticated("send an API token as `Authorization: Bearer TOKEN`"),
         Err(problem) => problem,
     };
@@ -191,23 +278,26 @@ pub(crate) async fn require_scope(
 }
 
 /// Middleware like [`require`], for what programs fetch that cannot send headers: a token may stand in the address, if
-/// it has exactly the role that is needed. Addresses are kept in many places, so one with a token that can do more is
-/// refused.
+/// it has exactly the role that is needed, and no scope. Addresses are kept in many places, so one with a token that can do
+/// more is refused.
 pub(crate) async fn require_or_address(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
     let token = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token").map(|(_, token)| token);
     let Some(token) = token else { return require(State(guard), request, next).await };
     let found = guard.state.directory().find(&token, guard.state.now()).cloned();
     let refused = match found {
-        Some(identity) if identity.rights == Rights::everywhere(guard.needed) => {
+        Some(identity) if identity.rights == Rights::everywhere(guard.needed) && identity.names.is_empty() => {
             guard.state.note_token_uses().await;
             request.extensions_mut().insert(Who(identity));
             return next.run(request).await;
         }
         Some(identity) => {
             let (needed, role) = (guard.needed, &identity.rights);
-            let detail = format!("a token in an address must have the role `{needed}`; this one has `{role}`");
-            Problem::new(StatusCode::FORBIDDEN, detail).at("token")
+            let scopes = if identity.names.is_empty() { "" } else { " and scopes" };
+            let detail =
+                format!("a token in an address must have the role `{needed}` only; this one has `{role}`{scopes}");
+            let refused = Problem::new(StatusCode::FORBIDDEN, detail).at("token");
+            Address::of(&request).refuse(&guard.state, &identity, refused).await
         }
         None => Problem::unauthenticated("this token is not known here").at("token"),
     };
@@ -237,15 +327,25 @@ pub(crate) async fn authenticate(
         let identity = callers.identify(token, now).await.map_err(refused)?;
         return state.roster().admit(identity).map(Some).map_err(refused);
     }
-    let Some(identity) = crate::session::identity(state, headers).await? else {
-        let identity = peer.and_then(|peer| state.callers().identify_certificate(&peer, state.now()));
-        let identity = identity.or_else(|| on_this_machine(state, method, headers));
-        return identity.map(|identity| state.roster().admit(identity).map_err(refused)).transpose();
+    let from_our_page = || {
+        let foreign = |foreign: csrf::ForeignOrigin| Problem::new(StatusCode::FORBIDDEN, foreign.to_string());
+        csrf::same_origin(headers, &state.configured().public_origin()).map_err(foreign)
     };
-    if !method.is_safe() {
-        csrf::same_origin(headers, &state.configured().public_origin())
-            .map_err(|foreign| Problem::new(StatusCode::FORBIDDEN, foreign.to_string()))?;
-    }
+    let identity = if let Some(identity) = crate::session::identity(state, headers).await? {
+        if !method.is_safe() {
+            from_our_page()?;
+        }
+        identity
+    } else if let Some(identity) = peer.and_then(|peer| state.callers().identify_certificate(&peer, state.now())) {
+        // A browser shows its certificate to whatever page asks it to; a program says nothing of pages.
+        if !method.is_safe() && csrf::comes_from_a_browser(headers) {
+            from_our_page()?;
+        }
+        identity
+    } else {
+        let Some(identity) = on_this_machine(state, method, headers) else { return Ok(None) };
+        identity
+    };
     state.roster().admit(identity).map(Some).map_err(refused)
 }
 

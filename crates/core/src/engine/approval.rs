@@ -139,6 +139,8 @@ impl Turn<'_> {
         let twice = |open: &&&Approval| open.subject == *subject && open.requester.behalf == requester.behalf;
         if let Some(open) = open.iter().find(twice) {
             let text = format!("asked already, as approval #{}", open.number);
+            let detail = about(open);
+            self.audit_about("approval.asked_again", text.clone(), detail);
             return self.follows(text);
         }
         if open.len() >= limits::APPROVALS_PER_CALLER || self.has_no_room_to_ask() {

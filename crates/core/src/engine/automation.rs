@@ -80,10 +80,10 @@ impl Turn<'_> {
     }
 
     fn not_switched(&mut self, id: AutomationId, why: &str) -> String {
-        match self.state.automation(id) {
-            Some(automation) => format!("automation {} {why}", automation.spec.name),
-            None => self.no_such_automation(id),
-        }
+        let Some(automation) = self.state.automation(id) else { return self.no_such_automation(id) };
+        let (said, detail) = (format!("automation {} {why}", automation.spec.name), about(&automation.spec.name));
+        self.audit_about("automation.unchanged", said.clone(), detail);
+        said
     }
 
     fn delete_automation(&mut self, id: AutomationId) {

@@ -3,10 +3,10 @@
 //! A checkpoint covers the rows since the one before. Its hash begins with the hash before it and takes in every row,
 //! in order: `hash = SHA-256(hash || row)` for each row, as the JSON of [`AuditRow`]. It is signed with a key that is
 //! not in the database. Invariants: checkpoints ascend without gaps; rows are sealed in the order they were written;
-//! retention deletes whole checkpoints' rows only, so that what is left can be verified. What is not here: the key, and
-//! when to seal.
+//! retention deletes whole checkpoints with their rows, never the newest, and leaves a row that says so ([`EXPIRED`]), so
+//! that what is left can be verified. What is not here: the key, and when to seal.
 
-use super::{AuditRow, LIST, audit_row};
+use super::{AuditRow, LIST, NewAudit, audit_row, insert};
 use crate::Store;
 use crate::error::Result;
 use crate::statement::{Batch, Sql};
@@ -15,9 +15,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
+use trackside_core::caller::Caller;
 
 /// Most rows of one checkpoint.
 pub const CHECKPOINT_ROWS: usize = 500;
+/// Action of the row that retention leaves; its fact [`EXPIRED_TO`] is the last checkpoint that it deleted.
+pub const EXPIRED: &str = "audit.expired";
+/// The fact of an [`EXPIRED`] row.
+pub const EXPIRED_TO: &str = "checkpoint";
+/// Action of the row about checkpoints that were sealed and are not there any more.
+pub const BROKEN: &str = "audit.broken";
 /// The hash before the first checkpoint.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -98,15 +105,27 @@ static FROM: Sql = Sql::read(
     "audit.from",
     "SELECT position, seq, ordinal, at, subject, via, action, summary, incident, event, delivery, token,
             resource, outcome, job, detail
-     FROM audit WHERE position > $1 ORDER BY position LIMIT $2",
+     FROM audit WHERE position >= $1 ORDER BY position LIMIT $2",
     LIST.columns,
 );
+
+static EXPIRING: Sql = Sql::read(
+    "audit_checkpoints.expiring",
+    "SELECT number, last, total FROM (
+       SELECT number, last, sum(rows) OVER (ORDER BY number) AS total FROM (
+         SELECT number, last, rows FROM audit_checkpoints
+         WHERE at < $1 AND number < (SELECT max(number) FROM audit_checkpoints) ORDER BY number LIMIT $2) AS old) AS running
+     WHERE total <= $2 ORDER BY number DESC LIMIT 1",
+    &[Kind::Int, Kind::Int, Kind::Int],
+);
+static EXPIRE_ROWS: Sql = Sql::write("audit.expire", "DELETE FROM audit WHERE position <= $1");
+static EXPIRE: Sql = Sql::write("audit_checkpoints.expire", "DELETE FROM audit_checkpoints WHERE number <= $1");
 
 const CHECKPOINT: &[Kind] =
     &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Time, Kind::Text, Kind::Text];
 
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] = &[&LAST, &PAGE, &SEAL, &FROM];
+pub(crate) static SQL: &[&Sql] = &[&LAST, &PAGE, &SEAL, &FROM, &EXPIRING, &EXPIRE_ROWS, &EXPIRE];
 
 impl Store {
     /// The newest checkpoint.
@@ -131,6 +150,14 @@ impl Store {
     /// # Errors
     /// When they cannot be read.
     pub async fn audit_after(&self, position: u64, limit: usize) -> Result<Vec<AuditRow>> {
+        self.audit_from(position.saturating_add(1), limit).await
+    }
+
+    /// Rows of the trail from a position on, in order. The first that is ever written has position 1.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn audit_from(&self, position: u64, limit: usize) -> Result<Vec<AuditRow>> {
         let rows = self.rows(FROM.bind(position).bind(crate::page::bounded(limit)).query()).await?;
         rows.into_iter().map(audit_row).collect()
     }
@@ -152,6 +179,25 @@ impl Store {
             .bind(&made.signature);
         self.write(Batch::of(vec![row.any()])).await?;
         Ok(())
+    }
+}
+
+impl Store {
+    /// Deletes the oldest checkpoints that were made before `before`, with their rows, at most [`CHECKPOINT_ROWS`] of
+    /// them, and never the newest; returns how many rows went. Call it again until that is none.
+    ///
+    /// # Errors
+    /// When nothing could be deleted.
+    pub async fn expire_audit(&self, before: Timestamp, now: Timestamp) -> Result<u64> {
+        let found = self.row(EXPIRING.bind(before).bind(CHECKPOINT_ROWS).query()).await?;
+        let Some(mut found) = found else { return Ok(0) };
+        let (number, last, rows): (u64, u64, u64) = (found.next()?, found.next()?, found.next()?);
+        let summary = format!("{rows} rows deleted after their time: those to {last}, with checkpoints to {number}");
+        let mut told = NewAudit::new(now, Caller::rules(), EXPIRED, summary).about("audit");
+        told.detail.facts.insert(EXPIRED_TO.to_owned(), number.to_string());
+        let statements = vec![EXPIRE_ROWS.bind(last).any(), EXPIRE.bind(number).any(), insert(&told)];
+        self.write(Batch::of(statements)).await?;
+        Ok(rows)
     }
 }
 

@@ -6,9 +6,8 @@ use trackside_core::decision::AuditDetail;
 use trackside_core::ids::derive;
 use trackside_store::Store;
 use trackside_store::audit::begun::Ended;
-use trackside_store::audit::chain::{Checkpoint, GENESIS, hash_rows};
+use trackside_store::audit::chain::{Checkpoint, EXPIRED, EXPIRED_TO, GENESIS, hash_rows};
 use trackside_store::audit::{AuditFilter, NewAudit};
-use trackside_store::retention::Retention;
 
 fn row(second: i64, action: &str) -> NewAudit {
     NewAudit::new(at(second), caller(), action, format!("{action} at {second}"))
@@ -121,13 +120,19 @@ fn checkpoints_chain_rows_and_retention_takes_whole_ones() {
         assert_ne!(hash_rows(GENESIS, &changed).unwrap(), first.hash);
         assert_ne!(hash_rows(GENESIS, &rows[1..]).unwrap(), first.hash);
 
-        // Everything is old enough, but only what was sealed before the time goes.
-        let retention = |second| Retention { audit: Some(at(second)), ..Retention::default() };
-        while store.purge(&retention(15)).await.unwrap().may_have_more() {}
+        // Everything is old enough, but only what was sealed before the time goes, and it says so.
+        assert_eq!(store.expire_audit(at(15), at(99)).await.unwrap(), 4);
+        assert_eq!(store.expire_audit(at(15), at(99)).await.unwrap(), 0);
         let left = store.audit_after(0, 99).await.unwrap();
-        assert_eq!(left.iter().map(|row| row.position).collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10]);
-        while store.purge(&retention(1_000)).await.unwrap().may_have_more() {}
+        assert_eq!(left.iter().map(|row| row.position).collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!((left[6].action.as_str(), left[6].detail.facts[EXPIRED_TO].as_str()), (EXPIRED, "1"));
+        assert_eq!(store.checkpoints_after(0, 9).await.unwrap(), [second.clone()]);
+        // The newest stays, so that the chain goes on from it.
+        assert_eq!(store.expire_audit(at(1_000), at(1_000)).await.unwrap(), 0);
+        let third = seal(&store, 30, 9).await;
+        assert_eq!((third.number, third.previous), (3, second.hash));
+        assert_eq!(store.expire_audit(at(1_000), at(1_000)).await.unwrap(), 4);
         let left = store.audit_after(0, 99).await.unwrap();
-        assert_eq!(left.iter().map(|row| row.position).collect::<Vec<_>>(), [9, 10], "what is not sealed stays");
+        assert_eq!(left.iter().map(|row| row.position).collect::<Vec<_>>(), [9, 10, 11, 12]);
     });
 }

@@ -4,7 +4,7 @@ use super::client::Client;
 use super::show;
 use super::{ListArgs, ServerArgs};
 use crate::audit::cef;
-use crate::audit::verify::Verifier;
+use crate::audit::verify::{Noted, Verifier};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -79,6 +79,12 @@ pub(super) struct VerifyArgs {
     /// The public key to trust, kept elsewhere; default: the one that the export names
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// A checkpoint that must be there, as an earlier `audit verify` printed it
+    #[arg(long, value_name = "NUMBER:HASH")]
+    holds: Option<Noted>,
+    /// Begin with this checkpoint, and leave what was before alone
+    #[arg(long, value_name = "NUMBER", conflicts_with = "file")]
+    from: Option<u64>,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -124,7 +130,7 @@ async fn export(args: &ExportArgs) -> Result<()> {
         None => Box::new(std::io::stdout()),
     };
     let mut failed = None;
-    lines_of(&args.server, |line| {
+    lines_of(&args.server, None, |line| {
         let text = match args.format {
             Format::Json => Some(line.to_owned()),
             Format::Cef => cef_line(line, args.since),
@@ -149,7 +155,7 @@ fn cef_line(line: &str, since: Option<Timestamp>) -> Option<String> {
 }
 
 async fn verify(args: VerifyArgs) -> Result<ExitCode> {
-    let mut verifier = Verifier::new(args.key);
+    let mut verifier = Verifier::new(args.key).holding(args.holds).from(args.from);
     let mut broken = None;
     let mut number = 0u64;
     let mut take = |line: &str| {
@@ -158,7 +164,7 @@ async fn verify(args: VerifyArgs) -> Result<ExitCode> {
         broken.is_none()
     };
     match &args.file {
-        None => lines_of(&args.server, take).await?,
+        None => lines_of(&args.server, args.from, take).await?,
         Some(path) => {
             let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
             for line in BufReader::new(file).lines() {
@@ -168,27 +174,27 @@ async fn verify(args: VerifyArgs) -> Result<ExitCode> {
             }
         }
     }
-    if let Some((line, problem)) = broken {
-        if args.server.json {
+    let result = match broken {
+        Some(broken) => Err(broken),
+        None => verifier.end().map_err(|missing| (number, missing)),
+    };
+    match (&result, args.server.json) {
+        (Err((line, problem)), true) => {
             show::json(&json!({"intact": false, "line": line, "problem": problem.to_string()}));
-        } else {
-            show::line(&format!("BROKEN: {problem} (line {line})"));
         }
-        return Ok(ExitCode::FAILURE);
+        (Err((line, problem)), false) => show::line(&format!("BROKEN: {problem} (line {line})")),
+        (Ok(verified), true) => show::json(&json!({"intact": true, "rows": verified.rows,
+            "checkpoints": verified.checkpoints, "begins": verified.begins, "unsealed": verified.unsealed,
+            "newest": verified.newest.as_ref().map(ToString::to_string)})),
+        (Ok(verified), false) => show::line(&format!("intact: {verified}")),
     }
-    let verified = verifier.end();
-    if args.server.json {
-        show::json(&json!({"intact": true, "rows": verified.rows, "checkpoints": verified.checkpoints,
-            "begins": verified.begins, "unsealed": verified.unsealed}));
-    } else {
-        show::line(&format!("intact: {verified}"));
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Gives each line of the server's export to `take`, until it wants no more.
-async fn lines_of(server: &ServerArgs, mut take: impl FnMut(&str) -> bool) -> Result<()> {
-    let mut response = Client::new(server)?.follow("audit/export").await?;
+async fn lines_of(server: &ServerArgs, from: Option<u64>, mut take: impl FnMut(&str) -> bool) -> Result<()> {
+    let path = from.map_or_else(|| "audit/export".to_owned(), |number| format!("audit/export?from={number}"));
+    let mut response = Client::new(server)?.follow(&path).await?;
     let mut rest: Vec<u8> = Vec::new();
     while let Some(chunk) = response.chunk().await.context("the export broke off")? {
         rest.extend_from_slice(&chunk);

@@ -5,6 +5,7 @@
 use super::WORKSPACE;
 use super::keys::{Keys, kept_secret};
 use crate::apply::derived;
+use crate::audit::head::{HEAD_FILE, Head};
 use crate::automations::stored;
 use crate::clock::Clock;
 use crate::config::{Config, Problems};
@@ -48,6 +49,7 @@ pub(super) struct Ground {
     pub(super) exchange: Exchange,
     pub(super) keeper: Arc<Keeper>,
     pub(super) keys: Keys,
+    pub(super) head: Arc<Head>,
     pub(super) decider: Decider,
     pub(super) ruleset: Ruleset,
     pub(super) connections: watch::Sender<Connections>,
@@ -75,6 +77,8 @@ impl Ground {
         decider.apply(ruleset.clone(), stored::files(), clock.now()).await?;
         let connections = watch::Sender::new((Arc::new(config.connections.clone()), ruleset.public_url.clone()));
         let keys = Keys::kept(data, clock)?;
+        let head =
+            Arc::new(Head::kept(data).with_context(|| format!("cannot read {}", data.join(HEAD_FILE).display()))?);
         let credentials = Credentials::new(exchange.clone(), clock, keeper.secrets());
         credentials.put(config, ruleset.public_url.as_deref().unwrap_or_default());
         let ground = Self {
@@ -85,6 +89,7 @@ impl Ground {
             exchange,
             keeper,
             keys,
+            head,
             decider,
             ruleset,
             connections,

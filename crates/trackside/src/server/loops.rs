@@ -73,7 +73,7 @@ impl Loops {
             keys: KeyKeeper::new(state.clone(), meters.callers),
             issuer,
             watchdog: Watchdog::new(charge, clock.now()),
-            sealer: Sealer::new(store.clone(), keys.audit.clone()),
+            sealer: Sealer::new(store.clone(), keys.audit.clone(), ground.head.clone()),
             importer: Importer::new(drift::Parts {
                 store: store.clone(),
                 exchange: ground.exchange.clone(),

@@ -6,6 +6,7 @@
 
 pub(crate) mod grants;
 
+use crate::access::refusals;
 use crate::api::decided::{settled, status};
 use crate::api::model::{ApprovalOut, PageOut};
 use crate::api::{JsonBody, PAGE_DEFAULT, Params, Segments, filled, id, word};
@@ -26,7 +27,6 @@ use trackside_identity::question::{Answer, Context, Question, Resource, Resource
 use trackside_identity::role::Role;
 use trackside_store::Page;
 use trackside_store::approvals::{ApprovalFilter, ApprovalRow};
-use trackside_store::audit::NewAudit;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -259,9 +259,11 @@ pub(crate) async fn say(
     let approval = find(state, who, text).await?;
     let remark = remark("remark", said)?;
     if let Some(why) = forbidden(state, who, &approval) {
-        let summary = format!("{} {}: {why}", actions::APPROVE, approval.subject.title());
-        state.store.record(&NewAudit::new(state.now(), who.caller.clone(), "access.refused", summary)).await?;
-        return Err(Problem::new(StatusCode::FORBIDDEN, why));
+        let resource = match &approval.subject {
+            Subject::JobRun { job, .. } => format!("job:{job}"),
+            Subject::Route { route } => format!("route:{route}"),
+        };
+        return refusals::forbid(state, who, actions::APPROVE, resource, why).await;
     }
     let voice = voice(state, who, &approval);
     let known_as = voice.people();

@@ -138,9 +138,9 @@ pub(crate) async fn send_test(state: &AppState, who: &Identity, name: &str) -> R
     if let Some(why) = refused {
         return Err(Problem::new(StatusCode::CONFLICT, format!("`{name}` {why}")));
     }
-    may_now(state, who, Wish::test(name)).await?;
+    let caller = may_now(state, who, Wish::test(name)).await?;
     let command = Command::SendTest { connection: name.to_owned() };
-    let seq = state.command(who.caller.clone(), command).await?.seq;
+    let seq = state.command(caller, command).await?.seq;
     let until = Instant::now() + TEST_TIME;
     let mut stopping = state.stopping.clone();
     loop {

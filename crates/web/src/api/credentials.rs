@@ -1,6 +1,7 @@
 //! Credentials of connections in the API: how they stand, fetching one anew, trying a connection with it; and the pages
 //! by which far ends trust the tokens that Trackside signs.
 
+use crate::access::{Wish, may_now};
 use crate::api::Segments;
 use crate::auth::Who;
 use crate::problem::Problem;
@@ -15,8 +16,11 @@ use serde::Serialize;
 use serde_json::Value;
 use trackside_core::caller::Caller;
 use trackside_identity::broker::{CredentialError, CredentialState, CredentialStatus, Probe, management_of};
+use trackside_identity::directory::Identity;
 use trackside_store::audit::NewAudit;
+use trackside_store::audit::begun::Ended;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// How long far ends may keep our key page: less than a new key is published before it signs.
 const KEEP: &str = "public, max-age=3600";
@@ -121,7 +125,7 @@ pub(crate) async fn refresh(
     who: Who,
     Segments(name): Segments<String>,
 ) -> Result<Json<Vec<CredentialOut>>, Problem> {
-    fetch_anew(&state, &who.caller, &name).await?;
+    fetch_anew(&state, &who, &name).await?;
     Ok(Json(of(&state, &name)))
 }
 
@@ -132,9 +136,10 @@ pub(crate) async fn refresh(
         (status = 409, body = Problem, description = "It is not a connection that is called")))]
 pub(crate) async fn check(
     State(state): State<AppState>,
+    who: Who,
     Segments(name): Segments<String>,
 ) -> Result<Json<CheckOut>, Problem> {
-    Ok(Json(try_it(&state, &name).await?))
+    Ok(Json(try_it(&state, &who, &name).await?))
 }
 
 /// The public keys by which far ends verify tokens that Trackside signs (RFC 7517).
@@ -166,8 +171,10 @@ pub(crate) fn of(state: &AppState, name: &str) -> Vec<CredentialOut> {
 }
 
 /// Fetches every token of a connection anew, with a row in the audit.
-pub(crate) async fn fetch_anew(state: &AppState, caller: &Caller, name: &str) -> Result<(), Problem> {
+pub(crate) async fn fetch_anew(state: &AppState, who: &Identity, name: &str) -> Result<(), Problem> {
     called(state, name)?;
+    let caller = may_now(state, who, Wish::test(name)).await?;
+    let noted = Act::note(state, caller, "connection.credential_fetched", name).await?;
     let mut failed = None;
     for credential in of(state, name) {
         let line = if credential.opens == "management" { management_of(name) } else { name.to_owned() };
@@ -175,17 +182,38 @@ pub(crate) async fn fetch_anew(state: &AppState, caller: &Caller, name: &str) ->
             failed = Some(error.to_string());
         }
     }
-    let outcome = failed.as_deref().unwrap_or("a fresh token is in use");
-    let summary = format!("Credential of {name} fetched anew: {outcome}");
-    let audit = NewAudit::new(state.now(), caller.clone(), "connection.credential_fetched", summary);
-    state.store.record(&audit.about(format!("connection:{name}"))).await?;
+    noted.ended(state, failed.clone()).await?;
     failed.map_or(Ok(()), |detail| Err(Problem::new(StatusCode::BAD_GATEWAY, detail)))
 }
 
 /// Tries a connection that is called.
-pub(crate) async fn try_it(state: &AppState, name: &str) -> Result<CheckOut, Problem> {
+pub(crate) async fn try_it(state: &AppState, who: &Identity, name: &str) -> Result<CheckOut, Problem> {
     called(state, name)?;
-    Ok(state.brokers.probe(name).await.into())
+    let caller = may_now(state, who, Wish::test(name)).await?;
+    let noted = Act::note(state, caller, "connection.checked", name).await?;
+    let out = CheckOut::from(state.brokers.probe(name).await);
+    noted.ended(state, (!out.good).then(|| out.detail.clone())).await?;
+    Ok(out)
+}
+
+/// What is done at a far end: in the audit as begun before, and as ended after.
+struct Act {
+    id: Uuid,
+    row: NewAudit,
+}
+
+impl Act {
+    async fn note(state: &AppState, caller: Caller, action: &str, connection: &str) -> Result<Self, Problem> {
+        let row = NewAudit::new(state.now(), caller, action, format!("Connection {connection}"));
+        let act = Self { id: state.new_id(), row: row.about(format!("connection:{connection}")) };
+        state.store.begin_act(act.id, &act.row).await?;
+        Ok(act)
+    }
+
+    async fn ended(self, state: &AppState, problem: Option<String>) -> Result<(), Problem> {
+        let ended = problem.map_or(Ended::Done, Ended::Failed);
+        Ok(state.store.end_act(self.id, self.row, ended, state.now()).await?)
+    }
 }
 
 /// That there is such a connection, and it is one that is called.

@@ -2,6 +2,7 @@
 //!
 //! Everybody sees and ends their own sessions; an administrator everybody's. Nothing here shows what a cookie holds.
 
+use crate::access::refusals::{self, Refused};
 use crate::api::{Params, Segments, id};
 use crate::auth::Who;
 use crate::problem::Problem;
@@ -192,7 +193,7 @@ pub(crate) async fn all(
     subject: Option<&str>,
 ) -> Result<Vec<SessionOut>, Problem> {
     let current = session::current(state, headers).await?.map(|session| session.id);
-    let subject = if who.rights.allow(Role::Admin) { subject } else { Some(who.caller.subject.as_str()) };
+    let subject = if who.rights.allow_for(Role::Admin, None) { subject } else { Some(who.caller.subject.as_str()) };
     let whose = subject.map_or(Whose::All, Whose::Subject);
     let mut found = state.store.sessions(whose, state.now()).await?;
     found.sort_by_key(|session| std::cmp::Reverse(session.started));
@@ -214,7 +215,14 @@ pub(crate) async fn end_one(state: &AppState, who: &Identity, name: Uuid) -> Res
     let (missing, now) = (|| Problem::missing("session", &name.to_string()), state.now());
     let found = state.store.sessions(Whose::One(name), now).await?.pop().ok_or_else(missing)?;
     // Whoever may not see it does not learn that it is there.
-    if found.subject != who.caller.subject && !who.rights.allow(Role::Admin) {
+    if found.subject != who.caller.subject && !who.rights.allow_for(Role::Admin, None) {
+        let refused = Refused {
+            kind: "end".to_owned(),
+            resource: Some(format!("session:{name}")),
+            because: "this needs the role `admin`".to_owned(),
+            policies: Vec::new(),
+        };
+        refusals::tell(state, &who.caller, refused).await?;
         return Err(missing());
     }
     let why = format!("by {}", who.caller.subject);

@@ -1,7 +1,10 @@
 //! Silences: what somebody does not want to hear of for a while.
 //!
-//! Who may: a responder makes silences and ends their own; an operator ends anybody's.
+//! Who may: a responder makes silences and ends their own; an operator ends anybody's; both for the teams they have the
+//! role for.
 
+use crate::access::refusals;
+use crate::access::teams;
 use crate::api::decided::status;
 use crate::api::model::{PreviewOut, SilenceOut, SilenceState};
 use crate::api::overrides::{ahead, put, reason};
@@ -151,6 +154,8 @@ pub(crate) async fn make(state: &AppState, who: &Identity, wanted: &SilenceIn) -
     if why.is_empty() {
         return Err(Problem::bad("reason", "say why, for those who wonder later"));
     }
+    let touched = teams::matched(&state.configured().ruleset, &wanted.matchers)?;
+    teams::may_plan(state, who, Role::Responder, &touched).await?;
     let now = state.now();
     let starts = wanted.starts.unwrap_or(now);
     let ends = match (wanted.ends, wanted.length) {
@@ -179,8 +184,11 @@ pub(crate) async fn end(state: &AppState, who: &Identity, text: &str) -> Result<
     let silence = state.store.silence(id).await?.map(|found| found.item).filter(|silence| silence.ends > state.now());
     let silence = silence.ok_or_else(|| Problem::missing("silence that is not over", text))?;
     if !may_end(state, who, &silence) {
-        let detail = format!("this silence is of `{}`; ending it needs the role `operator`", silence.by);
-        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+        let detail = format!(
+            "this silence is of `{}`; ending it needs the role `operator` for the teams it is about",
+            silence.by
+        );
+        return refusals::forbid(state, who, "end", format!("silence:{id}"), detail).await;
     }
     put(state, &who.caller, vec![DutyEdit::ExpireSilence { id }]).await
 }
@@ -188,7 +196,11 @@ pub(crate) async fn end(state: &AppState, who: &Identity, text: &str) -> Result<
 /// Whether the caller may end a silence: their own, or anybody's with the role `operator`.
 pub(crate) fn may_end(state: &AppState, who: &Identity, silence: &Silence) -> bool {
     let ruleset = state.configured().ruleset.clone();
-    who.rights.allow(Role::Operator) || silence.by == names::behind(&ruleset, &who.caller.subject)
+    let operates = || {
+        let touched = teams::matched(&ruleset, &silence.matchers).unwrap_or_default();
+        teams::held_for(who, Role::Operator, &touched)
+    };
+    silence.by == names::behind(&ruleset, &who.caller.subject) || operates()
 }
 
 /// Open incidents of which at least one alert matches, latest first.

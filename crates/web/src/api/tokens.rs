@@ -16,6 +16,7 @@ use trackside_identity::role::Role;
 use trackside_identity::token::{Token, TokenForm};
 use trackside_store::Error as StoreError;
 use trackside_store::accounts::{NewToken, Rotation, TokenRecord};
+use trackside_store::audit::NewAudit;
 use utoipa::ToSchema;
 
 /// Longest name of a token, in bytes.
@@ -247,9 +248,14 @@ pub(crate) async fn revoke(
     responses((status = 201, body = LinkOut), (status = 400, body = Problem)))]
 pub(crate) async fn sign_in_link(
     State(state): State<AppState>,
+    who: Who,
     JsonBody(wanted): JsonBody<LinkIn>,
 ) -> Result<(StatusCode, Json<LinkOut>), Problem> {
     check_name(&wanted.person).map_err(|problem| problem.at("person"))?;
+    // Whoever uses the link is known by the name that stands in it: who put it there must be found afterwards.
+    let summary = format!("Sign-in link made for {} with role {}", wanted.person, wanted.role);
+    let row = NewAudit::new(state.now(), who.caller.clone(), "sign_in_link.created", summary);
+    state.store.record(&row.about(format!("person:{}", wanted.person))).await?;
     let url = state.sign_in_link(&wanted.person, wanted.role);
     Ok((StatusCode::CREATED, Json(LinkOut { url: url.to_string() })))
 }

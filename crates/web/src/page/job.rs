@@ -1,6 +1,6 @@
 //! One job: what it is, a form that starts it, its runs.
 
-use crate::api::jobs::start::may_start;
+use crate::api::jobs::start::might_start;
 use crate::api::jobs::{JobRunQuery, find_job, read_runs};
 use crate::page::audit::given;
 use crate::page::job_run::rows;
@@ -25,7 +25,7 @@ pub(crate) async fn show(
 ) -> Result<Markup, Failed> {
     let spec = find_job(state, name)?;
     let runs = read_runs(state, &visitor.who, Some(name.to_owned()), query).await?;
-    let may = may_start(state, &visitor.who, name, &spec, &Value::Null).await.is_ok();
+    let may = might_start(state, &visitor.who, name, &spec);
     let content = render(name, &spec, query, &runs, may);
     visitor.page(state, name, Some(Section::Jobs), &content).await
 }
@@ -36,7 +36,7 @@ fn render(name: &str, spec: &JobSpec, query: &JobRunQuery, runs: &Page<JobRunRow
     let before = if query.before.is_some() { "1" } else { "" };
     html! {
         (head(name, &html! { a href="/jobs" { "Jobs" } }, &lamp()))
-        @if !spec.description.is_empty() { p { (spec.description) } }
+        @if !spec.description.is_empty() { p.lead { (spec.description) } }
         div.two {
             div.stack {
                 form.filters method="get" role="search" {
@@ -66,9 +66,9 @@ fn render(name: &str, spec: &JobSpec, query: &JobRunQuery, runs: &Page<JobRunRow
 
 fn form(path: &str, spec: &JobSpec) -> Markup {
     html! {
-        form.stack method="post" action={ (path) "/runs" } {
-            label { "Input, as JSON" textarea name="input" rows="8" spellcheck="false" { (pretty(&sample(spec))) } }
-            label { "Key (the same key is the same run; leave it empty for a run of its own)" input name="key" maxlength="255"; }
+        form.plain method="post" action={ (path) "/runs" } {
+            label { "Input, as JSON" textarea.mono name="input" rows="8" spellcheck="false" { (pretty(&sample(spec))) } }
+            label { "Key: the same key is the same run; empty is a run of its own" input name="key" maxlength="255"; }
             @if spec.approval.is_some() {
                 label { "Why, for whoever approves" input name="justification" maxlength="1000"; }
             }

@@ -118,6 +118,7 @@ impl World {
             seal_key: Arc::new(SealKey::new([8; 32])),
             act_key: Arc::new(ActKey::new(ACT_KEY)),
             audit_key: Arc::new(trackside_identity::audit_key::AuditKey::new(&[5; 32]).expect("a key")),
+            audit_head: watch::channel(None).1,
             secrets: trackside_identity::secret::Secrets::default(),
             brokers: trackside_identity::broker::Brokers::default(),
             wake_sender: Arc::new(|| {}),
@@ -197,7 +198,8 @@ impl World {
         headers: &[(&'static str, String)],
         body: impl Into<Body>,
     ) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).body(body.into()).expect("a request");
+        let before = crate::trail::newest(self).await;
+        let mut request = Request::builder().method(&method).uri(path).body(body.into()).expect("a request");
         for (name, value) in headers {
             request.headers_mut().append(*name, value.parse().expect("a header"));
         }
@@ -205,6 +207,7 @@ impl World {
         let answer = self.router.clone().oneshot(request);
         let response = self.while_deciding(answer).await.expect("infallible");
         let (parts, body) = response.into_parts();
+        crate::trail::held(self, before, &method, path, parts.status).await;
         // A stream has no end; its head is the answer.
         let endless = parts.headers.get("content-type").is_some_and(|value| value == "text/event-stream");
         let body = if endless { Vec::new() } else { body.collect().await.expect("a body").to_bytes().to_vec() };

@@ -3,6 +3,7 @@
 //! Who may: the role `viewer` sees all, others their own. A grant is revoked by whoever has it, or by the role
 //! `approver`.
 
+use crate::access::refusals;
 use crate::api::decided::{settled, status};
 use crate::api::model::{GrantOut, PageOut};
 use crate::api::{PAGE_DEFAULT, Params, Segments, filled, id, word};
@@ -88,7 +89,7 @@ pub(crate) async fn end(state: &AppState, who: &Identity, text: &str) -> Result<
     let found = state.store.grant(wanted).await?.ok_or_else(|| Problem::missing("grant", text))?;
     if !may_end(state, who, &found.grant) {
         let detail = "access of others is revoked by the role `approver`";
-        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+        return refusals::forbid(state, who, "revoke", format!("route:{}", found.grant.route), detail).await;
     }
     let ask = ApprovalAsk::Revoke { grant: wanted };
     let done = state.put(&Input::Approval { caller: who.caller.clone(), ask }).await?;

@@ -1,7 +1,7 @@
 //! The audit as JSON lines, with the checkpoints that prove it.
 //!
-//! Lines: `{"key": {"name", "public"}}` once, then `{"row": …}` in order of completion, and after the rows of each
-//! checkpoint `{"checkpoint": …}`. `trackside audit verify` reads it, offline if need be. Sent bit by bit: memory does
+//! Lines: `{"key": {"name", "public"}}`, `{"head": …}` with the newest checkpoint, as the server remembers it outside the
+//! database, then `{"row": …}` in order of completion, and after the rows of each checkpoint `{"checkpoint": …}`. `trackside audit verify` reads it, offline if need be. Sent bit by bit: memory does
 //! not grow with the trail.
 
 use crate::api::Params;
@@ -38,14 +38,16 @@ pub(crate) async fn export(
     Params(query): Params<ExportQuery>,
 ) -> Result<Response, Problem> {
     let key = json!({"key": {"name": state.audit_key.name(), "public": state.audit_key.public()}});
+    // Before the walk: what is sealed during it may be behind where it ends.
+    let head = json!({"head": *state.audit_head.borrow()});
     let walk = Walk {
         store: state.store.clone(),
         number: query.from.unwrap_or(1).saturating_sub(1),
         waiting: VecDeque::new(),
-        position: 0,
+        position: None,
         step: Step::Checkpoints,
     };
-    let begin = stream::iter([Ok(Bytes::from(format!("{key}\n")))]);
+    let begin = stream::iter([Ok(Bytes::from(format!("{key}\n{head}\n")))]);
     let rest = stream::try_unfold(walk, Walk::next);
     let body = Body::from_stream(futures_util::StreamExt::chain(begin, rest));
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], body).into_response())
@@ -57,8 +59,8 @@ struct Walk {
     /// The last checkpoint that was read.
     number: u64,
     waiting: VecDeque<Checkpoint>,
-    /// The last row that was sent.
-    position: u64,
+    /// The last row that was sent; nothing before the first.
+    position: Option<u64>,
     step: Step,
 }
 
@@ -82,26 +84,26 @@ impl Walk {
                         self.step = Step::Unsealed;
                         continue;
                     };
+                    // Whatever stands between two checkpoints, or before the first, is sent: it must not be there.
+                    let oldest = self.position.is_none() && self.number == 0;
+                    let begin = if oldest { 0 } else { self.position.map_or(checkpoint.first, |last| last + 1) };
                     self.number = checkpoint.number;
-                    self.position = checkpoint.last;
-                    let rows = self.store.audit_after(checkpoint.first - 1, CHECKPOINT_ROWS).await?;
+                    self.position = Some(checkpoint.last);
+                    let rows = self.store.audit_from(begin, CHECKPOINT_ROWS).await?;
                     let rows: Vec<_> = rows.iter().filter(|row| row.position <= checkpoint.last).collect();
-                    // Retention took the rows of the oldest checkpoints.
-                    if rows.is_empty() {
-                        continue;
-                    }
                     let mut text = String::new();
                     rows.iter().for_each(|row| push(&mut text, "row", row));
                     push(&mut text, "checkpoint", &checkpoint);
                     return Ok(Some((Bytes::from(text), self)));
                 }
                 Step::Unsealed => {
-                    let rows = self.store.audit_after(self.position, CHECKPOINT_ROWS).await?;
+                    let begin = self.position.map_or(0, |last| last + 1);
+                    let rows = self.store.audit_from(begin, CHECKPOINT_ROWS).await?;
                     let Some(last) = rows.last() else {
                         self.step = Step::Over;
                         continue;
                     };
-                    self.position = last.position;
+                    self.position = Some(last.position);
                     let mut text = String::new();
                     rows.iter().for_each(|row| push(&mut text, "row", row));
                     return Ok(Some((Bytes::from(text), self)));

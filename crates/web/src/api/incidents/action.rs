@@ -191,8 +191,8 @@ pub(crate) async fn act(
     command: impl FnOnce(IncidentId) -> Command,
 ) -> Result<Effect, Problem> {
     let incident = open(state, text).await?;
-    may_respond(state, who, &incident).await?;
-    settled(state, state.command(who.caller.clone(), command(incident.id)).await?).await
+    let caller = may_respond(state, who, &incident).await?;
+    settled(state, state.command(caller, command(incident.id)).await?).await
 }
 
 /// Puts an incident off for a length or until a time.
@@ -238,9 +238,9 @@ pub(crate) async fn add_note(state: &AppState, who: &Identity, text: &str, note:
         return Err(Problem::bad("text", format!("a note has 1 to {NOTE_BYTES} bytes; this one has {}", note.len())));
     }
     let incident = find(state, text).await?.incident;
-    may_respond(state, who, &incident).await?;
+    let caller = may_respond(state, who, &incident).await?;
     let command = Command::Note { incident: incident.id, text: note.to_owned() };
-    settled(state, state.command(who.caller.clone(), command).await?).await
+    settled(state, state.command(caller, command).await?).await
 }
 
 /// The incident of this id or number, if it is open.
