@@ -96,9 +96,11 @@ impl Visitor {
         Ok(layout::page(&frame, content))
     }
 
-    /// Whether the visitor may do what needs this role; forms they may not use are not shown.
+    /// Whether the visitor may do what needs this role, for some team at least; forms they may not use are not shown. What
+    /// an administrator does concerns every team.
     pub(crate) fn may(&self, needed: Role) -> bool {
-        self.who.rights.allow(needed)
+        let rights = &self.who.rights;
+        if needed == Role::Admin { rights.allow_for(needed, None) } else { rights.allow(needed) }
     }
 }
 

@@ -8,20 +8,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use trackside_core::caller::Caller;
 use trackside_core::input::{Input, PersonEdit};
+use trackside_identity::callers::NotKnown;
+use trackside_identity::directory::Identity;
 use trackside_identity::roster::{Listed, Roster, Standing};
 use trackside_identity::scim::user::User;
 use trackside_store::Error;
 use trackside_store::directory::Entry;
+use trackside_store::sessions::{SESSIONS, Whose};
 use uuid::Uuid;
 
 impl AppState {
+    /// The identity with the teams that the directory of people gives it.
+    ///
+    /// # Errors
+    /// When the person it stands for, or acts for, is not there any more.
+    pub fn admit(&self, identity: Arc<Identity>) -> Result<Arc<Identity>, NotKnown> {
+        self.roster().admit(identity)
+    }
+
     /// Who is there.
     pub(crate) fn roster(&self) -> Arc<Roster> {
         Arc::clone(&self.roster.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads who is there anew.
+    /// Reads who is there anew. One reads at a time: what is older is never put in the place of what is newer.
     pub(crate) async fn read_roster(&self) -> Result<Arc<Roster>, Error> {
+        let _one_at_a_time = self.reading.lock().await;
         let (entries, memberships) = self.store.directory_people().await?;
         let mut groups: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
         for membership in memberships {
@@ -44,11 +56,10 @@ impl AppState {
     /// # Errors
     /// When the store fails; then it is done again with the next change.
     pub async fn follow_people(&self, caller: &Caller) -> Result<(), Error> {
-        let _one_at_a_time = self.following.lock().await;
-        let before = self.roster();
+        let mut followed = self.following.lock().await;
         let roster = self.read_roster().await?;
-        for subject in roster.subjects().difference(before.subjects()) {
-            self.store.end_sessions_of(subject, "is not in the directory any more", self.now(), caller).await?;
+        if !followed.as_ref().is_some_and(|followed| followed.refuses_the_same(&roster)) {
+            self.end_sessions_of_the_gone(&roster, caller).await?;
         }
         let known = self.store.absences().await?;
         let known: BTreeSet<&str> = known.iter().map(|absence| absence.person.as_str()).collect();
@@ -61,7 +72,29 @@ impl AppState {
         if !edits.is_empty() {
             self.put(&Input::People { caller: caller.clone(), edits }).await?;
         }
+        *followed = Some(roster);
         Ok(())
+    }
+}
+
+impl AppState {
+    /// Ends every session of those who are refused from now on, so that none begins to count again should they come back.
+    async fn end_sessions_of_the_gone(&self, roster: &Roster, caller: &Caller) -> Result<(), Error> {
+        let mut before = None;
+        loop {
+            let found = self.store.sessions_before(before, self.now()).await?;
+            for session in &found {
+                let identity = crate::session::whose(self, session);
+                if identity.is_some_and(|identity| roster.admit(identity).is_err()) {
+                    let why = "is not in the directory any more";
+                    self.store.end_sessions(Whose::One(session.id), why, self.now(), caller).await?;
+                }
+            }
+            match found.last() {
+                Some(last) if found.len() == SESSIONS => before = Some((last.started, last.id)),
+                _ => return Ok(()),
+            }
+        }
     }
 }
 

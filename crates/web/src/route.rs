@@ -11,6 +11,7 @@ mod jobs;
 mod scim;
 mod sign_in;
 
+use crate::auth::Held;
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::{api, assets, auth, door, page};
@@ -32,8 +33,10 @@ enum Access {
     Door,
     /// Any caller who is known; the handler sees to what they may.
     Known,
-    /// Callers with this role.
+    /// Callers with this role: for some team, to look at something; for every team, to change something.
     Needs(Role),
+    /// Callers with this role for some team; the handler asks whether it is the team of what they change.
+    Team(Role),
     /// Callers with this role, who speak Prefect's API and are refused in its words.
     Prefect(Role),
     /// Callers with this role, or calendar programs with a token of exactly this role in the address.
@@ -75,7 +78,7 @@ pub struct RouteInfo {
     pub method: Method,
     /// Path, with `{parameters}`.
     pub path: &'static str,
-    /// Role that is needed, or `anybody`, or `a signature`.
+    /// Role that is needed, or `anybody`, or `a signature`. `(team)`: held for the team of what is changed is enough.
     pub needs: String,
 }
 
@@ -87,6 +90,7 @@ pub fn routes() -> Vec<RouteInfo> {
         Access::Door => Role::Ingest.to_string(),
         Access::Known => "a caller".to_owned(),
         Access::Needs(role) | Access::Prefect(role) | Access::Feed(role) => role.to_string(),
+        Access::Team(role) => format!("{role} (team)"),
         Access::Scim(scope) => format!("scope {scope}"),
         Access::Signed => "a signature".to_owned(),
     };
@@ -195,11 +199,11 @@ fn api() -> Vec<Route> {
 
 /// Incidents, who is on call, what is planned.
 fn people() -> Vec<Route> {
-    use Access::{Feed, Needs};
+    use Access::{Feed, Needs, Team};
     use api::incidents::{action, timeline};
     use api::{calendar, maintenance, oncall, overrides, people, reports, silences};
     let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
-    let (viewer, responder, operator) = (Needs(Role::Viewer), Needs(Role::Responder), Needs(Role::Operator));
+    let (viewer, responder, operator) = (Needs(Role::Viewer), Team(Role::Responder), Team(Role::Operator));
     let feed = Feed(Role::Viewer);
     vec![
         route(&get, "/api/v1/incidents/{id}/timeline", viewer, timeline::timeline),
@@ -351,12 +355,12 @@ fn automation_pages() -> Vec<Route> {
 
 /// Pages of people: who is on call, what is planned, how it went; and what is done about an incident.
 fn people_pages() -> Vec<Route> {
-    use Access::Needs;
+    use Access::{Needs, Team};
     use page::incident::acts;
     use page::oncall::{self, forms};
     use page::silences::{self, maintenance};
     let (get, post) = (Method::GET, Method::POST);
-    let (viewer, responder, operator) = (Needs(Role::Viewer), Needs(Role::Responder), Needs(Role::Operator));
+    let (viewer, responder, operator) = (Needs(Role::Viewer), Team(Role::Responder), Team(Role::Operator));
     vec![
         route(&post, "/incidents/{id}/acknowledge", responder, acts::acknowledge),
         route(&post, "/incidents/{id}/unacknowledge", responder, acts::unacknowledge),
@@ -385,19 +389,24 @@ fn people_pages() -> Vec<Route> {
 pub fn router(state: AppState) -> Router {
     // What a cookie may authenticate is apart: its writes bring the token of their session.
     let (mut doors, mut rest, mut guarded) = (Router::new(), Router::new(), Router::new());
-    for Route { path, access, handler, .. } in table() {
+    for Route { method, path, access, handler } in table() {
+        let guard = |needed, held, words| auth::Guard { state: state.clone(), needed, held, words };
         match access {
             Access::Door => doors = doors.route(path, handler),
             Access::Public | Access::Signed => rest = rest.route(path, handler),
             Access::Needs(needed) => {
-                let guard = auth::Guard { state: state.clone(), needed, words: Problem::into_response };
+                let guard = guard(needed, held(&method, needed), Problem::into_response);
+                guarded = guarded.route(path, handler.layer(from_fn_with_state(guard, auth::require)));
+            }
+            Access::Team(needed) => {
+                let guard = guard(needed, Held::Anywhere, Problem::into_response);
                 guarded = guarded.route(path, handler.layer(from_fn_with_state(guard, auth::require)));
             }
             Access::Known => {
                 guarded = guarded.route(path, handler.layer(from_fn_with_state(state.clone(), auth::require_known)));
             }
             Access::Feed(needed) => {
-                let guard = auth::Guard { state: state.clone(), needed, words: Problem::into_response };
+                let guard = guard(needed, Held::Anywhere, Problem::into_response);
                 guarded = guarded.route(path, handler.layer(from_fn_with_state(guard, auth::require_or_address)));
             }
             Access::Scim(scope) => {
@@ -405,7 +414,7 @@ pub fn router(state: AppState) -> Router {
                 guarded = guarded.route(path, handler.layer(from_fn_with_state(guard, auth::require_scope)));
             }
             Access::Prefect(needed) => {
-                let guard = auth::Guard { state: state.clone(), needed, words: api::prefect::refused };
+                let guard = guard(needed, held(&method, needed), api::prefect::refused);
                 let handler = handler.layer(from_fn_with_state(guard, auth::require));
                 guarded = guarded.route(path, handler.clone()).route(&other_form(path), handler);
             }
@@ -414,6 +423,12 @@ pub fn router(state: AppState) -> Router {
     let rest = rest.merge(guarded.layer(from_fn_with_state(state.clone(), crate::session::browser)));
     let rest = rest.fallback(unknown).layer(from_fn_with_state(state.clone(), surround)).layer(compression());
     contained(rest.merge(doors).method_not_allowed_fallback(wrong_method)).with_state(state)
+}
+
+/// Where a role must be held. Who only looks need not have it everywhere; what administrators look at is everybody's.
+fn held(method: &Method, needed: Role) -> Held {
+    let looks = method.is_safe() || needed == Role::Viewer;
+    if looks && needed != Role::Admin { Held::Anywhere } else { Held::Everywhere }
 }
 
 /// The same path with, or without a slash at its end.

@@ -69,12 +69,18 @@ pub(crate) async fn current(state: &AppState, headers: &HeaderMap) -> Result<Opt
     Ok(find(state, headers).await?.map(|(record, _)| record))
 }
 
+/// Who a session stands for now; `None` when it is of another version of the program, or they are nobody any more.
+pub(crate) fn whose(state: &AppState, session: &SessionRecord) -> Option<Arc<Identity>> {
+    let content: Content = serde_json::from_str(&session.body).ok()?;
+    resolve(state, &content.subject, state.now()).map(Arc::new)
+}
+
 /// Who somebody of this name is, if they are signed in with a browser.
 pub(crate) async fn identity_of(state: &AppState, subject: &str) -> Result<Option<Arc<Identity>>, Problem> {
     let now = state.now();
     let records = state.store.sessions(Whose::Subject(subject), now).await?;
-    let contents = records.iter().filter_map(|record| serde_json::from_str::<Content>(&record.body).ok());
-    Ok(contents.filter_map(|content| resolve(state, &content.subject, now)).next().map(Arc::new))
+    let there = |record: &SessionRecord| state.admit(whose(state, record)?).ok();
+    Ok(records.iter().find_map(there))
 }
 
 /// Begins a session and ends the one the browser had; returns the `Set-Cookie` value.
@@ -210,11 +216,7 @@ async fn find(state: &AppState, headers: &HeaderMap) -> Result<Option<(SessionRe
 /// Who somebody is now; `None` when they are nobody any more.
 fn resolve(state: &AppState, subject: &Subject, now: Timestamp) -> Option<Identity> {
     match subject {
-        Subject::Token { name } => {
-            let directory = state.directory();
-            let grant = directory.named(name)?;
-            grant.expires.is_none_or(|expires| now < expires).then(|| grant.identity(VIA))
-        }
+        Subject::Token { name, hash } => state.directory().opened_by(name, hash, now).map(|grant| grant.identity(VIA)),
         Subject::Link { person, role } => Some(Identity::simple(Caller::new(person.clone(), VIA), Kind::Person, *role)),
         Subject::Provider { issuer, claims } => {
             let configured = state.configured();

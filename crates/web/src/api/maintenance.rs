@@ -2,6 +2,7 @@
 //!
 //! Every write goes through the log. Windows of the configuration are edited there.
 
+use crate::access::teams;
 use crate::api::decided::status;
 use crate::api::model::MaintenanceOut;
 use crate::api::overrides::{put, reason};
@@ -15,10 +16,11 @@ use axum::extract::State;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
-use trackside_core::caller::Caller;
 use trackside_core::duty::maintenance::When;
 use trackside_core::input::DutyEdit;
 use trackside_core::ruleset::noise::{Maintenance, PlannedWork};
+use trackside_identity::directory::Identity;
+use trackside_identity::role::Role;
 use trackside_store::planned::{PlannedFilter, Standing};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -87,7 +89,7 @@ pub(crate) async fn create(
     who: Who,
     JsonBody(wanted): JsonBody<MaintenanceIn>,
 ) -> Result<(StatusCode, Json<MaintenanceOut>), Problem> {
-    let (made, effect) = make(&state, &who.caller, wanted).await?;
+    let (made, effect) = make(&state, &who, wanted).await?;
     Ok((status(effect, StatusCode::CREATED), Json(MaintenanceOut::new(&Window::Made(made), state.now()))))
 }
 
@@ -100,7 +102,7 @@ pub(crate) async fn delete(
     who: Who,
     Segments(text): Segments<String>,
 ) -> Result<StatusCode, Problem> {
-    Ok(status(end(&state, &who.caller, &text).await?, StatusCode::NO_CONTENT))
+    Ok(status(end(&state, &who, &text).await?, StatusCode::NO_CONTENT))
 }
 
 /// Windows that are under way or come again, the next to begin first.
@@ -118,7 +120,7 @@ pub(crate) async fn windows(state: &AppState) -> Result<Vec<Window>, Problem> {
 /// Makes a window.
 pub(crate) async fn make(
     state: &AppState,
-    caller: &Caller,
+    who: &Identity,
     wanted: MaintenanceIn,
 ) -> Result<(PlannedWork, Effect), Problem> {
     let ruleset = state.configured().ruleset.clone();
@@ -127,6 +129,8 @@ pub(crate) async fn make(
         return Err(Problem::bad("name", format!("a name has 1 to {NAME_BYTES} bytes; this one has {}", name.len())));
     }
     names::matchers(&wanted.matchers)?;
+    let (caller, touched) = (&who.caller, teams::matched(&ruleset, &wanted.matchers)?);
+    teams::may_plan(state, who, Role::Operator, &touched).await?;
     for via in &wanted.announce {
         names::connection(&ruleset, "announce", via)?;
     }
@@ -146,13 +150,14 @@ pub(crate) async fn make(
 }
 
 /// Ends a window that was made at run time and is not over.
-pub(crate) async fn end(state: &AppState, caller: &Caller, text: &str) -> Result<Effect, Problem> {
+pub(crate) async fn end(state: &AppState, who: &Identity, text: &str) -> Result<Effect, Problem> {
     let id: Uuid = id("a maintenance window", text)?;
     let made = state.store.maintenance_window(id).await?;
-    if !made.is_some_and(|made| made.ended.is_none() && begins(&made.item.window.when, state.now()).is_some()) {
-        return Err(Problem::missing("maintenance window made at run time that is not over", text));
-    }
-    put(state, caller, vec![DutyEdit::EndMaintenance { id }]).await
+    let made = made.filter(|made| made.ended.is_none() && begins(&made.item.window.when, state.now()).is_some());
+    let made = made.ok_or_else(|| Problem::missing("maintenance window made at run time that is not over", text))?;
+    let touched = teams::matched(&state.configured().ruleset, &made.item.window.matchers)?;
+    teams::may_plan(state, who, Role::Operator, &touched).await?;
+    put(state, &who.caller, vec![DutyEdit::EndMaintenance { id }]).await
 }
 
 /// When the occurrence under way, or the next one, begins.

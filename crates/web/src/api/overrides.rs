@@ -2,6 +2,7 @@
 //!
 //! Every write goes through the log. A swap is two overrides in one entry: both or none.
 
+use crate::access::teams;
 use crate::api::decided::{settled, status};
 use crate::api::model::OverrideOut;
 use crate::api::oncall::roster;
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use trackside_core::caller::Caller;
 use trackside_core::duty::schedule::Override;
 use trackside_core::input::DutyEdit;
+use trackside_identity::directory::Identity;
+use trackside_identity::role::Role;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -94,7 +97,7 @@ pub(crate) async fn create(
     Segments(name): Segments<String>,
     JsonBody(wanted): JsonBody<OverrideIn>,
 ) -> Result<(StatusCode, Json<OverrideOut>), Problem> {
-    let (made, effect) = make(&state, &who.caller, &name, &wanted).await?;
+    let (made, effect) = make(&state, &who, &name, &wanted).await?;
     Ok((status(effect, StatusCode::CREATED), Json(OverrideOut::from(&made))))
 }
 
@@ -107,7 +110,7 @@ pub(crate) async fn delete(
     who: Who,
     Segments(text): Segments<String>,
 ) -> Result<StatusCode, Problem> {
-    Ok(status(take_back(&state, &who.caller, &text).await?, StatusCode::NO_CONTENT))
+    Ok(status(take_back(&state, &who, &text).await?, StatusCode::NO_CONTENT))
 }
 
 /// Two people take each other's time.
@@ -122,7 +125,7 @@ pub(crate) async fn swap(
     Segments(name): Segments<String>,
     JsonBody(wanted): JsonBody<SwapIn>,
 ) -> Result<(StatusCode, Json<SwapOut>), Problem> {
-    let ([a, b], effect) = make_swap(&state, &who.caller, &name, &wanted).await?;
+    let ([a, b], effect) = make_swap(&state, &who, &name, &wanted).await?;
     let out = SwapOut { a: OverrideOut::from(&a), b: OverrideOut::from(&b) };
     Ok((status(effect, StatusCode::CREATED), Json(out)))
 }
@@ -130,13 +133,15 @@ pub(crate) async fn swap(
 /// Makes an override.
 pub(crate) async fn make(
     state: &AppState,
-    caller: &Caller,
+    who: &Identity,
     schedule: &str,
     wanted: &OverrideIn,
 ) -> Result<(Override, Effect), Problem> {
     let ruleset = state.configured().ruleset.clone();
     names::schedule(&ruleset, schedule)?;
-    let user = wanted.user.as_deref().map(|user| names::person(&ruleset, "user", user)).transpose()?;
+    may_change(state, who, schedule).await?;
+    let (caller, user) = (&who.caller, wanted.user.as_deref());
+    let user = user.map(|user| names::person(&ruleset, "user", user)).transpose()?;
     let now = state.now();
     let stretch = ahead(wanted.start.unwrap_or(now), wanted.end, ["start", "end"], now)?;
     let made = new(state, caller, schedule, stretch, user, reason("reason", &wanted.reason)?);
@@ -145,25 +150,32 @@ pub(crate) async fn make(
 }
 
 /// Takes back an override that is not over.
-pub(crate) async fn take_back(state: &AppState, caller: &Caller, text: &str) -> Result<Effect, Problem> {
+pub(crate) async fn take_back(state: &AppState, who: &Identity, text: &str) -> Result<Effect, Problem> {
     let id: Uuid = id("an override", text)?;
     let made = state.store.override_of(id).await?;
-    if !made.is_some_and(|made| made.ended.is_none() && made.item.end > state.now()) {
-        return Err(Problem::missing("override that is not over", text));
-    }
-    put(state, caller, vec![DutyEdit::RemoveOverride { id }]).await
+    let made = made.filter(|made| made.ended.is_none() && made.item.end > state.now());
+    let made = made.ok_or_else(|| Problem::missing("override that is not over", text))?;
+    may_change(state, who, &made.item.schedule).await?;
+    put(state, &who.caller, vec![DutyEdit::RemoveOverride { id }]).await
+}
+
+/// Passes when the caller may say who is on call in a schedule: all teams that are paged there have to bear it.
+async fn may_change(state: &AppState, who: &Identity, schedule: &str) -> Result<(), Problem> {
+    let paged = teams::paged_by(&state.configured().ruleset, schedule);
+    teams::may_plan(state, who, Role::Responder, &paged).await
 }
 
 /// Makes the two overrides of a swap.
 pub(crate) async fn make_swap(
     state: &AppState,
-    caller: &Caller,
+    who: &Identity,
     name: &str,
     wanted: &SwapIn,
 ) -> Result<([Override; 2], Effect), Problem> {
     let ruleset = state.configured().ruleset.clone();
     let schedule = names::schedule(&ruleset, name)?;
-    let now = state.now();
+    may_change(state, who, name).await?;
+    let (caller, now) = (&who.caller, state.now());
     let a = ahead(wanted.a.start, wanted.a.end, ["a.start", "a.end"], now)?;
     let b = ahead(wanted.b.start, wanted.b.end, ["b.start", "b.end"], now)?;
     let why = reason("reason", &wanted.reason)?;

@@ -40,7 +40,7 @@ pub(crate) async fn refresh(
     visitor: Visitor,
     Segments(name): Segments<String>,
 ) -> Result<Redirect, Failed> {
-    match fetch_anew(&state, &visitor.who.caller, &name).await {
+    match fetch_anew(&state, &visitor.who, &name).await {
         // That none came shows beside the connection.
         Ok(()) => {}
         Err(problem) if problem.status == StatusCode::BAD_GATEWAY => {}
@@ -55,7 +55,7 @@ pub(crate) async fn check(
     visitor: Visitor,
     Segments(name): Segments<String>,
 ) -> Result<Markup, Failed> {
-    let came = try_it(&state, &name).await?;
+    let came = try_it(&state, &visitor.who, &name).await?;
     let content = page(&state, &visitor, Some((&name, &came))).await?;
     visitor.page(&state, "Connections", Some(Section::Connections), &content).await
 }
@@ -93,8 +93,7 @@ fn none() -> Markup {
 }
 
 fn rows(connections: &[ConnectionOut], may_test: bool) -> Markup {
-    let columns =
-        [column("Name"), wide("Kind"), wide("Leads to"), column("Stands"), wide_number("Waiting"), column("")];
+    let columns = [column("Name"), wide("Kind"), wide("Leads to"), column("State"), wide_number("Waiting"), column("")];
     table(
         &columns,
         &html! {
@@ -108,10 +107,13 @@ fn rows(connections: &[ConnectionOut], may_test: bool) -> Markup {
                             br; span.small { "takes answers at " code { (told_at) } }
                         }
                     }
-                    td { (standing(connection)) (credential::standing(&connection.credentials)) }
+                    td {
+                        (standing(connection)) (credential::standing(&connection.credentials))
+                        @if may_test { (credential::renewal(connection)) }
+                    }
                     td.num.wide { (connection.waiting) }
                     td.num {
-                        @if connection.calls && may_test { (credential::acts(connection)) }
+                        @if connection.calls && may_test { (credential::trial(connection)) }
                         @if connection.sends && may_test {
                             form method="post" action={ "/connections/" (segment(&connection.name)) "/test" } {
                                 button type="submit" aria-label={ "Send a test through " (connection.name) } { "Test" }

@@ -3,7 +3,7 @@
 use crate::api::jobs::act::might_end;
 use crate::page::job::pretty;
 use crate::page::layout::{Section, card, head, lamp, nothing};
-use crate::page::ui::{Tone, column, copyable, number, segment, state as tone_word, table, wide};
+use crate::page::ui::{Tone, column, copyable, name, segment, sentence, state as tone_word, table, wide, wide_number};
 use crate::page::words::{As, dash, time, time_or_dash};
 use crate::page::{Failed, Visitor};
 use crate::state::AppState;
@@ -14,6 +14,7 @@ use trackside_core::decision::Explanation;
 use trackside_core::job::run::{CallProgress, JobRun, RunState};
 use trackside_store::jobs::JobRunRow;
 use trackside_store::outbox::DeliveryDetail;
+use uuid::Uuid;
 
 /// What stands around a run.
 struct Around {
@@ -63,7 +64,7 @@ fn render(run: &JobRun, around: &Around) -> Markup {
                 div.stack {
                     @if let Some(output) = &run.output { (value("Result", output)) }
                     (value("Input", &run.input))
-                    @if !around.why.is_empty() { (card("Why", &nothing(), &why(&around.why))) }
+                    @if !around.why.is_empty() { (card("Why", &nothing(), &why(&around.why, run.id))) }
                 }
                 div.stack {
                     (card("Facts", &nothing(), &facts(run, around)))
@@ -81,7 +82,7 @@ fn settlement(path: &str) -> Markup {
         &nothing(),
         &html! {
             p { "The call may have been carried out, and it is not repeated by itself. Look at the far end, then say how it ended." }
-            form.stack method="post" action={ (path) "/settle" } {
+            form.plain method="post" action={ (path) "/settle" } {
                 label { "It" select name="ended" {
                     option value="failed" { "was not carried out, or failed" }
                     option value="succeeded" { "succeeded" }
@@ -116,7 +117,7 @@ fn facts(run: &JobRun, around: &Around) -> Markup {
             dt { "Ended" } dd { (time_or_dash(run.ended, As::Both)) @if let Some((started, ended)) = run.started.zip(run.ended) { span.soft { " after " (between(started, ended)) } } }
             @if !run.state.ended() { dt { "Given up" } dd { (time(run.deadline, As::Both)) } }
             dt { "Key" } dd { @match &run.key { Some(key) => { (copyable(key)) } None => { (dash()) } } }
-            @if let Some(origin) = &run.origin { dt { "For" } dd { (origin) } }
+            @if let Some(origin) = &run.origin { dt { "Origin" } dd { (name(origin)) } }
             @if let Some(previous) = run.previous {
                 dt { "Before" } dd { a href={ "/jobs/" (segment(&run.job)) "/runs/" (previous) } { "the run of the attempt before" } }
             }
@@ -141,18 +142,25 @@ fn identity(run: &JobRun) -> Markup {
     }
 }
 
-fn why(explanations: &[Explanation]) -> Markup {
+/// Why it runs. The page is the run's own, so that its id says nothing here.
+fn why(explanations: &[Explanation], run: Uuid) -> Markup {
+    let told = |text: &str| text.replace(&format!("run {run}"), "this run");
     html! {
         @for explanation in explanations {
-            p { (explanation.meaning) br; span.soft { (crate::page::ui::sentence(&explanation.outcome)) } }
+            p { (told(&explanation.meaning)) br; span.soft { (sentence(&told(&explanation.outcome))) } }
         }
     }
 }
 
 /// Runs as a table.
 pub(crate) fn rows(runs: &[JobRunRow], with_job: bool) -> Markup {
-    let columns =
-        [column("State"), column(if with_job { "Job" } else { "Run" }), wide("Asked by"), wide("When"), number("Took")];
+    let columns = [
+        column("State"),
+        column(if with_job { "Job" } else { "Run" }),
+        wide("Asked by"),
+        wide("When"),
+        wide_number("Took"),
+    ];
     table(
         &columns,
         &html! {
@@ -161,13 +169,14 @@ pub(crate) fn rows(runs: &[JobRunRow], with_job: bool) -> Markup {
                     td { (state_of(run.state)) }
                     td.title {
                         a href={ "/jobs/" (segment(&run.job)) "/runs/" (run.id) } {
-                            @if with_job { (run.job) } @else { (run.key.clone().unwrap_or_else(|| run.id.to_string())) }
+                            @if with_job { (name(&run.job)) } @else { (name(&run.key.clone().unwrap_or_else(|| run.id.to_string()))) }
                         }
                         @if let Some(error) = &run.error { br; span.small.soft { (excerpt(&error.message)) } }
+                        div.narrow.small.soft { (run.caller.subject) ", " (time(run.created, As::Ago)) }
                     }
                     td.wide { (run.caller.subject) }
                     td.wide { (time(run.created, As::Ago)) }
-                    td.num { @match run.started.zip(run.ended) { Some((started, ended)) => { (between(started, ended)) } None => { (dash()) } } }
+                    td.num.wide { @match run.started.zip(run.ended) { Some((started, ended)) => { (between(started, ended)) } None => { (dash()) } } }
                 }
             }
         },

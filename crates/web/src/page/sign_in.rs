@@ -26,6 +26,7 @@ use trackside_identity::role::Role;
 use trackside_identity::session::{Cookie, Subject};
 use trackside_identity::sign_in::VIA;
 use trackside_identity::sign_in::config::Tokens;
+use trackside_identity::token::TokenHash;
 use trackside_store::sessions::Whose;
 
 /// What the address says.
@@ -154,14 +155,15 @@ fn subject(state: &AppState, given: &Credentials) -> Result<(Subject, Identity),
     }
     let name = identity.token_name.clone();
     let caller = Caller { via: VIA.to_owned(), ..identity.caller.clone() };
-    Ok((Subject::Token { name }, Identity { caller, ..Identity::clone(identity) }))
+    Ok((Subject::Token { name, hash: TokenHash::of(token) }, Identity { caller, ..Identity::clone(identity) }))
 }
 
 /// Where to go after signing in: a path on this server, else the overview.
 pub(super) fn local(next: Option<&str>) -> String {
     let next = next.unwrap_or("/");
+    // Addresses are visible ASCII; anything else would not fit into the header that leads there.
     let stays =
-        next.starts_with('/') && !next.starts_with("//") && !next.contains(|c: char| c == '\\' || c.is_control());
+        next.starts_with('/') && !next.starts_with("//") && next.bytes().all(|c| c.is_ascii_graphic() && c != b'\\');
     if stays && !next.starts_with("/sign") { next.to_owned() } else { "/".to_owned() }
 }
 
@@ -241,6 +243,8 @@ mod tests {
             "https://evil.example",
             "/\\evil.example",
             "/\t/evil.example",
+            "/runs?pipeline=é",
+            "/a b",
             "/sign-in?next=/",
             "/sign-in/provider",
             "/signed-out",

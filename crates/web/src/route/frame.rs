@@ -90,14 +90,21 @@ fn secure(headers: &mut HeaderMap, scheme: &str) {
 
 /// What is answered where there is nothing.
 pub(super) async fn unknown(request: Request) -> Response {
-    let problem = Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {}", request.uri().path()));
-    if auth::is_browser(request.headers()) { page::error(&problem) } else { problem.into_response() }
+    let path = request.uri().path();
+    let problem = Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}"));
+    match path.starts_with(crate::scim::BASE) {
+        true => crate::scim::refused(problem),
+        false if auth::is_browser(request.headers()) => page::error(&problem),
+        false => problem.into_response(),
+    }
 }
 
 /// What is answered where there is something, but not for this method.
-pub(super) async fn wrong_method(request: Request) -> Problem {
-    let detail = format!("{} is not possible at {}", request.method(), request.uri().path());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+pub(super) async fn wrong_method(request: Request) -> Response {
+    let path = request.uri().path();
+    let problem =
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} is not possible at {path}", request.method()));
+    if path.starts_with(crate::scim::BASE) { crate::scim::refused(problem) } else { problem.into_response() }
 }
 
 /// What a request whose handler panicked is answered.

@@ -6,7 +6,7 @@ use super::listing::{self, Parameters};
 use super::{base, expect_free, expect_room, expect_version, find, follow};
 use crate::auth::Who;
 use crate::state::AppState;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
@@ -20,10 +20,7 @@ use uuid::Uuid;
 const KIND: EntryKind = EntryKind::Group;
 
 /// `GET /Groups`
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    Query(parameters): Query<Parameters>,
-) -> Result<Response, Refused> {
+pub(crate) async fn list(State(state): State<AppState>, parameters: Parameters) -> Result<Response, Refused> {
     listing::list(&state, KIND, &parameters).await
 }
 
@@ -31,7 +28,7 @@ pub(crate) async fn list(
 pub(crate) async fn get(
     State(state): State<AppState>,
     Path(id): Path<String>,
-    Query(parameters): Query<Parameters>,
+    parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let entry = find(&state, KIND, &id).await?;

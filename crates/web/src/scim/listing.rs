@@ -6,10 +6,13 @@
 use super::answer::{self, Wanted};
 use super::{Refused, groups, users};
 use crate::state::AppState;
+use axum::extract::{FromRequestParts, Query};
 use axum::response::Response;
+use http::request::Parts;
 use serde::Deserialize;
 use serde_json::Value;
 use trackside_identity::scim::PAGE;
+use trackside_identity::scim::error::ScimError;
 use trackside_identity::scim::filter::{Filter, Operator};
 use trackside_store::directory::{Entry, EntryFilter, EntryKind};
 use trackside_store::page::PAGE_ITEMS;
@@ -24,6 +27,15 @@ pub(crate) struct Parameters {
     count: Option<i64>,
     attributes: Option<String>,
     excluded_attributes: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Refused;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let read = Query::from_request_parts(parts, state).await;
+        let Query(parameters) = read.map_err(|bad| ScimError::invalid_value(bad.body_text()))?;
+        Ok(parameters)
+    }
 }
 
 impl Parameters {

@@ -6,21 +6,18 @@ use super::listing::{self, Parameters};
 use super::{base, expect_free, expect_room, expect_version, find, follow};
 use crate::auth::Who;
 use crate::state::AppState;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 use trackside_identity::scim::patch as patches;
-use trackside_identity::scim::user::User;
+use trackside_identity::scim::user::{Active, User};
 use trackside_store::directory::{Entry, EntryKind, MemberEdit, NewEntry};
 
 const KIND: EntryKind = EntryKind::User;
 
 /// `GET /Users`
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    Query(parameters): Query<Parameters>,
-) -> Result<Response, Refused> {
+pub(crate) async fn list(State(state): State<AppState>, parameters: Parameters) -> Result<Response, Refused> {
     listing::list(&state, KIND, &parameters).await
 }
 
@@ -28,7 +25,7 @@ pub(crate) async fn list(
 pub(crate) async fn get(
     State(state): State<AppState>,
     Path(id): Path<String>,
-    Query(parameters): Query<Parameters>,
+    parameters: Parameters,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let entry = find(&state, KIND, &id).await?;
@@ -70,7 +67,7 @@ pub(crate) async fn replace(
     Body(body): Body,
 ) -> Result<Response, Refused> {
     let entry = find(&state, KIND, &id).await?;
-    let user = User::parse(body)?;
+    let user = User::replacing(body, if entry.active { Active::Yes } else { Active::No })?;
     write(&state, &who, &headers, entry, user).await
 }
 
@@ -86,7 +83,7 @@ pub(crate) async fn patch(
     let mut attributes = entry.body.as_object().cloned().unwrap_or_default();
     attributes.insert("id".to_owned(), json!(entry.id));
     patches::apply(&mut attributes, patches::parse(&body)?)?;
-    let user = User::parse(Value::Object(attributes))?;
+    let user = User::replacing(Value::Object(attributes), if entry.active { Active::Yes } else { Active::No })?;
     write(&state, &who, &headers, entry, user).await
 }
 

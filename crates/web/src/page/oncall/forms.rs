@@ -62,7 +62,7 @@ pub(crate) async fn create(
         end: at("end", &form.end)?,
         reason: form.reason,
     };
-    let (made, _) = crate::api::overrides::make(&state, &visitor.who.caller, &form.schedule, &wanted).await?;
+    let (made, _) = crate::api::overrides::make(&state, &visitor.who, &form.schedule, &wanted).await?;
     let from = zone.local(made.start).date();
     Ok(back(&form.zone, &from.to_string()))
 }
@@ -73,7 +73,7 @@ pub(crate) async fn remove(
     visitor: Visitor,
     Segments(id): Segments<String>,
 ) -> Result<Redirect, Failed> {
-    take_back(&state, &visitor.who.caller, &id).await?;
+    take_back(&state, &visitor.who, &id).await?;
     Ok(Redirect::to("/oncall"))
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn exchange(
         );
     }
     let wanted = SwapIn { a, b, reason: form.reason };
-    make_swap(&state, &visitor.who.caller, &schedule, &wanted).await?;
+    make_swap(&state, &visitor.who, &schedule, &wanted).await?;
     let from = zone(Some(&form.zone))?.local(a.start.min(b.start)).date();
     Ok(back(&form.zone, &from.to_string()))
 }

@@ -29,8 +29,8 @@ use trackside_store::heard::Once;
 use trackside_store::sessions::Whose;
 use url::Url;
 
-/// How long a logout token is remembered. They live for minutes.
-const LOGOUT_REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+/// How long a logout token is remembered behind its end: longer than any leeway.
+const LOGOUT_REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 
 /// `GET /sign-in/provider`: to the provider's page.
 pub(crate) async fn depart(
@@ -106,6 +106,9 @@ async fn learn(
 
 /// Begins the session; returns its cookie.
 async fn enter(state: &AppState, headers: &HeaderMap, sign_in: &SignIn, who: SignedIn) -> Result<String, Problem> {
+    // Whoever is gone from the directory is told so here, and not by every page afterwards.
+    let there = state.admit(Arc::new(who.identity.clone()));
+    there.map_err(|gone| Problem::new(StatusCode::FORBIDDEN, gone.to_string()))?;
     let subject = Subject::Provider { issuer: sign_in.config().issuer.clone(), claims: who.claims };
     let beginning = Beginning { subject, identity: who.identity, sub: Some(who.sub), sid: who.sid };
     session::begin(state, headers, beginning).await
@@ -171,18 +174,15 @@ async fn end(state: &AppState, sign_in: &Arc<SignIn>, logout: &Logout) -> Result
     let now = state.now();
     let issuer = sign_in.config().issuer.as_str();
     let kind = format!("logout-token/{issuer}");
-    let expires = now.saturating_add(LOGOUT_REMEMBERED).unwrap_or(now);
+    let expires = logout.expires.saturating_add(LOGOUT_REMEMBERED).unwrap_or(Timestamp::MAX);
     let once = Once { kind: &kind, key: &logout.jti, expires };
-    if state.store.append_once(once, Vec::new(), now).await?.is_none() {
-        return Ok(());
-    }
     let whose = match (&logout.sid, &logout.sub) {
         (Some(sid), _) => Whose::Sid { issuer, sid },
         (None, Some(sub)) => Whose::Sub { issuer, sub },
         (None, None) => return Ok(()),
     };
     let caller = Caller::new(issuer, "back-channel");
-    let ended = state.store.end_sessions(whose, "signed out at the provider", now, &caller).await?;
+    let ended = state.store.end_sessions_once(once, whose, "signed out at the provider", now, &caller).await?;
     tracing::info!(issuer, ended, "the provider ended sessions");
     Ok(())
 }

@@ -73,7 +73,7 @@ pub(crate) async fn create(
         announce: Some(form.announce).filter(|via| !via.is_empty()).into_iter().collect(),
         reason: form.reason,
     };
-    make(&state, &visitor.who.caller, wanted).await?;
+    make(&state, &visitor.who, wanted).await?;
     Ok(Redirect::to("/silences#maintenance"))
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn end(
     visitor: Visitor,
     Segments(id): Segments<String>,
 ) -> Result<Redirect, Failed> {
-    crate::api::maintenance::end(&state, &visitor.who.caller, &id).await?;
+    crate::api::maintenance::end(&state, &visitor.who, &id).await?;
     Ok(Redirect::to("/silences#maintenance"))
 }
 
