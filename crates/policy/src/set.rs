@@ -45,6 +45,7 @@ pub struct Broken {
 pub struct Policies {
     index: Arc<Index>,
     names: Vec<String>,
+    texts: Arc<BTreeMap<String, String>>,
 }
 
 impl Policies {
@@ -81,13 +82,20 @@ impl Policies {
             return Err(broken);
         }
         let names = policies.iter().map(|policy| policy.id().to_string()).collect();
-        Ok(Self { index: Arc::new(Index::new(policies)), names })
+        let texts = policies.iter().map(|policy| (policy.id().to_string(), policy.to_string())).collect();
+        Ok(Self { index: Arc::new(Index::new(policies)), names, texts: Arc::new(texts) })
     }
 
     /// The names of all policies, in the order written.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Each policy as it was written, by its name.
+    #[must_use]
+    pub fn texts(&self) -> &BTreeMap<String, String> {
+        &self.texts
     }
 
     /// Answers a question.

@@ -27,6 +27,7 @@ use trackside_core::automation::edit::AutomationEdit;
 use trackside_core::caller::Caller;
 use trackside_core::ids::Seq;
 use trackside_core::ruleset::Ruleset;
+use trackside_gateway::config::GatewaySettings;
 use trackside_identity::directory::Grant;
 use trackside_identity::exchange::Exchange;
 use trackside_identity::secret::Secrets;
@@ -88,7 +89,8 @@ pub(crate) struct Parts {
 /// What is in force.
 pub(super) struct InForce {
     parts: Parts,
-    /// Its `server` is as at the start, but for the public address; so is its sign of life.
+    /// Its `server` is as at the start, but for the public address; so are the sign of life and the gateway, but for the
+    /// fields that a reload takes over.
     config: Config,
     ruleset: Ruleset,
     feeds: Feeds,
@@ -210,7 +212,8 @@ impl InForce {
         let public_url = config.server.public_url.clone();
         let server = ServerSettings { public_url, ..self.config.server.clone() };
         let heartbeat_out = self.config.heartbeat_out.clone();
-        self.config = Config { server, heartbeat_out, ..config };
+        let gateway = gateway(self.config.gateway.take(), config.gateway.as_ref());
+        self.config = Config { server, gateway, heartbeat_out, ..config };
         self.feed().await.map_err(Refused::Failed)?;
         self.wait_until_decided().await;
         self.parts.state.follow_people(caller).await?;
@@ -254,5 +257,17 @@ impl InForce {
     pub(super) async fn stop_feeds(&mut self) {
         self.feeds.stop.send_replace(true);
         while self.feeds.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// The gateway as it serves after a reload: how it listens is as at the start.
+fn gateway(serving: Option<GatewaySettings>, wanted: Option<&GatewaySettings>) -> Option<GatewaySettings> {
+    match (serving, wanted) {
+        (Some(serving), Some(wanted)) => Some(GatewaySettings {
+            trusted_proxies: wanted.trusted_proxies.clone(),
+            body_timeout: wanted.body_timeout,
+            ..serving
+        }),
+        (serving, _) => serving,
     }
 }

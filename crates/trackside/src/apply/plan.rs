@@ -1,10 +1,10 @@
 //! What another configuration would change, section by section.
 //!
-//! Invariants: secrets appear as references only, because a configuration has nothing else; sections come in the order
-//! of the reference, things in the order of their names.
+//! Invariants: every section that a server uses is compared; secrets appear as references only, because a configuration
+//! has nothing else; sections come in the order of the reference, things in the order of their names.
 
 use super::difference;
-use crate::config::{Config, ConfiguredAutomation, ServerSettings};
+use crate::config::{Config, ConfiguredAutomation};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +13,10 @@ use trackside_core::automation::edit::AutomationEdit;
 use trackside_core::automation::written::written;
 use trackside_core::ids::derive;
 use trackside_identity::scim::ScimConfig;
-use trackside_web::{Change, ConfigChange};
+use trackside_web::{Change, ConfigChange, FieldChange};
 
 /// The sections, in the order they are shown.
-const SECTIONS: [&str; 20] = [
+const SECTIONS: [&str; 29] = [
     "server",
     "teams",
     "people",
@@ -31,17 +31,27 @@ const SECTIONS: [&str; 20] = [
     "inhibitions",
     "maintenance",
     "connections",
+    "jobs",
     "approvals",
+    "gateway",
+    "routes",
+    "workload",
+    "vaults",
     "canary",
     "heartbeat_out",
-    "scim",
     "tokens",
+    "issuers",
+    "sign_in",
+    "scim",
+    "certificates",
+    "policies",
     "automations",
 ];
 /// Sections that take effect at the next start.
-const AT_START: [&str; 2] = ["server", "heartbeat_out"];
-/// The one field of `server` that a reload takes over.
-const LIVE_SERVER_FIELD: &str = "public_url";
+const AT_START: [&str; 3] = ["server", "gateway", "heartbeat_out"];
+/// Their fields that a reload takes over.
+const LIVE_FIELDS: [(&str, &str); 3] =
+    [("server", "public_url"), ("gateway", "trusted_proxies"), ("gateway", "body_timeout")];
 
 /// A configuration as it is compared: things by section and name.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,8 +62,10 @@ impl View {
     pub(super) fn of(config: &Config) -> Self {
         let rules = &config.ruleset;
         let tokens = config.tokens.iter().map(|token| (&token.name, unnamed(value(token))));
+        let certificates = config.certificates.iter().map(|rule| (&rule.name, unnamed(value(rule))));
+        let policies = config.policies.texts().iter().map(|(name, text)| (name, json!({"": text})));
         Self(BTreeMap::from([
-            ("server", server(&config.server)),
+            ("server", fields(&config.server)),
             ("teams", values(&rules.teams)),
             ("people", values(&rules.people)),
             ("schedules", values(&rules.schedules)),
@@ -67,7 +79,16 @@ impl View {
             ("inhibitions", only(json!({"": value(&rules.inhibitions)}))),
             ("maintenance", named(rules.maintenance.iter().map(|window| (&window.name, unnamed(value(window)))))),
             ("connections", values(&config.connections)),
+            ("jobs", values(&rules.jobs)),
             ("approvals", values(&rules.approvals)),
+            ("gateway", config.gateway.iter().flat_map(fields).collect()),
+            ("routes", values(&config.routes)),
+            ("workload", only(value(&config.workload))),
+            ("vaults", values(&config.secrets.wanted.sources)),
+            ("issuers", values(&config.issuers)),
+            ("sign_in", config.sign_in.iter().map(|sign_in| (String::new(), value(sign_in))).collect()),
+            ("certificates", named(certificates)),
+            ("policies", named(policies)),
             ("canary", rules.canary.iter().map(|canary| (String::new(), value(canary))).collect()),
             ("heartbeat_out", config.heartbeat_out.iter().map(|out| (String::new(), value(out))).collect()),
             ("scim", if config.scim == ScimConfig::default() { BTreeMap::new() } else { only(value(&config.scim)) }),
@@ -122,23 +143,27 @@ pub(super) fn changes(before: &View, after: &View) -> Vec<ConfigChange> {
         let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
         names.sort();
         names.dedup();
-        changes.extend(names.into_iter().filter_map(|name| changed(section, name, old.get(name), new.get(name))));
+        // A gateway that was not there does not begin to listen at a reload.
+        let later =
+            |name: &str| AT_START.contains(&section) && (old.is_empty() || !LIVE_FIELDS.contains(&(section, name)));
+        changes.extend(names.into_iter().filter_map(|name| {
+            let (change, fields) = changed(old.get(name), new.get(name))?;
+            let needs_restart = later(name);
+            Some(ConfigChange { section: section.to_owned(), name: name.clone(), change, fields, needs_restart })
+        }));
     }
     changes
 }
 
-fn changed(section: &str, name: &str, old: Option<&Value>, new: Option<&Value>) -> Option<ConfigChange> {
+/// How a thing changes, and in which fields; `None` when it does not.
+fn changed(old: Option<&Value>, new: Option<&Value>) -> Option<(Change, Vec<FieldChange>)> {
     let (change, fields) = match (old, new) {
         (Some(old), Some(new)) => (Change::Changed, difference::fields(old, new)),
         (None, Some(new)) => (Change::New, difference::all(new)),
         (Some(_), None) => (Change::Removed, Vec::new()),
         (None, None) => return None,
     };
-    if change == Change::Changed && fields.is_empty() {
-        return None;
-    }
-    let needs_restart = AT_START.contains(&section) && name != LIVE_SERVER_FIELD;
-    Some(ConfigChange { section: section.to_owned(), name: name.to_owned(), change, fields, needs_restart })
+    (change != Change::Changed || !fields.is_empty()).then_some((change, fields))
 }
 
 /// Things by their names.
@@ -156,8 +181,8 @@ fn only(thing: Value) -> BTreeMap<String, Value> {
     BTreeMap::from([(String::new(), thing)])
 }
 
-/// The settings of the server, each a thing of its own: some of them need a restart.
-fn server(settings: &ServerSettings) -> BTreeMap<String, Value> {
+/// Settings, each a thing of its own: some of them need a restart.
+fn fields(settings: &impl Serialize) -> BTreeMap<String, Value> {
     let Value::Object(fields) = value(settings) else { return BTreeMap::new() };
     fields.into_iter().map(|(name, setting)| (name, json!({"": setting}))).collect()
 }
@@ -178,4 +203,20 @@ fn unnamed(mut value: Value) -> Value {
 /// What is configured was read from YAML, so JSON can hold it.
 fn value(thing: impl Serialize) -> Value {
     serde_json::to_value(thing).unwrap_or(Value::Object(Map::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sections;
+
+    /// A section that is not compared would be changed without a word.
+    #[test]
+    fn every_section_is_compared() {
+        let sections = value(Sections::default());
+        for section in sections.as_object().expect("sections").keys() {
+            let used = !matches!(section.as_str(), "tests" | "policy_tests");
+            assert_eq!(SECTIONS.contains(&section.as_str()), used, "{section}");
+        }
+    }
 }

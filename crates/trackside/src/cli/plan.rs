@@ -236,6 +236,8 @@ fn singular(section: &str) -> &str {
         "escalations" => "escalation policy",
         "maintenance" => "maintenance window",
         "heartbeat_out" => "heartbeat out",
+        "sign_in" => "sign-in",
+        "policies" => "policy",
         "owners" | "pipelines" | "server" | "incidents" | "inhibitions" | "upstreams" | "canary" | "scim" => section,
         section => section.trim_end_matches('s'),
     }
