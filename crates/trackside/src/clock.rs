@@ -1,6 +1,7 @@
 //! The shell's clock and dice: the only place of this crate that reads the time or draws at random.
 //!
-//! Everything else takes `now` and random values from here, so that a test can put its own in.
+//! Everything else takes `now` and random values from here, so that a test can put its own in. Invariant: the machine's
+//! time is as exact as what is kept of it, so that what is signed or hashed with a time is the same when it was stored.
 
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ impl Clock {
     #[must_use]
     pub fn system() -> Self {
         #[allow(clippy::disallowed_methods, reason = "this is the shell's clock")]
-        Self { now: Arc::new(Timestamp::now), random: Arc::new(rand::random) }
+        Self { now: Arc::new(|| kept(Timestamp::now())), random: Arc::new(rand::random) }
     }
 
     /// A clock that a test or a simulation moves.
@@ -54,6 +55,11 @@ impl Clock {
         bytes.copy_from_slice(&self.random()[..4]);
         f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
     }
+}
+
+/// A time as exact as databases keep it: microseconds.
+fn kept(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
 /// Waits until a time by this clock; returns at once when it has passed. Only the loops of the shell wait.
