@@ -192,6 +192,7 @@ jobs:
     target: {{kind: http, connection: features, path: /reports, mode: {{kind: callback}}}}
     timeout: 10m
   careful:
+    needs: [service, approver]
     target: {{kind: http, connection: features, path: /careless}}
     approval: {{any_of: [{{all_of: [{{from: [approvers]}}]}}], justification: required}}
   restart:
