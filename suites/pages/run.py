@@ -162,7 +162,8 @@ def played(demo: Child) -> bool:
 
 def found(url: str, token: str) -> list[str]:
     """A page of each run of a job and of each approval."""
-    runs = call("GET", f"{url}/jobs/runs", token=token).json()["items"]
+    jobs = ("refresh_features", "publish_prices")
+    runs = [run for job in jobs for run in call("GET", f"{url}/jobs/{job}/runs", token=token).json()["items"]]
     approvals = call("GET", f"{url}/api/v1/approvals", token=token).json()["items"]
     return [f"/jobs/{run['job']}/runs/{run['id']}" for run in runs] + [f"/approvals/{asked['id']}" for asked in approvals]
 

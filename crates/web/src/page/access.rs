@@ -3,7 +3,7 @@
 use crate::api::Params;
 use crate::api::access::{ExplainOut, ExplainQuery, answer};
 use crate::page::layout::{Section, card, head, nothing};
-use crate::page::ui::{Tone, column, empty, state as tone_word, table, wide};
+use crate::page::ui::{Tone, column, empty, sentence, state as tone_word, table, wide};
 use crate::page::words::{As, dash, plural, time};
 use crate::page::{Failed, Visitor};
 use crate::problem::Problem;
@@ -124,7 +124,8 @@ fn verdict(told: &ExplainOut) -> Markup {
         Decision::Refused => ("No", Tone::Bad),
     };
     html! {
-        p { (tone_word(tone, word)) " " (told.access.because) "." }
+        p { (tone_word(tone, word)) " " (sentence(&told.access.because)) "." }
+        br;
         dl.facts {
             dt { "Who" } dd { code { (told.who.subject) } " (" (told.who.rights) ")" }
             dt { "Needs" } dd { (told.needs.join(" or ")) @if told.needs_approval { ", and an " a href="/approvals" { "approval" } } }

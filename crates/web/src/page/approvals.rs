@@ -13,7 +13,7 @@ use crate::api::{Params, Segments};
 use crate::page::audit::given;
 use crate::page::layout::{Section, card, head, lamp, nothing};
 use crate::page::ui::{Tone, column, empty, older, state as tone_word, table, wide};
-use crate::page::words::{As, plural, time, time_or_dash};
+use crate::page::words::{As, time, time_or_dash};
 use crate::page::{Failed, Visitor};
 use crate::problem::Problem;
 use crate::state::AppState;
@@ -155,7 +155,7 @@ fn waiting(open: &[Open]) -> Markup {
             &html! { "What you may decide is shown here, with a number beside the name of this page." },
         );
     }
-    let columns = [column("What"), wide("Asked by"), column("Needed"), column("Until")];
+    let columns = [column("What"), wide("Asked by"), column("Needed"), wide("Until")];
     table(
         &columns,
         &html! {
@@ -164,11 +164,12 @@ fn waiting(open: &[Open]) -> Markup {
                     td.title {
                         a href={ "/approvals/" (approval.id) } { "#" (approval.number) " " (approval.subject.title()) }
                         @if let Some(why) = &approval.justification { div.small.soft { (why) } }
+                        div.narrow.small.soft { (approval.requester.subject) ", over " (time(approval.expires, As::Ago)) }
                         @if *awaited { (one::quick(approval)) }
                     }
                     td.wide { (approval.requester.subject) }
                     td { (approval.missing()) }
-                    td.nowrap { (time(approval.expires, As::Both)) }
+                    td.wide.nowrap { (time(approval.expires, As::Both)) }
                 }
             }
         },
@@ -176,7 +177,7 @@ fn waiting(open: &[Open]) -> Markup {
 }
 
 fn holds(rows: &[(GrantRow, bool)]) -> Markup {
-    let columns = [column("Who"), column("Route"), column("Until"), wide("Agreed to by"), column("")];
+    let columns = [column("Who"), wide("Route"), column("Ends"), wide("Agreed to by"), column("")];
     table(
         &columns,
         &html! {
@@ -184,12 +185,13 @@ fn holds(rows: &[(GrantRow, bool)]) -> Markup {
                 tr data-key=(grant.id) {
                     td {
                         a href={ "/approvals/" (grant.id) } { (grant.subject) }
+                        div.narrow.small.soft { (grant.route) }
                         @if !grant.behalf.is_empty() { div.small.soft { "for " (grant.behalf.join(", for ")) } }
                     }
-                    td { (grant.route) }
-                    td.nowrap { (time(grant.until, As::Both)) }
+                    td.wide { (grant.route) }
+                    td.nowrap { (time(grant.until, As::Ago)) }
                     td.wide { (grant.approvers.join(", ")) }
-                    td { @if *may {
+                    td.num { @if *may {
                         form method="post" action={ "/approvals/grants/" (grant.id) "/revoke" } {
                             button type="submit" aria-label={ "Revoke access of " (grant.subject) " to " (grant.route) } { "Revoke" }
                         }
@@ -287,7 +289,6 @@ fn form(ruleset: &Ruleset, route: &str) -> Markup {
                     div.acts { button.main type="submit" { "Ask" } }
                 }
             }
-            p.small.soft { (plural(guarded.len() as u64, "route needs", "routes need")) " an approval." }
         }
     }
 }

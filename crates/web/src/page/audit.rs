@@ -3,7 +3,7 @@
 use crate::api::Params;
 use crate::api::audit::AuditQuery;
 use crate::page::layout::{Section, card, head, lamp, nothing};
-use crate::page::ui::{column, empty, older, table, wide};
+use crate::page::ui::{column, empty, older, sentence, table, wide};
 use crate::page::words::{As, time};
 use crate::page::{Failed, Visitor};
 use crate::state::AppState;
@@ -109,7 +109,7 @@ fn rows(page: &Page<AuditRow>) -> Markup {
                 tr data-key=(row.position) {
                     td.nowrap { (time(row.at, As::Time)) }
                     td.wide { (who(row)) }
-                    td { (row.summary) div.narrow.soft.small { (row.caller.subject) } (authority(row)) }
+                    td { (sentence(&row.summary)) div.narrow.soft.small { (row.caller.subject) } (authority(row)) }
                     td.wide.small { (concerns(row)) }
                 }
             }
@@ -135,7 +135,7 @@ fn authority(row: &AuditRow) -> Markup {
         div.soft.small {
             code { (row.action) }
             @if let Some(outcome) = &detail.outcome { " · " @if bad { strong.bad { (outcome) } } @else { (outcome) } }
-            @if let Some(because) = &detail.because { " · " (because) }
+            @if let Some(because) = detail.because.as_ref().filter(|because| !row.summary.contains(because.as_str())) { " · " (sentence(because)) }
             @if !detail.policies.is_empty() { " · policy " (detail.policies.join(", ")) }
         }
         @if detail.before.is_some() || detail.after.is_some() || !detail.facts.is_empty() || detail.begun.is_some() {

@@ -1,9 +1,9 @@
 //! The jobs page: every job with how it does and its last runs.
 
-use crate::api::jobs::{JobRunQuery, read_runs};
+use crate::api::jobs::{JobRunQuery, read_runs, sees};
 use crate::page::job_run::{rows, state_of};
 use crate::page::layout::{Section, card, head, lamp, nothing};
-use crate::page::ui::{column, empty, number, segment, table, wide};
+use crate::page::ui::{column, empty, name as name_of, segment, table, wide, wide_number};
 use crate::page::words::{As, dash, percent, time};
 use crate::page::{Failed, Visitor};
 use crate::state::AppState;
@@ -27,7 +27,9 @@ pub(crate) async fn list(state: &AppState, visitor: &Visitor) -> Result<Markup, 
     let mine = PipelineFilter { source: Some(SOURCE.to_owned()), limit: 500, ..PipelineFilter::default() };
     let figures = state.store.pipelines(&mine).await?;
     let figures = figures.into_iter().map(|pipeline| (pipeline.key.name.to_string(), pipeline)).collect();
-    let content = render(&configured.ruleset.jobs, &figures, &runs.items);
+    let jobs = configured.ruleset.jobs.iter().filter(|(name, spec)| sees(state, &visitor.who, name, spec));
+    let jobs = jobs.map(|(name, spec)| (name.clone(), spec.clone())).collect();
+    let content = render(&jobs, &figures, &runs.items);
     visitor.page(state, "Jobs", Some(Section::Jobs), &content).await
 }
 
@@ -65,7 +67,7 @@ fn table_of(jobs: &BTreeMap<String, JobSpec>, figures: &BTreeMap<String, Pipelin
         wide("Calls through"),
         wide("Owner"),
         column("Last run"),
-        number("Success, 30 d"),
+        wide_number("Success, 30 d"),
         wide("Last success"),
     ];
     table(
@@ -75,13 +77,13 @@ fn table_of(jobs: &BTreeMap<String, JobSpec>, figures: &BTreeMap<String, Pipelin
                 @let known = figures.get(name);
                 tr data-key=(name) {
                     td.title {
-                        a href={ "/jobs/" (segment(name)) } { (name) }
+                        a href={ "/jobs/" (segment(name)) } { (name_of(name)) }
                         @if !spec.description.is_empty() { br; span.small.soft { (spec.description) } }
                     }
                     td.wide { (spec.target.connection()) }
                     td.wide { @match &spec.owner { Some(owner) => { (owner) } None => { (dash()) } } }
                     td { @match last(runs, name) { Some(run) => { (state_of(run.state)) } None => { (dash()) } } }
-                    td.num { (success(known)) }
+                    td.num.wide { (success(known)) }
                     td.wide { @match known.and_then(|known| known.last_success) { Some(at) => { (time(at, As::Ago)) } None => { (dash()) } } }
                 }
             }

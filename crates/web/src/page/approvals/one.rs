@@ -3,6 +3,7 @@
 use super::state_of;
 use crate::api::Segments;
 use crate::api::approvals::{find, forbidden, say, take_back, voice};
+use crate::page::job::pretty;
 use crate::page::layout::{Section, card, head, lamp, nothing};
 use crate::page::ui::{Tone, column, empty, segment, state as tone_word, table, wide};
 use crate::page::words::{As, time};
@@ -13,6 +14,7 @@ use axum::extract::State;
 use axum::response::Redirect;
 use maud::{Markup, html};
 use serde::Deserialize;
+use serde_json::Value;
 use trackside_core::approval::count::Seats;
 use trackside_core::approval::request::{Approval, Says, Subject};
 
@@ -39,7 +41,11 @@ pub(crate) async fn show(
     let approval = find(&state, &visitor.who, &id).await?;
     let may = may(&state, &visitor, &approval);
     let title = format!("Approval #{}", approval.number);
-    visitor.page(&state, &title, Some(Section::Approvals), &render(&approval, &may)).await
+    let input = match &approval.subject {
+        Subject::JobRun { run, .. } => state.store.job_run(*run).await?.map(|run| run.input),
+        Subject::Route { .. } => None,
+    };
+    visitor.page(&state, &title, Some(Section::Approvals), &render(&approval, input.as_ref(), &may)).await
 }
 
 /// `POST /approvals/{id}/approve`
@@ -85,13 +91,14 @@ fn may(state: &AppState, visitor: &Visitor, approval: &Approval) -> May {
     }
 }
 
-fn render(approval: &Approval, may: &May) -> Markup {
+fn render(approval: &Approval, input: Option<&Value>, may: &May) -> Markup {
     let above = html! { a href="/approvals" { "Approvals" } " · asked " (time(approval.created, As::Both)) };
     let title = format!("#{} {}", approval.number, approval.subject.title());
     html! {
         div id="approval" data-live { (head(&title, &above, &html! { (lamp()) (state_of(approval.state)) })) }
         div.two {
             div.stack {
+                @if let Some(input) = input { (card("Input of the run", &nothing(), &html! { pre.wrap { (pretty(input)) } })) }
                 @if approval.is_open() { (card("Decide", &nothing(), &decide(approval, may))) }
                 div id="voices" data-live { (card("What was said", &nothing(), &voices(approval))) }
             }
@@ -107,7 +114,7 @@ fn render(approval: &Approval, may: &May) -> Markup {
 pub(super) fn quick(approval: &Approval) -> Markup {
     let name = format!("#{} {}", approval.number, approval.subject.title());
     html! {
-        div.acts {
+        div.acts.end {
             form method="post" action={ "/approvals/" (approval.id) "/approve" } { button.main type="submit" aria-label={ "Approve " (name) } { "Approve" } }
             form method="post" action={ "/approvals/" (approval.id) "/deny" } { button type="submit" aria-label={ "Deny " (name) } { "Deny" } }
         }
@@ -117,7 +124,8 @@ pub(super) fn quick(approval: &Approval) -> Markup {
 fn decide(approval: &Approval, may: &May) -> Markup {
     let path = format!("/approvals/{}", approval.id);
     html! {
-        p { "Over " (time(approval.expires, As::Both)) " unless somebody decides." }
+        p { "It is over " (time(approval.expires, As::Ago)) " when nobody decides." }
+        br;
         @if may.approve.is_ok() || may.deny {
             form.plain method="post" action={ (path) "/approve" } {
                 label { "Remark (others see it)" input name="remark" maxlength="2000"; }
@@ -166,7 +174,7 @@ fn facts(approval: &Approval) -> Markup {
                 Subject::Route { route } => { "route " (route) ", for " (format!("{:#}", approval.rule.holds())) }
             } }
             @if let Some(team) = &approval.team { dt { "Owner" } dd { (team) } }
-            dt { "Waits until" } dd { (time(approval.expires, As::Both)) }
+            @if approval.is_open() { dt { "Waits until" } dd { (time(approval.expires, As::Both)) } }
             @if let Some(at) = approval.decided { dt { "Decided" } dd { (time(at, As::Both)) } }
             @if let Some(note) = &approval.note { dt { "How" } dd { (note) } }
             dt { "Audit" } dd { a href={ "/audit?action=approval" } { "of approvals" } }

@@ -4,7 +4,7 @@
 use crate::api::connections::ConnectionOut;
 use crate::api::credentials::{CheckOut, CredentialOut};
 use crate::page::layout::{card, nothing};
-use crate::page::ui::{Tone, segment, state};
+use crate::page::ui::{Tone, segment, sentence, state};
 use crate::page::words::{As, time};
 use maud::{Markup, html};
 
@@ -27,25 +27,30 @@ pub(super) fn standing(credentials: &[CredentialOut]) -> Markup {
                     br;
                     span.small {
                         @if let Some(failed) = credential.failed { (time(failed, As::Ago)) ": " }
-                        (error)
+                        (sentence(error))
                     }
                 }
-                @if let Some(warning) = &credential.warning { br; span.small.soft { (warning) } }
+                @if let Some(warning) = &credential.warning { br; span.small.soft { (sentence(warning)) } }
             }
         }
     }
 }
 
-/// What can be done with a connection that is called.
-pub(super) fn acts(connection: &ConnectionOut) -> Markup {
-    let at = |act: &str| format!("/connections/{}/{act}", segment(&connection.name));
+/// Fetches its credential anew.
+pub(super) fn renewal(connection: &ConnectionOut) -> Markup {
     html! {
         @if connection.credentials.iter().any(CredentialOut::is_fetched) {
-            form method="post" action=(at("credential")) {
+            form.acts.end method="post" action={ "/connections/" (segment(&connection.name)) "/credential" } {
                 button type="submit" aria-label={ "Fetch the credential of " (connection.name) " anew" } { "Fetch anew" }
             }
         }
-        form method="post" action=(at("check")) {
+    }
+}
+
+/// Tries a connection that is called.
+pub(super) fn trial(connection: &ConnectionOut) -> Markup {
+    html! {
+        form method="post" action={ "/connections/" (segment(&connection.name)) "/check" } {
             button type="submit" aria-label={ "Test " (connection.name) } { "Test" }
         }
     }
@@ -59,7 +64,7 @@ pub(super) fn came_of(name: &str, came: &CheckOut) -> Markup {
         &nothing(),
         &html! {
             p {
-                (state(tone, word)) " " (came.detail)
+                (state(tone, word)) " " (sentence(&came.detail))
                 @if let (Some(address), Some(status)) = (&came.address, came.status) {
                     br; span.small.soft { "GET " code { (address) } " answered " (status) }
                 }

@@ -15,7 +15,7 @@ pub(super) fn section(secrets: &[SecretOut]) -> Markup {
 }
 
 fn rows(secrets: &[SecretOut]) -> Markup {
-    let columns = [column("Secret"), wide("Used by"), column("Stands"), wide("Fetched")];
+    let columns = [column("Secret"), wide("Used by"), column("State"), wide("Fetched")];
     table(
         &columns,
         &html! {
