@@ -11,7 +11,7 @@ pub(crate) mod groups;
 mod listing;
 pub(crate) mod users;
 
-pub(crate) use answer::{Refused, refused};
+pub(crate) use answer::{Refused, nothing_there, refused};
 
 use crate::auth::Who;
 use crate::state::AppState;

@@ -93,7 +93,7 @@ pub(super) async fn unknown(request: Request) -> Response {
     let path = request.uri().path();
     let problem = Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}"));
     match path.starts_with(crate::scim::BASE) {
-        true => crate::scim::refused(problem),
+        true => crate::scim::nothing_there(problem, path),
         false if auth::is_browser(request.headers()) => page::error(&problem),
         false => problem.into_response(),
     }
@@ -104,7 +104,10 @@ pub(super) async fn wrong_method(request: Request) -> Response {
     let path = request.uri().path();
     let problem =
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} is not possible at {path}", request.method()));
-    if path.starts_with(crate::scim::BASE) { crate::scim::refused(problem) } else { problem.into_response() }
+    if path.starts_with(crate::scim::BASE) {
+        return crate::scim::nothing_there(problem, path);
+    }
+    problem.into_response()
 }
 
 /// What a request whose handler panicked is answered.

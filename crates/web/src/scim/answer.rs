@@ -42,6 +42,18 @@ impl IntoResponse for Refused {
     }
 }
 
+/// Nothing is there, in SCIM's words; what RFC 7644 has and is not here says so (§3.12).
+pub(crate) fn nothing_there(mut problem: Problem, path: &str) -> Response {
+    let missing = [
+        ("/.search", "searches by POST are not supported; ask with GET and `filter`"),
+        ("/Bulk", "bulk requests are not supported"),
+    ];
+    if let Some((_, detail)) = missing.iter().find(|(end, _)| path.ends_with(end)) {
+        problem = Problem::new(StatusCode::NOT_IMPLEMENTED, *detail);
+    }
+    refused(problem)
+}
+
 /// A caller who may not, in SCIM's words.
 #[allow(clippy::needless_pass_by_value, reason = "it stands where `Problem::into_response` does")]
 pub(crate) fn refused(problem: Problem) -> Response {

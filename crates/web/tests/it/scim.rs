@@ -103,6 +103,9 @@ async fn refusals_have_the_form_of_scim() {
     check("GET", "/Users/nobody", Value::Null, 404, None).await;
     check("GET", "/Nothing", Value::Null, 404, None).await;
     check("DELETE", "/Users", Value::Null, 405, None).await;
+    check("POST", "/.search", json!({}), 501, None).await;
+    check("POST", "/Users/.search", json!({}), 501, None).await;
+    check("POST", "/Bulk", json!({}), 501, None).await;
     check("POST", "/Users", json!({"name": {}}), 400, Some("invalidValue")).await;
     check("POST", "/Users", json!([]), 400, Some("invalidSyntax")).await;
     check(
