@@ -324,30 +324,7 @@ fn conclude(mut job: Job<'_>, call: &JobCall, exchanges: Vec<Exchange>, meaning:
             let at = pause(&job, call, job.progress.unanswered, not_before);
             Next::Again { at, why, trouble }
         }
-        Meaning::Rejected { why, .. } if job.progress.rejected == 0 => {
-            job.progress.rejected = 1;
-            if sent == Sent::Call {
-                // It was turned away at the door, so it does not count.
-                job.progress.calls = job.progress.calls.saturating_sub(1);
-            }
-            Next::Again {
-                at: job.now,
-                why: format!("{why}; trying once more with a new credential"),
-                trouble: Trouble::None,
-            }
-        }
-        Meaning::Rejected { why, status } => {
-            if sent == Sent::Question {
-                job.progress.unanswered = job.progress.unanswered.saturating_add(1);
-                let at = pause(&job, call, job.progress.unanswered, None);
-                Next::Again { at, why, trouble: Trouble::None }
-            } else {
-                let refused = failed(ErrorClass::Unauthenticated, why, Some(status));
-                let result = if before { after_lost(refused) } else { refused };
-                in_doubt = before;
-                Next::Ended(result)
-            }
-        }
+        Meaning::Rejected { why, status } => turned_away(&mut job, call, why, status, sent),
         Meaning::NotTaken { not_before, why, status, trouble } => match tries_left(call, &job.progress) {
             true => Next::Again { at: pause(&job, call, job.progress.calls, not_before), why, trouble },
             false if before => Next::Ended(lost_for_good(&format!("{why}; an earlier answer was lost"))),
@@ -355,22 +332,47 @@ fn conclude(mut job: Job<'_>, call: &JobCall, exchanges: Vec<Exchange>, meaning:
         },
         Meaning::Lost { why } => {
             in_doubt = true;
-            if keyed(call) && tries_left(call, &job.progress) {
-                let at = pause(&job, call, job.progress.calls, None);
-                let why = format!("{why}; sending it again is safe, it carries the same key");
-                Next::Again { at, why, trouble: Trouble::Connection }
-            } else if !keyed(call) && app_service::can_be_asked(&call.spec.target) {
-                let at = pause(&job, call, job.progress.calls, None);
-                Next::Again { at, why: format!("{why}; the far end will be asked"), trouble: Trouble::Connection }
-            } else {
-                Next::Ended(lost_for_good(&why))
-            }
+            lost(&job, call, &why)
         }
     };
     if matches!(next, Next::Ended(CallResult::Succeeded { .. } | CallResult::Accepted)) {
         in_doubt = false;
     }
     Carried { exchanges, next, progress: job.progress, in_doubt, credential }
+}
+
+/// What follows when the credential is not taken: once more with a new one, then the end. A question goes on.
+fn turned_away(job: &mut Job<'_>, call: &JobCall, why: String, status: u16, sent: Sent) -> Next {
+    if job.progress.rejected == 0 {
+        job.progress.rejected = 1;
+        if sent == Sent::Call {
+            // It was turned away at the door, so it does not count.
+            job.progress.calls = job.progress.calls.saturating_sub(1);
+        }
+        let why = format!("{why}; trying once more with a new credential");
+        return Next::Again { at: job.now, why, trouble: Trouble::None };
+    }
+    if sent == Sent::Question {
+        job.progress.unanswered = job.progress.unanswered.saturating_add(1);
+        let at = pause(job, call, job.progress.unanswered, None);
+        return Next::Again { at, why, trouble: Trouble::None };
+    }
+    let refused = failed(ErrorClass::Unauthenticated, why, Some(status));
+    Next::Ended(if job.may_be_there(call) { after_lost(refused) } else { refused })
+}
+
+/// What follows when it was sent and nobody answered: again where that is safe, or a question, or an unknown end.
+fn lost(job: &Job<'_>, call: &JobCall, why: &str) -> Next {
+    if keyed(call) && tries_left(call, &job.progress) {
+        let at = pause(job, call, job.progress.calls, None);
+        let why = format!("{why}; sending it again is safe, it carries the same key");
+        Next::Again { at, why, trouble: Trouble::Connection }
+    } else if !keyed(call) && app_service::can_be_asked(&call.spec.target) {
+        let at = pause(job, call, job.progress.calls, None);
+        Next::Again { at, why: format!("{why}; the far end will be asked"), trouble: Trouble::Connection }
+    } else {
+        Next::Ended(lost_for_good(why))
+    }
 }
 
 fn keyed(call: &JobCall) -> bool {

@@ -202,7 +202,7 @@ impl CaseCaller {
             names: self.names.clone(),
             issuer: self.issuer.clone(),
             attributes: self.attributes.clone(),
-            aliases: std::collections::BTreeSet::new(),
+            aliases: BTreeSet::new(),
             expires: None,
             token_name: self.subject.clone(),
         })
