@@ -38,6 +38,9 @@ pub struct GatewaySettings {
     /// Longest pause within the body of a request. Default 30 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_timeout: Option<Span>,
+    /// Longest time in which a client takes nothing of an answer. Default 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_timeout: Option<Span>,
     /// Most bytes of a request's head. Default 32,768.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_head_bytes: Option<usize>,
@@ -87,6 +90,12 @@ impl GatewaySettings {
     #[must_use]
     pub fn body_time(&self) -> Duration {
         length(self.body_timeout, 30)
+    }
+
+    /// Longest time in which nothing of an answer is taken.
+    #[must_use]
+    pub fn write_time(&self) -> Duration {
+        length(self.write_timeout, 60)
     }
 }
 

@@ -15,18 +15,20 @@ use crate::config::route::{Access, PathForm, RouteConfig};
 use crate::front::refusal::Refusal;
 use crate::front::sentinel::{REFUSED, Signals};
 use crate::front::{headers, host, path};
-use crate::identity;
+use crate::identity::{self, LastToken};
 use crate::metrics::Metrics;
 use crate::proxy::body::Answer;
 use crate::proxy::upstream::{Upstream, UpstreamConfig};
 use crate::record::{Batch, Records};
 use crate::route::limits::Limits;
 use crate::route::table::{Found, Route, Table};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -116,6 +118,7 @@ pub struct Origin {
     pub certificate: Option<Arc<PeerCertificate>>,
     /// Tells the sentinel of the connection.
     pub signals: Option<Arc<Signals>>,
+    pub(crate) last_token: Arc<LastToken>,
 }
 
 /// The gateway. Shared by all connections.
@@ -133,8 +136,8 @@ struct Asked {
     host: String,
     /// The path that routes were asked for.
     path: String,
-    /// The path that goes on.
-    target: String,
+    /// The path that goes on, when it is another one.
+    target: Option<String>,
     route: Arc<Route>,
 }
 
@@ -367,8 +370,9 @@ impl Gateway {
             }
         }
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{:016x}{number:08x}", self.shell.start);
-        HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown"))
+        let mut text = String::with_capacity(24);
+        let _ = write!(text, "{:016x}{number:08x}", self.shell.start);
+        HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(HeaderValue::from_static("unknown"))
     }
 }
 
@@ -379,7 +383,7 @@ impl Origin {
         let ip: IpAddr = peer.ip().to_canonical();
         let peer_text = HeaderValue::from_str(&ip.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
         let peer = SocketAddr::new(ip, peer.port());
-        Self { peer, peer_text, server_name: None, scheme, certificate: None, signals }
+        Self { peer, peer_text, server_name: None, scheme, certificate: None, signals, last_token: Arc::default() }
     }
 }
 
@@ -403,15 +407,15 @@ fn front(in_force: &InForce, parts: Parts, body: Incoming, origin: &Origin) -> R
         return Err(Refusal::Target.into());
     }
     let given = parts.uri.path();
-    let (path, target, found) = match path::canonical(given) {
+    let (path, found) = match path::canonical(given) {
         Ok(path) => {
-            let path = path.into_owned();
-            (path.clone(), path.clone(), in_force.table.find(name, &path, &parts.method))
+            let found = in_force.table.find(name, &path, &parts.method);
+            (path.into_owned(), found)
         }
         Err(refusal) => {
             let readings = if in_force.table.has_raw() { path::readings(given)? } else { Vec::new() };
             let route = in_force.table.find_raw(name, &readings, &parts.method).ok_or(refusal)?;
-            (given.to_owned(), given.to_owned(), Found::Route(route))
+            (given.to_owned(), Found::Route(route))
         }
     };
     let route = match found {
@@ -422,7 +426,7 @@ fn front(in_force: &InForce, parts: Parts, body: Incoming, origin: &Origin) -> R
             return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).with(header::ALLOW, &methods.join(", ")));
         }
     };
-    let target = if route.config.path == PathForm::Raw { given.to_owned() } else { target };
+    let target = (route.config.path == PathForm::Raw).then(|| given.to_owned());
     Ok(Asked { parts, body, host, path, target, route })
 }
 

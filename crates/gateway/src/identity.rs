@@ -4,13 +4,37 @@
 //! Never taken are query parameters, cookies, other fields: what proxies and logs keep, or browsers send by themselves.
 
 use crate::answer::Problem;
+use crate::front::head;
 use crate::gateway::{Gateway, InForce, Origin};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use trackside_identity::callers::NotKnown;
 use trackside_identity::credential::{self, CREDENTIAL_BYTES, Presented};
 use trackside_identity::directory::Identity;
+use trackside_identity::token::TokenHash;
+
+/// The credential that a connection brought last, with the hash of its token: a client sends the same one with each
+/// request, and to compare it costs far less than to hash it. What the hash means is asked anew every time.
+#[derive(Default)]
+pub(crate) struct LastToken(Mutex<Option<(Box<[u8]>, TokenHash)>>);
+
+impl LastToken {
+    fn hash_of(&self, value: &HeaderValue) -> Option<TokenHash> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(known, _)| **known == *value.as_bytes()).map(|(_, hash)| *hash)
+    }
+
+    fn keep(&self, value: &HeaderValue, hash: TokenHash) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((value.as_bytes().into(), hash));
+    }
+}
+
+impl std::fmt::Debug for LastToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LastToken")
+    }
+}
 
 /// Who sends this request, if they are still there.
 ///
@@ -45,15 +69,26 @@ async fn presented(
     if given.next().is_some() {
         return Err(invalid("send one Authorization header"));
     }
+    let directory = gateway.directory();
+    if let Some(hash) = origin.last_token.hash_of(value) {
+        if let Some(identity) = directory.find_hashed(&hash, now) {
+            return Ok(Arc::clone(identity));
+        }
+        if let Some(known) = in_force.callers.kept(&hash, now) {
+            return known.map_err(not_known);
+        }
+    }
     let token = match bearer(value) {
         Ok(Some(token)) => token,
         Ok(None) => return basic(gateway, value, now).ok_or_else(|| invalid("authenticate with Bearer or Basic")),
         Err(detail) => return Err(invalid(detail)),
     };
-    if let Some(identity) = gateway.directory().find(token, now) {
+    let hash = TokenHash::of(token);
+    origin.last_token.keep(value, hash);
+    if let Some(identity) = directory.find_hashed(&hash, now) {
         return Ok(Arc::clone(identity));
     }
-    in_force.callers.identify(token, now).await.map_err(not_known)
+    Box::pin(in_force.callers.identify(token, now)).await.map_err(not_known)
 }
 
 /// What a credential that nobody stands behind is answered.
@@ -79,8 +114,10 @@ fn bearer(value: &HeaderValue) -> Result<Option<&str>, &'static str> {
         return Ok(None);
     }
     let token = token.trim_matches(' ');
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=:".contains(&byte);
-    if token.is_empty() || !token.bytes().all(allowed) {
+    let allowed = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=' | b':')
+    };
+    if token.is_empty() || !head::all(token.as_bytes(), allowed) {
         return Err("the token is malformed");
     }
     Ok(Some(token))

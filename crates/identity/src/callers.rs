@@ -11,8 +11,7 @@ use crate::directory::Identity;
 use crate::issuer::{Issuer, Issuers};
 use crate::jwt::Compact;
 use crate::jwt::token::looks_signed;
-use crate::token::PREFIX;
-use aws_lc_rs::digest;
+use crate::token::{PREFIX, TokenHash};
 use jiff::{SignedDuration, Timestamp};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
@@ -127,18 +126,28 @@ impl Callers {
     /// # Errors
     /// Why it is refused; the text may be shown to the caller.
     pub async fn identify(&self, token: &str, now: Timestamp) -> Result<Arc<Identity>, NotKnown> {
-        let mut key = [0; 32];
-        key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-        if let Some(kept) = self.kept.get(&key).filter(|kept| kept.counts(now)) {
-            self.counts.kept.fetch_add(1, Ordering::Relaxed);
-            return kept.identity.ok_or(NotKnown::Foreign);
+        let hash = TokenHash::of(token);
+        match self.kept(&hash, now) {
+            Some(known) => known,
+            None => self.ask(token, hash, now).await,
         }
+    }
+
+    /// Who presented the token with this hash lately; `None` when an issuer has to be asked.
+    #[must_use]
+    pub fn kept(&self, hash: &TokenHash, now: Timestamp) -> Option<Result<Arc<Identity>, NotKnown>> {
+        let kept = self.kept.get(hash.bytes()).filter(|kept| kept.counts(now))?;
+        self.counts.kept.fetch_add(1, Ordering::Relaxed);
+        Some(kept.identity.ok_or(NotKnown::Foreign))
+    }
+
+    async fn ask(&self, token: &str, hash: TokenHash, now: Timestamp) -> Result<Arc<Identity>, NotKnown> {
         let found = if looks_signed(token) { self.signed(token, now).await } else { self.opaque(token, now).await };
         match found {
             Ok(kept) => {
                 let identity = kept.identity.clone();
                 if now < kept.until {
-                    self.kept.insert(key, kept);
+                    self.kept.insert(*hash.bytes(), kept);
                 }
                 let counted = if identity.is_some() { &self.counts.verified } else { &self.counts.refused };
                 counted.fetch_add(1, Ordering::Relaxed);

@@ -170,7 +170,13 @@ impl Directory {
     /// Who presents this token, unless it has expired.
     #[must_use]
     pub fn find(&self, presented: &str, now: Timestamp) -> Option<&Arc<Identity>> {
-        let holder = self.by_hash.get(&TokenHash::of(presented))?;
+        self.find_hashed(&TokenHash::of(presented), now)
+    }
+
+    /// The same for a token whose hash is known already.
+    #[must_use]
+    pub fn find_hashed(&self, presented: &TokenHash, now: Timestamp) -> Option<&Arc<Identity>> {
+        let holder = self.by_hash.get(presented)?;
         if holder.expires.is_some_and(|expires| now >= expires) {
             return None;
         }

@@ -263,15 +263,17 @@ pub fn check(parts: &Parts) -> Result<(), Refusal> {
     if parts.headers.get_all(header::EXPECT).iter().all(expects) { Ok(()) } else { Err(Refusal::Expectation) }
 }
 
-/// Takes cookies of this name out of `Cookie`: a browser sends those of one host to all its ports, and our session must
-/// not reach an upstream.
-pub fn without_cookies(headers: &mut HeaderMap, ours: &[&str]) {
+/// Takes cookies of these names out of `Cookie`: a browser sends those of one host to all its ports, and our session must
+/// not reach an upstream. What HTTP/2 may send in pieces becomes one field (RFC 9113 §8.2.3).
+pub fn cookies(headers: &mut HeaderMap, ours: &[&str]) {
     let is_ours = |pair: &str| ours.contains(&pair.split('=').next().unwrap_or_default().trim());
-    let hit = headers.get_all(header::COOKIE).iter().any(|value| match value.to_str() {
-        Ok(text) => text.split(';').any(is_ours),
-        Err(_) => false,
-    });
-    if !hit {
+    let mut given = headers.get_all(header::COOKIE).iter();
+    let as_it_is = match (given.next(), given.next()) {
+        (None, _) => true,
+        (Some(only), None) => only.to_str().is_ok_and(|text| !text.split(';').any(is_ours)),
+        _ => false,
+    };
+    if as_it_is {
         return;
     }
     let kept: Vec<String> = headers
@@ -370,7 +372,7 @@ mod tests {
         let check = |cookie: &'static str, expect: Option<&str>| {
             let mut headers = HeaderMap::new();
             headers.insert(header::COOKIE, HeaderValue::from_static(cookie));
-            without_cookies(&mut headers, &["__Host-ours"]);
+            cookies(&mut headers, &["__Host-ours"]);
             assert_eq!(headers.get(header::COOKIE).map(|value| value.to_str().expect("text")), expect);
         };
         check("a=1; __Host-ours=secret; b=2", Some("a=1; b=2"));

@@ -10,10 +10,13 @@ const HOST_BYTES: usize = 261;
 /// The host of a request, as written, with its port.
 ///
 /// # Errors
-/// When there is none or several, it is malformed, or the target or `:authority` names another one.
+/// When there is none or several, it is malformed, or the target or `:authority` names another one or is not of HTTP.
 pub fn of(parts: &Parts) -> Result<&str, Refusal> {
     let mut given = parts.headers.get_all(header::HOST).iter();
     let named = parts.uri.authority().map(http::uri::Authority::as_str);
+    if named.is_some() && !matches!(parts.uri.scheme_str(), Some("http" | "https")) {
+        return Err(Refusal::Target);
+    }
     let host = match (given.next(), named) {
         (Some(host), _) => host.to_str().map_err(|_| Refusal::Host)?,
         (None, Some(authority)) if parts.version == Version::HTTP_2 => authority,
@@ -77,6 +80,8 @@ mod tests {
         check("http://hub.test/a", &["HUB.test"], Ok("HUB.test"));
         check("http://evil.test/a", &["hub.test"], Err(Refusal::Host));
         check("http://hub.test/a", &[], Err(Refusal::Host));
+        check("ftp://hub.test/a", &["hub.test"], Err(Refusal::Target));
+        check("hub.test:80", &["hub.test:80"], Err(Refusal::Target));
         for bad in ["", "a/b", "a@b", "a b", "a:", "a:0", "a:99999", "a:1:2", "[::1", "[x]", ".a", "a..b", "a,b", "a?"]
         {
             check("/", &[bad], Err(Refusal::Host));

@@ -4,8 +4,8 @@
 //! then its own bytes go on, unchanged. In place of a head that is refused hyper gets one of ours, with the method
 //! [`REFUSED`], which no client can send, so that every answer is made in one place. Bodies are counted, not kept.
 //! Invariant: where a message begins is known from what was accepted, never guessed. Also here, because they need the
-//! same knowledge: the time for a head, the idle time, and lingering at the end, so that an answer is read before the
-//! connection is reset.
+//! same knowledge: the time for a head, the idle time, the time in which a client must take something of an answer, and
+//! lingering at the end, so that an answer is read before the connection is reset.
 
 use super::chunks::{Broken, Chunks};
 use super::head::{self, Bounds, Framing};
@@ -28,11 +28,12 @@ const LINGER: Duration = Duration::from_millis(500);
 /// Most bytes that are read on.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// What the handler tells the sentinel of its connection.
+/// What the handler tells of the requests of a connection.
 #[derive(Debug, Default)]
 pub struct Signals {
     tunnel: AtomicBool,
     running: AtomicUsize,
+    begun: AtomicUsize,
 }
 
 impl Signals {
@@ -44,11 +45,18 @@ impl Signals {
     /// A request began; while one runs the connection does not idle.
     pub fn began(&self) {
         self.running.fetch_add(1, Ordering::AcqRel);
+        self.begun.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A request ended.
     pub fn ended(&self) {
         self.running.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// How many requests began so far; `None` while one runs.
+    #[must_use]
+    pub fn at_rest(&self) -> Option<usize> {
+        (self.running.load(Ordering::Acquire) == 0).then(|| self.begun.load(Ordering::Acquire))
     }
 }
 
@@ -61,6 +69,8 @@ pub struct Watch {
     pub head_time: Duration,
     /// Longest time between two requests.
     pub idle_time: Duration,
+    /// Longest time in which a client takes nothing of an answer.
+    pub write_time: Duration,
 }
 
 /// A socket under watch.
@@ -77,6 +87,8 @@ pub struct Sentinel<T> {
     ready: Vec<u8>,
     given: usize,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
     last: Instant,
     lingered: usize,
 }
@@ -113,6 +125,7 @@ impl<T> Sentinel<T> {
             ready: Vec::new(),
             given: 0,
             timer: None,
+            stalled: None,
             last: Instant::now(),
             lingered: 0,
         }
@@ -287,9 +300,29 @@ impl<T: AsyncRead + Unpin> AsyncRead for Sentinel<T> {
     }
 }
 
+impl<T> Sentinel<T> {
+    /// What a try to write gave; an error when the client has taken nothing for too long.
+    fn written(&mut self, cx: &mut Context<'_>, tried: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if tried.is_ready() {
+            self.stalled = None;
+            return tried;
+        }
+        // A tunnel has a limit of its own, for both ways.
+        if self.signals.tunnel.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        let time = self.watch.write_time;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + time)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its answer")))
+    }
+}
+
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sentinel<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+        let this = self.get_mut();
+        let tried = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.written(cx, tried)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -305,7 +338,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sentinel<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let tried = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.written(cx, tried)
     }
 
     /// Ends the writing side, then reads on for a moment: closing a socket with unread bytes resets the connection, and

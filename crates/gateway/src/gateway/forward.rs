@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use hyper::body::{Body as _, Incoming};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -52,17 +53,18 @@ impl Gateway {
         request_id: &HeaderValue,
         mut call: Box<Call>,
     ) -> Result<Response<Answer>, Refused> {
-        let Asked { mut parts, body, host, path: _, target, route } = asked;
+        let Asked { mut parts, body, host, path, target, route } = asked;
+        let path = target.as_deref().unwrap_or(&path);
         let handshake = match handshake(&route, &parts) {
             Ok(handshake) => handshake,
             Err(problem) => return Err((problem, call)),
         };
         let told = Told { who: who.as_ref(), host: &host, origin, request_id, in_force, cookies: &self.shell.cookies };
-        let mut sending = match prepare(&route, &parts, &target, &told, call.began()) {
+        let mut sending = match prepare(&route, &parts, path, &told, call.began()) {
             Ok(sending) => sending,
             Err(problem) => return Err((problem, call)),
         };
-        if let Err(problem) = self.authorize(&mut sending, &parts.headers, who.as_ref()).await {
+        if let Err(problem) = Box::pin(self.authorize(&mut sending, &parts.headers, who.as_ref())).await {
             return Err((problem, call));
         }
         let (outgoing, progress) = match outgoing(&mut sending, in_force, body, &mut call).await {
@@ -252,11 +254,11 @@ fn prepare<'a>(
         Some(prefix) => path.strip_prefix(prefix.as_str()).unwrap_or(path),
         None => path,
     };
-    let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    let rest = if rest.starts_with('/') { Cow::Borrowed(rest) } else { Cow::Owned(format!("/{rest}")) };
     let bad = |_| Problem::new(StatusCode::BAD_REQUEST, "the address cannot be forwarded");
     let target = route.upstream.target(&rest, parts.uri.query()).map_err(bad)?;
     let mut headers = headers::request(&parts.headers, &route.rules);
-    headers::without_cookies(&mut headers, told.cookies);
+    headers::cookies(&mut headers, told.cookies);
     let host = match config.host {
         HostForm::Upstream => route.upstream.host.clone(),
         HostForm::Client => HeaderValue::from_str(told.host)
@@ -354,10 +356,10 @@ async fn send(
     let mut link = link.map_err(NotAnswered::Failed)?;
     let until = Instant::now() + times.first_byte;
     let until = sending.until.map_or(until, |total| total.min(until));
-    match tokio::time::timeout_at(until, link.exchange(request)).await {
-        Ok(Ok(response)) => Ok((response, link)),
-        Ok(Err(failed)) => Err(NotAnswered::Failed(failed)),
-        Err(_) => Err(NotAnswered::Late),
+    match link.exchange(request, until).await {
+        Some(Ok(response)) => Ok((response, link)),
+        Some(Err(failed)) => Err(NotAnswered::Failed(failed)),
+        None => Err(NotAnswered::Late),
     }
 }
 

@@ -238,20 +238,12 @@ impl Relay {
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         loop {
-            let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
-                Poll::Ready(frame) => frame,
-                Poll::Pending => {
-                    if let Some(link) = &mut self.link
-                        && link.drive(cx).is_ready()
-                    {
-                        self.link = None;
-                    }
-                    match Pin::new(&mut self.incoming).poll_frame(cx) {
-                        Poll::Ready(frame) => frame,
-                        Poll::Pending => return self.poll_time(cx),
-                    }
-                }
+            let Self { incoming, link, .. } = self;
+            let polled = match link {
+                Some(link) => link.turn(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx)),
+                None => Pin::new(incoming).poll_frame(cx),
             };
+            let Poll::Ready(frame) = polled else { return self.poll_time(cx) };
             match frame {
                 None => {
                     self.end(cx);

@@ -5,6 +5,7 @@
 //! Invariant: a connection carries one exchange at a time, and goes back to the pool only when both sides of it ended.
 
 use super::body::Outgoing;
+use super::drive::Engine;
 use super::strict::Strict;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
@@ -20,9 +21,9 @@ use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service as _;
 
 /// How long an idle connection is kept: less than the five seconds after which common servers close theirs.
@@ -42,9 +43,6 @@ pub struct UpstreamConfig {
     /// Whether it has a credential that a broker gives.
     pub has_credential: bool,
 }
-
-/// Moves the bytes of one connection; it ends when the connection does.
-type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 /// An upstream with its connections.
 #[derive(Debug)]
@@ -68,9 +66,10 @@ struct Idle {
 /// A connection to an upstream.
 pub struct Link {
     sender: SendRequest<Outgoing>,
-    /// `None` when the connection ended.
-    driver: Option<Driver>,
+    engine: Engine,
     expecting: Arc<AtomicBool>,
+    /// Wakes at the latest when an answer is late; set anew only when it would wake too late, or has woken too early.
+    timer: Option<Pin<Box<Sleep>>>,
     /// Whether it was used before: then the upstream may have closed it unseen.
     pub reused: bool,
 }
@@ -142,7 +141,7 @@ impl Upstream {
     /// # Errors
     /// When none can be opened in time.
     pub async fn link(&self, within: Duration) -> Result<Link, Failed> {
-        if let Some(link) = self.kept().await { Ok(link) } else { self.open(within).await }
+        if let Some(link) = self.kept().await { Ok(link) } else { Box::pin(self.open(within)).await }
     }
 
     /// A new connection.
@@ -158,7 +157,13 @@ impl Upstream {
             let wire = Strict::new(TokioIo::new(stream), Arc::clone(&expecting));
             let shaken = http1::handshake(TokioIo::new(wire)).await;
             let (sender, driver) = shaken.map_err(|error| Failed::Connect(error.to_string()))?;
-            Ok(Link { sender, driver: Some(Box::pin(driver.with_upgrades())), expecting, reused: false })
+            Ok(Link {
+                sender,
+                engine: Engine::new(Box::pin(driver.with_upgrades())),
+                expecting,
+                timer: None,
+                reused: false,
+            })
         };
         tokio::time::timeout(within, opening).await.map_err(|_| Failed::ConnectTime)?
     }
@@ -176,6 +181,7 @@ impl Upstream {
     /// Takes a connection back.
     pub fn keep(&self, mut link: Link) {
         link.reused = true;
+        link.engine.leave();
         let mut idle = self.idle();
         if idle.len() < KEPT {
             idle.push(Idle { link, since: Instant::now() });
@@ -195,52 +201,60 @@ impl Upstream {
 }
 
 impl Link {
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the answer, at most until then; `None` when it is late.
     ///
     /// # Errors
     /// When the exchange fails.
-    pub async fn exchange(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, Failed> {
-        let Self { sender, driver, expecting, .. } = self;
+    pub async fn exchange(
+        &mut self,
+        request: Request<Outgoing>,
+        until: Instant,
+    ) -> Option<Result<Response<Incoming>, Failed>> {
+        let Self { sender, engine, expecting, timer, .. } = self;
         expecting.store(true, Ordering::Release);
+        engine.enter();
         let mut answer = pin!(sender.try_send_request(request));
-        let answered = poll_fn(|cx| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(answer);
-            }
-            let _ = poll_driver(driver, cx);
-            answer.as_mut().poll(cx)
+        let answered = poll_fn(|cx| match engine.turn(cx, |cx| answer.as_mut().poll(cx)) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => poll_until(timer, until, cx).map(|()| None),
         });
-        answered.await.map_err(|mut failed| {
+        let answered = answered.await?;
+        Some(answered.map_err(|mut failed| {
             let unsent = failed.take_message().map(Box::new);
             Failed::Exchange { error: failed.into_error(), unsent }
-        })
+        }))
     }
 
-    /// Moves bytes; the answer's body comes through this.
-    pub fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        poll_driver(&mut self.driver, cx)
+    /// Polls a part of the exchange, and moves bytes for it.
+    pub(super) fn turn<T>(&mut self, cx: &mut Context<'_>, poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.engine.turn(cx, poll)
     }
 
     /// Whether another exchange may begin.
     pub fn is_open(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx).is_pending() && self.sender.is_ready()
+        self.engine.is_running(cx) && self.sender.is_ready()
     }
 
     /// Drives to the end: for what is no HTTP any more.
-    pub async fn finish(mut self) {
+    pub async fn finish(self) {
         drop(self.sender);
-        poll_fn(|cx| poll_driver(&mut self.driver, cx)).await;
+        self.engine.finish().await;
     }
 }
 
-fn poll_driver(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> Poll<()> {
-    let Some(running) = driver else { return Poll::Ready(()) };
-    let ended = running.as_mut().poll(cx).is_ready();
-    if ended {
-        *driver = None;
-        return Poll::Ready(());
+/// Ready when that time has come.
+fn poll_until(timer: &mut Option<Pin<Box<Sleep>>>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+    if timer.deadline() > until {
+        timer.as_mut().reset(until);
     }
-    Poll::Pending
+    loop {
+        ready!(timer.as_mut().poll(cx));
+        if timer.deadline() >= until {
+            return Poll::Ready(());
+        }
+        timer.as_mut().reset(until);
+    }
 }
 
 impl std::fmt::Debug for Link {

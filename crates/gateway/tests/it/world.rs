@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use trackside_gateway::config::GatewaySettings;
@@ -137,8 +137,8 @@ pub(crate) fn get(path: &str) -> String {
 }
 
 /// Sends bytes and reads until the end, or until nothing comes for a while.
-pub(crate) async fn talk(mut stream: TcpStream, bytes: &[u8]) -> String {
-    let (mut reading, mut writing) = stream.split();
+pub(crate) async fn talk(stream: impl AsyncRead + AsyncWrite, bytes: &[u8]) -> String {
+    let (mut reading, mut writing) = tokio::io::split(stream);
     let mut out = Vec::new();
     let exchange = async {
         let _ = writing.write_all(bytes).await;
