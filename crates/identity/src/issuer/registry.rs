@@ -68,6 +68,11 @@ impl Issuers {
         let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
         for (name, config) in configs {
             found.extend(config.check().into_iter().map(|invalid| (name.clone(), invalid)));
+            if name.is_empty() || name.contains(':') {
+                let problem = "an issuer's name must not be empty or have a `:`: callers are known as `ISSUER:SUBJECT`, and \
+                               two could be taken for each other";
+                found.push((name.clone(), Invalid::new("issuer", problem)));
+            }
             if let Some(other) = seen.insert(&config.issuer, name) {
                 let problem = format!("`{other}` has the same issuer; a token must have one judge, so make them one");
                 found.push((name.clone(), Invalid::new("issuer", problem)));

@@ -314,6 +314,10 @@ fn read<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T, Refusal> {
         return serde_json::from_slice(&reply.body)
             .map_err(|_| Refusal::Unusable("the answer of the provider cannot be read".to_owned()));
     }
+    // What it cannot do now is no refusal, whatever it says: whoever asks later may be given it.
+    if reply.status.is_server_error() || reply.status == StatusCode::TOO_MANY_REQUESTS {
+        return Err(Refusal::Unusable(format!("the provider answered {}", reply.status)));
+    }
     match serde_json::from_slice::<ErrorCode>(&reply.body) {
         Ok(said) => Err(Refusal::Refused(said)),
         Err(_) => Err(Refusal::Unusable(format!("the provider answered {}", reply.status))),

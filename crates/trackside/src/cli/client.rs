@@ -2,7 +2,7 @@
 
 use super::{ServerArgs, kept};
 use crate::clock::Clock;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::time::Duration;
@@ -161,7 +161,12 @@ async fn refused(response: Response) -> anyhow::Error {
 }
 
 /// The token that a server on this machine keeps in its data folder.
+///
+/// It opens the server on this machine and is sent to no other: the data folder may stand where the command is run.
 fn local_token(args: &ServerArgs) -> Result<String> {
+    if !is_this_machine(&args.url) {
+        bail!("no token for {}: run `trackside login`, or give --token or TRACKSIDE_TOKEN", args.url);
+    }
     let path = args.data.join(crate::server::ADMIN_TOKEN_FILE);
     let text = std::fs::read_to_string(&path).with_context(|| {
         format!(
@@ -170,4 +175,32 @@ fn local_token(args: &ServerArgs) -> Result<String> {
         )
     })?;
     Ok(text.trim().to_owned())
+}
+
+/// Whether an address leads to this machine, whatever DNS says.
+fn is_this_machine(url: &str) -> bool {
+    let url = url::Url::parse(url).ok();
+    match url.as_ref().and_then(url::Url::host) {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_this_machine_stays_here() {
+        for here in ["http://127.0.0.1:4180", "http://localhost:4180/", "https://[::1]", "http://127.8.0.1"] {
+            assert!(is_this_machine(here), "{here}");
+        }
+        for there in
+            ["https://ts.example.net", "http://localhost.example.net", "http://127.0.0.1@evil.test", "", "127.0.0.1"]
+        {
+            assert!(!is_this_machine(there), "{there}");
+        }
+    }
 }
