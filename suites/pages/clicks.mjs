@@ -37,7 +37,7 @@ async function cancel(page) {
   await page.$eval("textarea[name=input]", (field) => { field.value = JSON.stringify({ day: "2026-11-22" }); });
   await page.type("input[name=justification]", "to be cancelled");
   await press(page, "form[action$='/runs'] button.main");
-  tell("a run that is started by a form waits", (await text(page, ".head .state")) === "Awaiting approval", await text(page, ".head"));
+  tell("a run that is started by a form waits", (await text(page, ".head .state")) === "Awaits approval", await text(page, ".head"));
   await press(page, "form[action$='/cancel'] button");
   await page.waitForFunction(() => document.querySelector(".head .state")?.textContent === "Cancelled", { timeout: 15000 });
   tell("and is cancelled by a button", true);
@@ -52,7 +52,7 @@ async function test(page) {
   await page.goto(`${base}/connections`);
   await press(page, 'button[aria-label="Test features"]');
   tell("a connection that is called is tried", (await text(page, "main .card")).includes("Good"), await text(page, "main .card"));
-  await press(page, 'button[aria-label="Fetch the credential of features anew"]');
+  await press(page, 'button[aria-label="Fetch anew the credential of features"]');
   tell("its token is fetched anew", (await text(page, 'tr[data-key="features"]')).includes("Token in use"), await text(page, 'tr[data-key="features"]'));
   await press(page, 'button[aria-label="Send a test through slack-ml"]');
   tell("a test through a channel shows its delivery", page.url().startsWith(`${base}/deliveries/`), page.url());

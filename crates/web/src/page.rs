@@ -153,7 +153,11 @@ impl Failed {
 pub(crate) fn error(problem: &Problem) -> Response {
     let content = html! {
         h1 { (problem.title) }
-        p.note.bad { (problem.detail) }
+        p.note.bad { (ui::sentence(&problem.detail)) }
+        @if !problem.errors.is_empty() {
+            ul { @for misfit in &problem.errors { li { code { @if misfit.pointer.is_empty() { "(all)" } @else { (misfit.pointer) } } ": " (misfit.problem) } } }
+            br;
+        }
         p { a href="/" { "Go to the overview" } " or " a href="/sign-in" { "sign in as somebody else" } "." }
     };
     (problem.status, layout::alone(problem.title, Theme::System, Width::Narrow, &content)).into_response()

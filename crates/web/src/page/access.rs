@@ -124,7 +124,11 @@ fn verdict(told: &ExplainOut) -> Markup {
         Decision::Refused => ("No", Tone::Bad),
     };
     html! {
-        p { (tone_word(tone, word)) " " (sentence(&told.access.because)) "." }
+        p {
+            (tone_word(tone, word))
+            @if told.needs_approval && told.access.allowed() { ", once somebody has agreed" }
+            ": " (sentence(&told.access.because)) "."
+        }
         br;
         dl.facts {
             dt { "Who" } dd { code { (told.who.subject) } " (" (told.who.rights) ")" }

@@ -3,7 +3,7 @@
 use crate::api::Params;
 use crate::api::audit::AuditQuery;
 use crate::page::layout::{Section, card, head, lamp, nothing};
-use crate::page::ui::{column, empty, older, sentence, table, wide};
+use crate::page::ui::{address, column, empty, older, segment, sentence, table, wide};
 use crate::page::words::{As, time};
 use crate::page::{Failed, Visitor};
 use crate::state::AppState;
@@ -11,6 +11,7 @@ use axum::extract::State;
 use maud::{Markup, html};
 use trackside_store::Page;
 use trackside_store::audit::AuditRow;
+use uuid::Uuid;
 
 /// Beginnings of actions that are offered.
 const ACTIONS: [&str; 17] = [
@@ -109,7 +110,7 @@ fn rows(page: &Page<AuditRow>) -> Markup {
                 tr data-key=(row.position) {
                     td.nowrap { (time(row.at, As::Time)) }
                     td.wide { (who(row)) }
-                    td { (sentence(&row.summary)) div.narrow.soft.small { (row.caller.subject) } (authority(row)) }
+                    td { (sentence(&told(row))) div.narrow.soft.small { (row.caller.subject) } (authority(row)) }
                     td.wide.small { (concerns(row)) }
                 }
             }
@@ -159,9 +160,28 @@ pub(crate) fn concerns(row: &AuditRow) -> Markup {
         @if let Some(id) = row.event { a href={ "/events/" (id) } { "event" } " " }
         @if let Some(id) = row.delivery { a href={ "/deliveries/" (id) } { "delivery" } " " }
         @if let Some(id) = row.detail.approval { a href={ "/approvals/" (id) } { "approval" } " " }
-        @if let Some(resource) = &row.detail.resource {
-            a href=(crate::page::ui::address("/audit", &[("resource", resource)], None)) { (resource) }
+        @if let Some((run, job)) = row.job.zip(row.detail.resource.as_ref().and_then(|about| about.strip_prefix("job:"))) {
+            a href={ "/jobs/" (segment(job)) "/runs/" (run) } { "run" } " "
         }
+        @if let Some(resource) = &row.detail.resource {
+            a href=(address("/audit", &[("resource", resource)], None)) { (kind_or_name(resource)) }
+        }
+    }
+}
+
+/// What happened, without the id of a run that is linked beside it.
+fn told(row: &AuditRow) -> String {
+    match row.job {
+        Some(run) => row.summary.replace(&format!("run {run} of"), "run of"),
+        None => row.summary.clone(),
+    }
+}
+
+/// `route:orders`; of what only has an id, `session`.
+fn kind_or_name(resource: &str) -> &str {
+    match resource.split_once(':') {
+        Some((kind, name)) if Uuid::try_parse(name).is_ok() => kind,
+        _ => resource,
     }
 }
 

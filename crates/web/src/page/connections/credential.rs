@@ -41,7 +41,7 @@ pub(super) fn renewal(connection: &ConnectionOut) -> Markup {
     html! {
         @if connection.credentials.iter().any(CredentialOut::is_fetched) {
             form.acts.end method="post" action={ "/connections/" (segment(&connection.name)) "/credential" } {
-                button type="submit" aria-label={ "Fetch the credential of " (connection.name) " anew" } { "Fetch anew" }
+                button type="submit" aria-label={ "Fetch anew the credential of " (connection.name) } { "Fetch anew" }
             }
         }
     }
