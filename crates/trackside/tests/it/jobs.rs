@@ -11,6 +11,8 @@ use trackside_sim::service::Service;
 
 /// The token of a program that starts jobs.
 const ETL: &str = "service-token-of-the-tests-0123456789";
+/// The token of somebody who looks.
+const VIEWER: &str = "viewer-token-of-the-tests-01234567890";
 
 fn home(ends: &FarEnds) -> Home {
     let fast = "delivery: {rate_per_second: 1000, burst: 10000, timeout: 2s}";
@@ -23,6 +25,7 @@ connections:
   plain: {{kind: http, url: '{plain}', {fast}}}
 tokens:
   - {{name: etl, role: service, secret: {{file: secrets/etl}}}}
+  - {{name: look, role: viewer, secret: {{file: secrets/viewer}}}}
   - {{name: stream, role: ingest, secret: {{file: secrets/ingest}}}}
 jobs:
   keyed:
@@ -39,6 +42,7 @@ jobs:
         plain = ends.plain.url(),
     ));
     home.write("secrets/etl", ETL);
+    home.write("secrets/viewer", VIEWER);
     home
 }
 
@@ -118,6 +122,34 @@ async fn a_run_is_asked_for_attached_to_and_replayed() {
     // It is a run like any other.
     let runs = server.all("runs?source=trackside.jobs&pipeline=keyed").await;
     assert_eq!((runs.len(), &runs[0]["state"]), (1, &json!("succeeded")));
+}
+
+/// What goes into a job and comes out of it is its caller's; others see it without what looks like a secret.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_of_a_job_are_its_callers_alone() {
+    const SECRET: &str = "word-of-the-far-end-4711";
+    let ends = FarEnds::start(Journal::wall_clock()).await.unwrap();
+    let home = home(&ends);
+    let server = home.serve().await;
+    let etl = Etl::at(&server);
+    let (_, run) = etl.start("plain", "s", "1", json!({"password": SECRET, "rows": 1})).await;
+    let run = etl.done(&run).await;
+    assert_eq!(run["output"]["input"], json!({"password": SECRET, "rows": 1}));
+    let (_, listed) = etl.ask(Method::GET, "/jobs/plain/runs", &[], &Value::Null).await;
+    assert_eq!((listed["items"][0]["id"].clone(), listed["items"][0].get("output")), (run["id"].clone(), None));
+    let path = format!("/jobs/plain/runs/{}", run["id"].as_str().unwrap());
+    let see = async |path: &str, accept: &str| {
+        let url = format!("{}{path}", server.url);
+        let request = etl.http.get(url).bearer_auth(VIEWER).header("accept", accept);
+        request.send().await.unwrap().text().await.unwrap()
+    };
+    let seen = see(&path, "application/json").await;
+    assert!(seen.contains(r#""rows":1"#) && !seen.contains(SECRET), "{seen}");
+    let calls: Value = serde_json::from_str(&see("/api/v1/deliveries?limit=10", "application/json").await).unwrap();
+    let call = calls["items"][0]["id"].as_str().unwrap();
+    let call = see(&format!("/api/v1/deliveries/{call}"), "application/json").await;
+    assert!(call.contains("rows") && !call.contains(SECRET), "{call}");
+    assert!(!server.log().contains(SECRET));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
