@@ -245,7 +245,9 @@ impl Verifier {
     /// The newest checkpoint when the export was begun.
     fn head(&mut self, head: &Checkpoint) -> Result<(), Broken> {
         self.signed(head)?;
-        self.awaited.push(Noted::of(head));
+        if self.from.is_none_or(|from| from <= head.number) {
+            self.awaited.push(Noted::of(head));
+        }
         Ok(())
     }
 

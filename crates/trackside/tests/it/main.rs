@@ -13,6 +13,7 @@ mod answers;
 mod apply;
 mod architecture;
 mod audit;
+mod audit_server;
 mod automations;
 mod binary;
 mod cli;

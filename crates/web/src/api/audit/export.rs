@@ -81,6 +81,10 @@ impl Walk {
                         self.waiting = self.store.checkpoints_after(self.number, AHEAD).await?.into();
                     }
                     let Some(checkpoint) = self.waiting.pop_front() else {
+                        // None was asked for that is there: what is sealed is not what comes next.
+                        if self.position.is_none() {
+                            self.position = self.store.last_checkpoint().await?.map(|made| made.last);
+                        }
                         self.step = Step::Unsealed;
                         continue;
                     };
