@@ -108,8 +108,12 @@ impl CertificateRule {
     /// What is wrong with the rule: the part, and what to do.
     ///
     /// # Errors
-    /// When it names nothing or several things to go by, or a fingerprint that is none.
+    /// When it names nothing or several things to go by, a fingerprint that is none, or a role that it cannot give.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
+        if self.role == Some(Role::Ingest) {
+            let problem = "a certificate opens no door for events; those take tokens only";
+            return Err(("role", problem.to_owned()));
+        }
         self.by().map(drop)
     }
 
@@ -178,5 +182,57 @@ fn identity(rule: &CertificateRule) -> Identity {
         aliases: BTreeSet::new(),
         expires: None,
         token_name: rule.name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("in range")
+    }
+
+    fn rule(name: &str) -> CertificateRule {
+        CertificateRule { name: name.to_owned(), ..CertificateRule::default() }
+    }
+
+    #[test]
+    fn a_certificate_is_known_by_a_whole_name_or_its_fingerprint() {
+        let (uri, dns) = (Some("spiffe://example.org/etl".to_owned()), Some("ETL.example.org".to_owned()));
+        let rules = [
+            CertificateRule { uri, team: Some("ml".to_owned()), role: Some(Role::Operator), ..rule("uri") },
+            CertificateRule { dns, ..rule("dns") },
+            CertificateRule { fingerprint: Some("AB:".repeat(31) + "ab"), ..rule("print") },
+        ];
+        let certificates = Certificates::new(&rules);
+        let check = |uris: &[&str], dns: &[&str], byte: u8, second: i64, expect: Option<&str>| {
+            let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            let (uris, dns, expires) = (owned(uris), owned(dns), Some(at(100)));
+            let peer = PeerCertificate { uris, dns, emails: Vec::new(), fingerprint: [byte; 32], expires };
+            let found = certificates.find(&peer, at(second));
+            assert_eq!(found.as_ref().map(|found| found.token_name.as_str()), expect, "{peer:?}");
+            found
+        };
+        let found = check(&["spiffe://example.org/etl"], &["etl.example.org"], 0, 1, Some("uri")).expect("found");
+        assert_eq!((found.rights.to_string().as_str(), found.expires), ("operator for ml", Some(at(100))));
+        check(&[], &["other.example.org", "etl.example.org"], 0, 100, Some("dns"));
+        check(&[], &[], 0xab, 1, Some("print"));
+        // A part of a name is another name; what has ended counts no more on a connection that has not.
+        check(&["spiffe://example.org/etl/x", "spiffe://example.org/"], &["x.etl.example.org"], 0xaa, 1, None);
+        check(&["spiffe://example.org/etl"], &[], 0, 101, None);
+    }
+
+    #[test]
+    fn a_rule_goes_by_one_thing_and_gives_what_it_can() {
+        let check = |rule: CertificateRule, field: Option<&str>| {
+            assert_eq!(rule.check().err().map(|(field, _)| field), field, "{rule:?}");
+        };
+        let dns = Some("a.test".to_owned());
+        check(CertificateRule { dns: dns.clone(), ..rule("a") }, None);
+        check(rule("a"), Some("name"));
+        check(CertificateRule { dns: dns.clone(), email: Some("a@a.test".to_owned()), ..rule("a") }, Some("name"));
+        check(CertificateRule { fingerprint: Some("ab".to_owned()), ..rule("a") }, Some("fingerprint"));
+        check(CertificateRule { dns, role: Some(Role::Ingest), ..rule("a") }, Some("role"));
     }
 }

@@ -33,6 +33,16 @@ const METADATA_FOR: SignedDuration = SignedDuration::from_hours(1);
 /// How soon it is asked for again after a failure, when an older one serves meanwhile.
 const METADATA_RETRY: SignedDuration = SignedDuration::from_mins(1);
 
+/// How soon it is asked for again after a failure, when there is none: anybody can cause it to be asked for.
+const METADATA_WITHOUT: SignedDuration = SignedDuration::from_secs(5);
+
+/// What an issuer publishes about itself, or why that cannot be had.
+#[derive(Clone)]
+struct Told {
+    until: Timestamp,
+    told: Result<Arc<Metadata>, String>,
+}
+
 /// An issuer in force.
 pub struct Issuer {
     name: String,
@@ -41,7 +51,7 @@ pub struct Issuer {
     keys: Arc<KeyCache>,
     exchange: Exchange,
     secrets: Secrets,
-    metadata: Mutex<Option<(Timestamp, Arc<Metadata>)>>,
+    metadata: Mutex<Option<Told>>,
 }
 
 impl std::fmt::Debug for Issuer {
@@ -95,27 +105,19 @@ impl Issuer {
     /// When it cannot be had; the text is for people.
     pub async fn metadata(&self, now: Timestamp) -> Result<Arc<Metadata>, String> {
         let held = self.metadata.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, metadata)) = &held
-            && now < *at + METADATA_FOR
-        {
-            return Ok(Arc::clone(metadata));
+        if let Some(held) = held.as_ref().filter(|held| now < held.until) {
+            return held.told.clone();
         }
-        match discovery::fetch(&self.exchange, &self.address).await {
-            Ok(metadata) => {
-                let metadata = Arc::new(metadata);
-                *self.metadata.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&metadata)));
-                Ok(metadata)
-            }
-            Err(problem) => {
-                let (_, metadata) = held.ok_or(problem)?;
-                // The old one serves; whoever comes next need not wait for the same failure.
-                let again =
-                    now.saturating_sub(METADATA_FOR).unwrap_or(now).saturating_add(METADATA_RETRY).unwrap_or(now);
-                let mut kept = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
-                *kept = Some((again, Arc::clone(&metadata)));
-                Ok(metadata)
-            }
-        }
+        let (told, lasts) = match (discovery::fetch(&self.exchange, &self.address).await, held.map(|held| held.told)) {
+            (Ok(metadata), _) => (Ok(Arc::new(metadata)), METADATA_FOR),
+            // The old one serves; whoever comes next need not wait for the same failure.
+            (Err(_), Some(Ok(old))) => (Ok(old), METADATA_RETRY),
+            (Err(problem), _) => (Err(problem), METADATA_WITHOUT),
+        };
+        let until = now.saturating_add(lasts).unwrap_or(now);
+        let mut kept = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some(Told { until, told: told.clone() });
+        told
     }
 
     /// Who presents this signed access token.

@@ -166,6 +166,30 @@ async fn what_a_provider_says_of_somebody() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_is_away_is_not_asked_by_everybody_who_comes() {
+    let world = provider();
+    let issuer = issuer(&world);
+    let check = async |seconds: i64, there: bool, asked: usize| {
+        assert_eq!(issuer.metadata(at(seconds)).await.is_ok(), there, "{seconds}");
+        assert_eq!(world.asked().len(), asked, "{seconds}");
+    };
+    let page = json!({"issuer": ISSUER, "jwks_uri": "https://idp.test/jwks"}).to_string();
+    world.gone(PLACE);
+    check(0, false, 1).await;
+    check(4, false, 0).await;
+    world.answer(PLACE, 200, page.clone());
+    check(5, true, 1).await;
+    check(3604, true, 0).await;
+    world.gone(PLACE);
+    check(3605, true, 1).await;
+    check(3664, true, 0).await;
+    check(3665, true, 1).await;
+    world.answer(PLACE, 200, page);
+    check(3725, true, 1).await;
+    check(3800, true, 0).await;
+}
+
+#[tokio::test]
 async fn groups_that_stand_elsewhere_are_not_no_groups() {
     let teams = json!({"teams": {"claim": "groups", "map": {"g": "ml"}}});
     let elsewhere =
