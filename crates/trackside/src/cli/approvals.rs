@@ -129,7 +129,9 @@ pub(super) async fn run(action: ApprovalsAction) -> Result<()> {
             let mut page = Client::new(&server)?.get("grants", &[("state", state.to_owned())]).await?;
             if !server.json {
                 for grant in page["items"].as_array_mut().into_iter().flatten() {
-                    grant["approvers"] = joined(&grant["approvers"]).into();
+                    // One that was revoked was over before its time.
+                    let until = if ended { &grant["ended"] } else { &grant["until"] };
+                    grant["until"] = show::time(until).into();
                 }
             }
             list(&server, &page, GRANTS);

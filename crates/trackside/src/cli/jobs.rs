@@ -225,7 +225,8 @@ async fn ask(
     let mut said = text(&answer["detail"]).to_owned();
     if status == StatusCode::UNPROCESSABLE_ENTITY {
         for misfit in array(&answer["errors"]) {
-            said.push_str(&format!("\n  {}: {}", text(&misfit["pointer"]), text(&misfit["problem"])));
+            let place = Some(text(&misfit["pointer"])).filter(|pointer| !pointer.is_empty()).unwrap_or("the input");
+            said.push_str(&format!("\n  {place}: {}", text(&misfit["problem"])));
         }
     }
     bail!("the server answered {status}: {said}")

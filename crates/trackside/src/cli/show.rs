@@ -51,8 +51,15 @@ pub(super) const SECRETS: [(&str, &str); 7] = [
     ("ERROR", "error"),
 ];
 /// Columns of `token list`.
-pub(super) const TOKENS: [(&str, &str); 5] =
-    [("NAME", "name"), ("ROLE", "role"), ("TEAM", "team"), ("FROM", "origin"), ("CREATED", "created")];
+pub(super) const TOKENS: [(&str, &str); 7] = [
+    ("NAME", "name"),
+    ("ROLE", "role"),
+    ("TEAM", "team"),
+    ("SCOPES", "scopes"),
+    ("FROM", "origin"),
+    ("CREATED", "created"),
+    ("EXPIRES", "expires"),
+];
 
 /// Fields that hold times.
 const TIMES: [&str; 5] = ["started", "opened", "created", "fetched", "expires"];
@@ -103,12 +110,13 @@ pub(super) fn time(value: &Value) -> String {
     parsed.map_or_else(|| cell(value), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
-/// A value as one cell: the first line of a text, one decimal of a fraction.
+/// A value as one cell: the first line of a text, one decimal of a fraction, the items of a list.
 pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.lines().next().unwrap_or_default().to_owned(),
         Value::Number(number) if number.is_f64() => format!("{:.1}", number.as_f64().unwrap_or_default()),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
 }
