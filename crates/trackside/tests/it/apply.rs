@@ -177,6 +177,41 @@ async fn a_plan_names_people_and_all_that_goes_with_them() {
     assert_snapshot!("plan_people_edited", changes);
 }
 
+const ACCESS: &str = "\
+issuers: {corp: {issuer: 'https://127.0.0.1:9', audience: [trackside], keys: {url: 'http://127.0.0.1:9/keys'}, map: [{when: {groups: sre}, role: admin}]}}
+sign_in: {issuer: corp, client_id: trackside, session: {idle: 4h, absolute: 12h}}
+scim: {groups: {Data Engineering: data}}
+workload: {lifetime: 10m}
+connections: {api: {kind: http, url: 'http://127.0.0.1:9'}}
+approvals: {two: {any_of: [{all_of: [{from: [approvers], count: 2}]}]}}
+jobs: {load: {target: {kind: http, connection: api, path: /load}, needs: [jobs.run], approval: {rule: two}}}
+gateway: {listen: '127.0.0.1:0', trusted_proxies: [10.0.0.0/8]}
+routes: {api: {match: {path: '/api/**'}, upstream: api, needs: [api.read]}}
+";
+
+const POLICY: &str = "@id(\"not-at-night\") forbid (principal, action, resource) when { context.hour < 6 };\n";
+
+#[tokio::test]
+async fn a_plan_names_who_is_let_in_where() {
+    let mut world = World::start().await;
+    world.home.write("mine/access.yaml", ACCESS);
+    world.home.write("mine/night.cedar", POLICY);
+    let plan = world.run(&["plan", "mine"]).await;
+    assert_eq!(plan.code, 2, "{plan:?}");
+    assert_snapshot!("plan_access", plan.out);
+    world.run(&["apply", "mine", "--yes"]).await.good();
+    let later = world.run(&["plan", "mine"]).await;
+    assert!(later.out.contains("+ gateway listen  (takes effect at the next start)"), "{later:?}");
+
+    world = world.restart().await;
+    assert_eq!(world.run(&["plan", "mine"]).await.code, 0);
+    world.edit("access.yaml", "needs: [api.read]", "access: public");
+    world.edit("access.yaml", "10.0.0.0/8", "0.0.0.0/0");
+    world.edit("access.yaml", "groups: sre", "groups: everybody");
+    world.edit("night.cedar", "hour < 6", "hour < 1");
+    assert_snapshot!("plan_access_edited", world.run(&["plan", "mine"]).await.out);
+}
+
 #[tokio::test]
 async fn what_is_applied_is_in_force_and_on_disk() {
     let world = World::start().await;
