@@ -54,6 +54,12 @@ impl Path {
         }
         let wrong = |why: String| ScimError::invalid_path(format!("path `{text}`: {why}"));
         let text = text.trim();
+        if schema::is_extension(text) {
+            // An extension as a whole: the dot in its version separates nothing.
+            let lower = text.to_lowercase();
+            let written = (schema::written(&lower), None);
+            return Ok(Self { attribute: Attribute { schema: None, name: lower, sub: None }, filter: None, written });
+        }
         let (name, filter, sub) = match text.split_once('[') {
             None => (text, None, None),
             Some((name, rest)) => {
@@ -118,7 +124,8 @@ fn read(index: usize, operation: &Value) -> Result<Operation, ScimError> {
     };
     let path = match find(object, "path") {
         None | Some(Value::Null) => None,
-        Some(Value::String(path)) if path.trim().is_empty() => None,
+        // The schema of the resource itself is the resource.
+        Some(Value::String(path)) if path.trim().is_empty() || schema::is_core(path.trim()) => None,
         Some(Value::String(path)) => Some(Path::parse(path)?),
         Some(_) => return Err(wrong("`path` is not a text")),
     };
@@ -205,7 +212,15 @@ fn one(resource: &mut Map<String, Value>, path: &Path, action: Action, value: Va
             }
         }
     }
+    if action == Action::Remove {
+        without_empty_extensions(resource);
+    }
     Ok(())
+}
+
+/// An extension of which nothing is left is not there.
+fn without_empty_extensions(resource: &mut Map<String, Value>) {
+    resource.retain(|key, value| !(schema::is_extension(key) && value.as_object().is_some_and(Map::is_empty)));
 }
 
 fn resource_id(resource: &Map<String, Value>) -> Option<&str> {

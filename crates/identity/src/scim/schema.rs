@@ -96,10 +96,20 @@ pub fn schemas(base: &str) -> Vec<Value> {
         ]});
         with(attribute(name, "complex", description), parts)
     };
+    let linked = |name: &str, description: &str, kind: &str| {
+        let fixed = |part: Value, changes: Value| with(with(part, json!({"mutability": "immutable"})), changes);
+        let parts = json!({"multiValued": true, "subAttributes": [
+            fixed(text("value", "Its id"), json!({})),
+            fixed(attribute("$ref", "reference", "Its address"), json!({"referenceTypes": [kind], "caseExact": true})),
+            fixed(text("type", "What it is"), json!({"canonicalValues": [kind]})),
+            fixed(text("display", "Its name"), json!({"mutability": "readOnly"}))
+        ]});
+        with(attribute(name, "complex", description), parts)
+    };
     let user_name = with(text("userName", "Name to sign in with"), json!({"required": true, "uniqueness": "server"}));
     let parts = ["formatted", "familyName", "givenName", "middleName"].map(|part| text(part, "A part of the name"));
     let name = with(attribute("name", "complex", "Their name"), json!({"subAttributes": parts}));
-    let groups = with(plural("groups", "Groups they are in"), json!({"mutability": "readOnly"}));
+    let groups = with(linked("groups", "Groups they are in", "Group"), json!({"mutability": "readOnly"}));
     let display = with(text("displayName", "Name of the group"), json!({"required": true, "uniqueness": "server"}));
     vec![
         named(
@@ -122,7 +132,7 @@ pub fn schemas(base: &str) -> Vec<Value> {
                 groups,
             ],
         ),
-        named(GROUP, "Group", "A team", vec![display, plural("members", "Who is in it")]),
+        named(GROUP, "Group", "A team", vec![display, linked("members", "Who is in it", "User")]),
         named(
             ENTERPRISE,
             "EnterpriseUser",

@@ -37,6 +37,21 @@ fn operations_in_the_shapes_of_okta_and_entra() {
         json!([{"op": "Add", "path": department, "value": "Data"}]),
         json!({"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "Data"}}),
     );
+    let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let whole = json!({"op": "add", "path": enterprise, "value": {"department": "Data", "employeeNumber": "7"}});
+    check(json!([whole]), json!({enterprise: {"department": "Data", "employeeNumber": "7"}}));
+    let remove = |path: &str| json!({"op": "remove", "path": path});
+    check(json!([whole, remove(department)]), json!({enterprise: {"employeeNumber": "7"}}));
+    check(json!([whole, remove(enterprise)]), json!({enterprise: null}));
+    check(
+        json!([whole, remove(department), remove(&format!("{enterprise}:employeeNumber"))]),
+        json!({enterprise: null}),
+    );
+    let core = "urn:ietf:params:scim:schemas:core:2.0:User";
+    check(
+        json!([{"op": "replace", "path": core, "value": {"title": "Dr"}}]),
+        json!({"title": "Dr", "userName": "ana"}),
+    );
     check(json!([{"op": "remove", "path": "emails[type eq \"work\"]"}]), json!({"emails": []}));
     check(json!([{"op": "remove", "path": "name.givenName"}]), json!({"name": {}}));
     check(
