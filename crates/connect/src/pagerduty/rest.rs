@@ -48,12 +48,34 @@ pub struct Account {
 
 /// Something with an id and a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Shown")]
 pub struct Named {
     /// PagerDuty's id.
     pub id: String,
     /// Its name.
-    #[serde(default, alias = "summary")]
     pub name: String,
+}
+
+/// An entry as PagerDuty shows it: whole, with `name` and the same as `summary`, or as a reference, with `summary` alone.
+#[derive(Deserialize)]
+struct Shown {
+    id: String,
+    #[serde(default, rename = "type")]
+    kind: String,
+    name: Option<String>,
+    summary: Option<String>,
+}
+
+impl From<Shown> for Named {
+    fn from(shown: Shown) -> Self {
+        Self { id: shown.id, name: shown.name.or(shown.summary).unwrap_or_default() }
+    }
+}
+
+impl From<Shown> for Target {
+    fn from(shown: Shown) -> Self {
+        Self { id: shown.id, kind: shown.kind, summary: shown.summary.or(shown.name).unwrap_or_default() }
+    }
 }
 
 /// A user.
@@ -111,14 +133,14 @@ pub struct Level {
 
 /// Whom a level pages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Shown")]
 pub struct Target {
     /// PagerDuty's id.
     pub id: String,
     /// `user_reference`, `schedule_reference`, or without `_reference`.
-    #[serde(default, rename = "type")]
+    #[serde(rename = "type")]
     pub kind: String,
     /// Its name.
-    #[serde(default, alias = "name")]
     pub summary: String,
 }
 

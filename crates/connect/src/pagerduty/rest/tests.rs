@@ -17,6 +17,21 @@ fn pages_follow_each_other_and_keys_do_not_stay() {
 }
 
 #[test]
+fn a_whole_entry_has_its_name_twice() {
+    let mut account = Account::default();
+    let page = br#"{"teams": [{"id": "PT1", "type": "team", "summary": "ML Research", "self": "https://api.pagerduty.com/teams/PT1",
+        "html_url": "https://x.pagerduty.com/teams/PT1", "name": "ML Research", "description": null}], "more": false}"#;
+    assert_eq!(account.take(List::Teams, 0, page), Ok(None));
+    let page = br#"{"escalation_policies": [{"id": "PE1", "name": "ML", "summary": "ML", "escalation_rules": [{"id": "PR1",
+        "targets": [{"id": "PU1", "type": "user", "name": "Zed", "summary": "Zed"}]}], "teams": [{"id": "PT1", "type": "team_reference",
+        "summary": "ML Research", "self": "https://api.pagerduty.com/teams/PT1"}]}], "more": false}"#;
+    assert_eq!(account.take(List::EscalationPolicies, 0, page), Ok(None));
+    assert_eq!(account.teams[0].name, "ML Research");
+    let again: Account = serde_json::from_str(&serde_json::to_string(&account).unwrap()).unwrap();
+    assert_eq!(again, account);
+}
+
+#[test]
 fn what_is_no_page_is_refused() {
     let check = |offset: usize, page: &str, expect: &str| {
         let error = Account::default().take(List::Users, offset, page.as_bytes()).expect_err(page);

@@ -22,7 +22,9 @@ pub(super) fn card_of(report: &DriftReportOut) -> Markup {
                 @if let Some(why) = &source.failed { p.warn { (source.connection) " could not be read, " (time(source.tried, As::Ago)) ": " (why) } }
                 @else if let Some(taken) = source.taken { p.small.soft { (source.connection) " was read " (time(taken, As::Ago)) } }
             }
-            @if report.findings.is_empty() { p { "Teams here and there agree." } } @else { (list(report)) }
+            @if !report.findings.is_empty() { (list(report)) }
+            @else if report.sources.iter().all(|source| source.taken.is_some()) { p { "Teams here and there agree." } }
+            @else { p { "Nothing has been compared yet." } }
         },
     )
 }
