@@ -3,14 +3,17 @@
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// The ingest token of every measurement.
 pub(super) const TOKEN: &str = "bench-token-that-nobody-else-knows-0001";
 
-/// The release binary.
-const BINARY: &str = "target/release/trackside";
+/// The release binary, where cargo puts it.
+fn binary() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    target.join("release").join("trackside")
+}
 
 /// A server that is killed when it is dropped.
 pub(super) struct Server {
@@ -32,12 +35,12 @@ impl Server {
     /// Starts a server with this configuration (sections beside `server` and `tokens`), its data beside the clone's target
     /// folder, so that the disk is the one the project lies on.
     pub(super) fn start(configuration: &str) -> Result<Self> {
-        Self::start_with(configuration, &[], &mut Command::new(BINARY))
+        Self::start_with(configuration, &[], &mut Command::new(binary()))
     }
 
     /// The same on one core, with further files in the folder of the configuration.
     pub(super) fn start_pinned(configuration: &str, files: &[(&str, &str)]) -> Result<Self> {
-        Self::start_with(configuration, files, Command::new("taskset").args(["-c", "1", BINARY]))
+        Self::start_with(configuration, files, Command::new("taskset").args(["-c", "1"]).arg(binary()))
     }
 
     fn start_with(configuration: &str, files: &[(&str, &str)], program: &mut Command) -> Result<Self> {
@@ -66,7 +69,7 @@ impl Server {
     pub(super) fn restart(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
-        (self.child, self.address) = launch(&self.folder.path().join("config"), &mut Command::new(BINARY))?;
+        (self.child, self.address) = launch(&self.folder.path().join("config"), &mut Command::new(binary()))?;
         Ok(())
     }
 
@@ -82,12 +85,20 @@ impl Server {
 
     /// CPU time used so far, in seconds.
     pub(super) fn cpu_seconds(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).context("no CPU time");
-        // Linux counts these in hundredths of a second.
-        Ok((ticks(11)? + ticks(12)?) / 100.0)
+        cpu_seconds(self.child.id())
     }
+}
+
+/// CPU time of all threads of a process, in seconds, as the scheduler counts it (in nanoseconds).
+pub(super) fn cpu_seconds(process: u32) -> Result<f64> {
+    let mut nanoseconds = 0.0;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))?.flatten() {
+        // A thread may end while this looks.
+        let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
+        let first = text.split_whitespace().next().context("no CPU time")?;
+        nanoseconds += first.parse::<f64>()?;
+    }
+    Ok(nanoseconds / 1e9)
 }
 
 /// The resident memory of a process in bytes, without pages of files that the system may drop at any time.
@@ -106,7 +117,7 @@ fn launch(config: &Path, program: &mut Command) -> Result<(Child, SocketAddr)> {
         .env("RUST_LOG", "warn")
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("cannot start {BINARY}"))?;
+        .with_context(|| format!("cannot start {}", binary().display()))?;
     let stderr = child.stderr.take().context("no standard error")?;
     let mut lines = BufReader::new(stderr).lines();
     let address = loop {

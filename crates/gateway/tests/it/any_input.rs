@@ -73,7 +73,7 @@ fn reads_like_another(bytes: &[u8]) {
     match framing {
         Framing::Absent => assert!(lengths.is_empty() && codings.is_empty()),
         Framing::Length(length) => {
-            assert!(codings.is_empty() && lengths.len() == 1 && lengths[0].parse() == Ok(length))
+            assert!(codings.is_empty() && lengths.len() == 1 && lengths[0].parse() == Ok(length));
         }
         Framing::Chunked => assert!(lengths.is_empty() && codings == ["chunked"]),
     }

@@ -1,6 +1,7 @@
 //! The other proxies: their configuration, each on one core.
 
 use super::super::load::Connection;
+use super::super::server::cpu_seconds;
 use super::tokens::{ISSUER, Issuer};
 use anyhow::{Context as _, Result, bail};
 use std::net::{SocketAddr, TcpListener};
@@ -148,11 +149,9 @@ impl Peer {
             let Some(process) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
             // A process may end while this looks.
             let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
-            let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-            let number = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-            if process == root || number(1) as u32 == root {
-                // Linux counts these in hundredths of a second.
-                total += (number(11) + number(12)) / 100.0;
+            let parent = stat.rsplit(')').next().unwrap_or_default().split_whitespace().nth(1);
+            if process == root || parent.and_then(|text| text.parse().ok()) == Some(root) {
+                total += cpu_seconds(process).unwrap_or(0.0);
             }
         }
         Ok(total)
