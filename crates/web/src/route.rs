@@ -159,7 +159,7 @@ fn answers() -> Vec<Route> {
 }
 
 fn api() -> Vec<Route> {
-    use Access::{Needs, Public};
+    use Access::{Needs, Public, Team};
     let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
     let (viewer, operator, admin) = (Needs(Role::Viewer), Needs(Role::Operator), Needs(Role::Admin));
     vec![
@@ -177,7 +177,7 @@ fn api() -> Vec<Route> {
         route(&post, "/api/v1/deliveries/{id}/retry", operator, api::deliveries::retry),
         route(&get, "/api/v1/connections", viewer, api::connections::list),
         route(&get, "/api/v1/secrets", admin, api::secrets::list),
-        route(&post, "/api/v1/connections/{name}/test", operator, api::connections::test),
+        route(&post, "/api/v1/connections/{name}/test", Team(Role::Operator), api::connections::test),
         route(&get, "/api/v1/audit", viewer, api::audit::list),
         route(&get, "/api/v1/access/explain", admin, api::access::explain),
         route(&get, "/api/v1/audit/export", admin, api::audit::export::export),
@@ -305,7 +305,7 @@ fn prefect() -> Vec<Route> {
 }
 
 fn pages() -> Vec<Route> {
-    use Access::{Needs, Public};
+    use Access::{Needs, Public, Team};
     let (get, post) = (Method::GET, Method::POST);
     let (viewer, operator) = (Needs(Role::Viewer), Needs(Role::Operator));
     vec![
@@ -320,7 +320,7 @@ fn pages() -> Vec<Route> {
         route(&get, "/events", viewer, page::events::list),
         route(&get, "/events/{id}", viewer, page::event::show),
         route(&get, "/connections", viewer, page::connections::list),
-        route(&post, "/connections/{name}/test", operator, page::connections::test),
+        route(&post, "/connections/{name}/test", Team(Role::Operator), page::connections::test),
         route(&get, "/access", viewer, page::access::show),
         route(&get, "/audit", viewer, page::audit::list),
         route(&get, "/api", Public, page::docs::show),

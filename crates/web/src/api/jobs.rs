@@ -3,7 +3,7 @@
 //! Starting: `POST /jobs/{name}/runs`, the body is the input. `Idempotency-Key` makes it safe to ask again: the same key
 //! of the same caller attaches to the run, or replays its result; with another input it is refused. A higher
 //! `Trackside-Attempt` (Airflow's try number) runs a failed run again. Without a key every request is a run.
-//! Invariants: whoever started a run sees it, others need the role `viewer`; what the decision refuses is answered with
+//! Invariants: whoever may start a job sees it, and whoever started a run sees that; others need the role `viewer`; what the decision refuses is answered with
 //! its reason.
 
 pub(crate) mod act;
@@ -45,7 +45,7 @@ pub(crate) struct JobRunQuery {
     pub(crate) limit: Option<usize>,
 }
 
-/// Every job, with the schema of its input.
+/// Every job, with the schema of its input. Without the role `viewer` those that the caller may start.
 #[utoipa::path(get, path = "/jobs", tag = "jobs", responses((status = 200, body = Vec<JobOut>)))]
 pub(crate) async fn list(
     State(state): State<AppState>,
@@ -56,7 +56,8 @@ pub(crate) async fn list(
         return Ok(crate::page::jobs::list(&state, &visitor).await?.into_response());
     }
     let configured = state.configured();
-    let jobs: Vec<JobOut> = configured.ruleset.jobs.iter().map(|(name, spec)| JobOut::new(name, spec)).collect();
+    let seen = configured.ruleset.jobs.iter().filter(|(name, spec)| sees(&state, &visitor.who, name, spec));
+    let jobs: Vec<JobOut> = seen.map(|(name, spec)| JobOut::new(name, spec)).collect();
     Ok(Json(jobs).into_response())
 }
 
@@ -75,7 +76,7 @@ pub(crate) async fn get(
         if browser {
             return Ok(crate::page::job::show(&state, &visitor, &name, &query).await?.into_response());
         }
-        Ok::<_, Failed>(Json(JobOut::new(&name, &find_job(&state, &name)?)).into_response())
+        Ok::<_, Failed>(Json(JobOut::new(&name, &seen_job(&state, &visitor.who, &name)?)).into_response())
     };
     answer.await.map_err(|failed| in_words(browser, failed))
 }
@@ -115,6 +116,17 @@ pub(crate) async fn read_runs(
 /// The job of a name.
 pub(crate) fn find_job(state: &AppState, name: &str) -> Result<JobSpec, Problem> {
     state.configured().ruleset.jobs.get(name).cloned().ok_or_else(|| Problem::missing("job", name))
+}
+
+/// The job of a name, if the caller may see it: what others are for is nobody's business who may neither look nor start it.
+pub(crate) fn seen_job(state: &AppState, who: &Identity, name: &str) -> Result<JobSpec, Problem> {
+    let spec = find_job(state, name)?;
+    if sees(state, who, name, &spec) { Ok(spec) } else { Err(Problem::missing("job", name)) }
+}
+
+/// Whether the caller may see a job: with the role `viewer`, or as somebody who may start it.
+pub(crate) fn sees(state: &AppState, who: &Identity, name: &str, spec: &JobSpec) -> bool {
+    who.rights.allow(Role::Viewer) || start::might_start(state, who, name, spec)
 }
 
 /// A run that the caller may see. One of somebody else's is not there for whoever may not see it.

@@ -1,7 +1,7 @@
 //! One job: what it is, a form that starts it, its runs.
 
 use crate::api::jobs::start::might_start;
-use crate::api::jobs::{JobRunQuery, find_job, read_runs};
+use crate::api::jobs::{JobRunQuery, read_runs, seen_job};
 use crate::page::audit::given;
 use crate::page::job_run::rows;
 use crate::page::layout::{Section, card, head, lamp, nothing};
@@ -23,7 +23,7 @@ pub(crate) async fn show(
     name: &str,
     query: &JobRunQuery,
 ) -> Result<Markup, Failed> {
-    let spec = find_job(state, name)?;
+    let spec = seen_job(state, &visitor.who, name)?;
     let runs = read_runs(state, &visitor.who, Some(name.to_owned()), query).await?;
     let may = might_start(state, &visitor.who, name, &spec);
     let content = render(name, &spec, query, &runs, may);

@@ -29,8 +29,6 @@ use trackside_identity::role::Role;
 
 /// Largest body, in bytes: an input with room around it for a form's encoding.
 const BODY_BYTES: usize = 3 * limits::JOB_INPUT_BYTES + 8 * 1024;
-/// Longest text of an input's member that policies see, in bytes.
-const MEMBER_BYTES: usize = 200;
 
 /// What is asked for beside the input.
 #[derive(Debug, Default)]
@@ -191,11 +189,11 @@ pub(crate) fn names(spec: &JobSpec) -> BTreeSet<String> {
     spec.needs.iter().cloned().chain(roles).collect()
 }
 
-/// The scalar members of an input, as policies see them.
+/// The scalar members of an input, as policies see them: whole, or what they forbid could stand behind the end of it.
 fn flat(input: &Value) -> BTreeMap<String, String> {
     let members = input.as_object().into_iter().flatten();
     let text = |value: &Value| match value {
-        Value::String(text) => Some(text[..text.floor_char_boundary(MEMBER_BYTES)].to_owned()),
+        Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
         _ => None,
     };
