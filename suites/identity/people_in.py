@@ -19,8 +19,13 @@ PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
-# Somebody who was switched off stays switched off until somebody says otherwise: the attribute always has a value.
-DIFFERENT = ("check_remove_attribute (User): PATCH modify() did not remove attribute 'active'",)
+# What is different on purpose: who was switched off stays switched off until somebody says otherwise, so `active` always
+# has a value; and a member comes back with the name that the server knows, which is read-only.
+DIFFERENT = (
+    "check_remove_attribute (User): PATCH modify() did not remove attribute 'active'",
+    "check_add_attribute (Group): PATCH modify() returned unexpected value for 'members'",
+    "check_replace_attribute (Group): PATCH modify() returned unexpected value for 'members'",
+)
 
 
 def run(checks: Checks, trackside: Trackside, ca: Path, whoami: Callable[[str], Answer]) -> None:
@@ -43,9 +48,9 @@ def _judged(checks: Checks, trackside: Trackside, tls: ssl.SSLContext) -> None:
     with httpx2.Client(base_url=f"{trackside.url}/scim/v2", headers=headers, verify=tls) as client:
         results = check_server(SyncSCIMClient(client))
     failed = [f"{result.title} ({result.resource_type}): {result.reason}" for result in results if result.status in (Status.ERROR, Status.CRITICAL)]
-    bad = [text for text in failed if text not in DIFFERENT]
+    bad = [text for text in failed if not text.startswith(DIFFERENT)]
     good = sum(result.status == Status.SUCCESS for result in results)
-    checks.check(f"scim2-tester finds nothing wrong in {good} checks", not bad and good > 50, "\n       ".join(bad) or good)
+    checks.check(f"scim2-tester finds nothing wrong in {good} checks", not bad and good > 75, "\n       ".join(bad) or good)
 
 
 def _entra(checks: Checks, scim: Callable[..., Answer], whoami: Callable[[str], Answer]) -> None:
