@@ -12,7 +12,7 @@ use crate::door::body::Budget;
 use crate::metrics::Metrics;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -49,6 +49,10 @@ use trackside_store::heard::Once;
 use trackside_store::log::{Appended, NewEntry};
 use url::Url;
 use uuid::Uuid;
+
+mod routes;
+
+pub use routes::{Guard, LetsIn, RouteAccess};
 
 /// Longest time a write waits for its decision before it answers "accepted, not yet in effect".
 const DECIDED_WITHIN: Duration = Duration::from_secs(5);
@@ -136,41 +140,6 @@ pub struct Configured {
     pub routes: BTreeMap<String, RouteAccess>,
     /// What is said of the directory that writes people and groups.
     pub scim: ScimConfig,
-}
-
-/// Who may use a route of the gateway.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteAccess {
-    /// The team that owns it.
-    pub owner: Option<String>,
-    /// Any of these names is enough; none: the role `service`.
-    pub needs: BTreeSet<String>,
-    /// Who else is let in.
-    pub lets_in: LetsIn,
-    /// Whether an approval is needed beside that.
-    pub guard: Guard,
-}
-
-/// Who a route of the gateway lets in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LetsIn {
-    /// Whoever holds what it needs.
-    #[default]
-    Holders,
-    /// Everybody who is known.
-    Known,
-    /// Everybody.
-    Everybody,
-}
-
-/// Whether somebody must agree before a route may be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Guard {
-    /// Nobody.
-    #[default]
-    Open,
-    /// Somebody, for a while.
-    Approval,
 }
 
 /// A connection as pages and the API show it.
