@@ -127,27 +127,27 @@ pub(crate) async fn require(State(guard): State<Guard>, mut request: Request, ne
 /// configuration is asked of policies, too.
 async fn admitted(guard: &Guard, identity: Arc<Identity>, asked: Asked) -> Result<Who, Problem> {
     let caller = match asked {
-        Asked::ToLook => return Ok(Who(identity)),
-        Asked::ToConfigure(area) => may_now(&guard.state, &identity, Wish::configure(&area)).await?,
-        Asked::ToWrite => lets(&identity, format!("the role `{}` is held ({})", guard.needed, identity.rights)),
+        Asked::Look => return Ok(Who(identity)),
+        Asked::Configure(area) => may_now(&guard.state, &identity, Wish::configure(&area)).await?,
+        Asked::Write => lets(&identity, format!("the role `{}` is held ({})", guard.needed, identity.rights)),
     };
     Ok(Who::by(&identity, caller))
 }
 
 /// What a request asks for.
 enum Asked {
-    ToLook,
-    ToWrite,
+    Look,
+    Write,
     /// To change what is configured, in this area.
-    ToConfigure(String),
+    Configure(String),
 }
 
 impl Asked {
     fn of(needed: Role, request: &Request) -> Self {
         match changed_area(needed, request) {
-            _ if request.method().is_safe() => Self::ToLook,
-            Some(area) => Self::ToConfigure(area),
-            None => Self::ToWrite,
+            _ if request.method().is_safe() => Self::Look,
+            Some(area) => Self::Configure(area),
+            None => Self::Write,
         }
     }
 }

@@ -32,7 +32,7 @@ impl Server {
     async fn start(home: &Home) -> Self {
         let running = home.serve().await;
         let admin = std::fs::read_to_string(home.path("data/admin.token")).unwrap().trim().to_owned();
-        Self { running, admin, http: reqwest::Client::new() }
+        Self { running, admin, http: reqwest::Client::builder().timeout(PATIENCE).build().unwrap() }
     }
 
     async fn post(&self, path: &str, body: &Value) -> StatusCode {
