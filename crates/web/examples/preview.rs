@@ -12,6 +12,9 @@
 )]
 
 #[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/it/told.rs"]
+mod told;
+#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/it/world.rs"]
 mod world;
 

@@ -24,5 +24,6 @@ mod reports;
 mod scim;
 mod serving;
 mod sign_in;
+mod told;
 mod trail;
 mod world;

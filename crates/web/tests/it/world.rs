@@ -198,7 +198,7 @@ impl World {
         headers: &[(&'static str, String)],
         body: impl Into<Body>,
     ) -> Answer {
-        let before = crate::trail::newest(self).await;
+        let before = crate::told::newest(self).await;
         let mut request = Request::builder().method(&method).uri(path).body(body.into()).expect("a request");
         for (name, value) in headers {
             request.headers_mut().append(*name, value.parse().expect("a header"));
@@ -207,7 +207,7 @@ impl World {
         let answer = self.router.clone().oneshot(request);
         let response = self.while_deciding(answer).await.expect("infallible");
         let (parts, body) = response.into_parts();
-        crate::trail::held(self, before, &method, path, parts.status).await;
+        crate::told::held(self, before, &method, path, parts.status).await;
         // A stream has no end; its head is the answer.
         let endless = parts.headers.get("content-type").is_some_and(|value| value == "text/event-stream");
         let body = if endless { Vec::new() } else { body.collect().await.expect("a body").to_bytes().to_vec() };
