@@ -109,15 +109,6 @@ static FROM: Sql = Sql::read(
     LIST.columns,
 );
 
-static EXPIRING: Sql = Sql::read(
-    "audit_checkpoints.expiring",
-    "SELECT number, last, total FROM (
-       SELECT number, last, sum(rows) OVER (ORDER BY number) AS total FROM (
-         SELECT number, last, rows FROM audit_checkpoints
-         WHERE at < $1 AND number < (SELECT max(number) FROM audit_checkpoints) ORDER BY number LIMIT $2) AS old) AS running
-     WHERE total <= $2 ORDER BY number DESC LIMIT 1",
-    &[Kind::Int, Kind::Int, Kind::Int],
-);
 static EXPIRE_ROWS: Sql = Sql::write("audit.expire", "DELETE FROM audit WHERE position <= $1");
 static EXPIRE: Sql = Sql::write("audit_checkpoints.expire", "DELETE FROM audit_checkpoints WHERE number <= $1");
 
@@ -125,7 +116,7 @@ const CHECKPOINT: &[Kind] =
     &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Text, Kind::Text, Kind::Time, Kind::Text, Kind::Text];
 
 #[cfg(test)]
-pub(crate) static SQL: &[&Sql] = &[&LAST, &PAGE, &SEAL, &FROM, &EXPIRING, &EXPIRE_ROWS, &EXPIRE];
+pub(crate) static SQL: &[&Sql] = &[&LAST, &PAGE, &SEAL, &FROM, &EXPIRE_ROWS, &EXPIRE];
 
 impl Store {
     /// The newest checkpoint.
@@ -189,9 +180,18 @@ impl Store {
     /// # Errors
     /// When nothing could be deleted.
     pub async fn expire_audit(&self, before: Timestamp, now: Timestamp) -> Result<u64> {
-        let found = self.row(EXPIRING.bind(before).bind(CHECKPOINT_ROWS).query()).await?;
-        let Some(mut found) = found else { return Ok(0) };
-        let (number, last, rows): (u64, u64, u64) = (found.next()?, found.next()?, found.next()?);
+        let Some(newest) = self.last_checkpoint().await? else { return Ok(0) };
+        let mut rows = 0;
+        let mut going = None;
+        for made in self.checkpoints_after(0, CHECKPOINT_ROWS).await? {
+            let many = going.is_some() && rows + made.rows > CHECKPOINT_ROWS as u64;
+            if made.at >= before || made.number >= newest.number || many {
+                break;
+            }
+            rows += made.rows;
+            going = Some((made.number, made.last));
+        }
+        let Some((number, last)) = going else { return Ok(0) };
         let summary = format!("{rows} rows deleted after their time: those to {last}, with checkpoints to {number}");
         let mut told = NewAudit::new(now, Caller::rules(), EXPIRED, summary).about("audit");
         told.detail.facts.insert(EXPIRED_TO.to_owned(), number.to_string());
