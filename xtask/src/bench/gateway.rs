@@ -187,7 +187,7 @@ fn gateway(
 ) -> Result<(Server, SocketAddr)> {
     let address = peers::free_address()?;
     let configuration = format!(
-        "gateway: {{listen: '{address}'}}\n\
+        "teams: {{bench: {{}}}}\nowners: {{default: bench}}\ngateway: {{listen: '{address}'}}\n\
          issuers: {{bench: {{issuer: '{}', audience: [bench], keys: {{file: '{}'}}, algorithms: [RS256]}}}}\n\
          connections: {{app: {{kind: http, url: 'http://{}'}}}}\n\
          routes: {{app: {{match: {{path: '/**'}}, upstream: app, needs: [jobs.run], credential: none, recording: {}, identity_headers: {{subject: x-subject}}}}}}\n",

@@ -26,20 +26,17 @@ impl Issuer {
     pub(super) fn new() -> Result<Self> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| anyhow!("no RSA key"))?;
         let private: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| anyhow!("no private key"))?;
-        let public = pair.public_key();
-        let spki: PublicKeyX509Der<'_> = public.as_der().map_err(|_| anyhow!("no public key"))?;
+        let known = pair.public_key();
+        let spki: PublicKeyX509Der<'_> = known.as_der().map_err(|_| anyhow!("no public key"))?;
         let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let n = public.modulus().big_endian_without_leading_zero();
-        let e = public.exponent().big_endian_without_leading_zero();
+        let n = known.modulus().big_endian_without_leading_zero();
+        let e = known.exponent().big_endian_without_leading_zero();
         let jwk = json!({"kty": "RSA", "kid": "bench", "use": "sig", "alg": "RS256", "n": number(n), "e": number(e)});
-        let lines = STANDARD.encode(spki.as_ref());
-        let lines: Vec<&str> =
-            lines.as_bytes().chunks(64).map(std::str::from_utf8).collect::<Result<_, _>>().context("base64 is text")?;
-        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"));
+        let public = pem("PUBLIC KEY", spki.as_ref())?;
         #[allow(clippy::disallowed_methods, reason = "tokens of a measurement are made now")]
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let key = EncodingKey::from_rsa_der(private.as_ref());
-        Ok(Self { key, jwks: json!({"keys": [jwk]}).to_string(), pem, now })
+        let key = EncodingKey::from_rsa_pem(pem("PRIVATE KEY", private.as_ref())?.as_bytes())?;
+        Ok(Self { key, jwks: json!({"keys": [jwk]}).to_string(), pem: public, now })
     }
 
     /// Writes the JWK set and the PEM.
@@ -63,4 +60,12 @@ impl Issuer {
             "iat": self.now, "exp": self.now + 3600, "jti": format!("t{number}")});
         Ok(jsonwebtoken::encode(&header, &claims, &self.key)?)
     }
+}
+
+/// DER as PEM (RFC 7468).
+fn pem(label: &str, der: &[u8]) -> Result<String> {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(std::str::from_utf8).collect::<Result<_, _>>().context("base64 is text")?;
+    Ok(format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n")))
 }
