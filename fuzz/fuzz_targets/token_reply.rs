@@ -25,7 +25,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         Ok(granted) => {
             assert!(status.is_success() && granted.expires > now && granted.usable_until() <= granted.expires);
             assert!(granted.renew_at(0.5) <= granted.expires);
-            let header = format!("Bearer {}", granted.token.expose_secret());
+            let header = format!("Bearer {}", granted.proof.expose_secret());
             assert!(http::HeaderValue::from_str(&header).is_ok());
         }
         Err(failure) => {
