@@ -6,6 +6,7 @@
 
 mod forward;
 mod hops;
+mod unanswered;
 
 use crate::answer::Problem;
 use crate::call::{Beginning, Call, Ledger};

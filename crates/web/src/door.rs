@@ -19,6 +19,7 @@ pub(crate) mod refusal;
 pub(crate) mod slack;
 pub(crate) mod slack_press;
 
+use crate::access::refusals::{self, Refused};
 use crate::state::AppState;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
@@ -164,19 +165,35 @@ impl<'a> Visit<'a> {
             let found = self.state.callers().identify(token, self.at).await;
             let identity =
                 found.and_then(|identity| self.state.roster().admit(identity)).map_err(Refusal::not_known)?;
-            return if identity.rights.allow(Role::Ingest) { Ok(identity) } else { Err(Refusal::forbidden()) };
+            return self.let_in(identity).await;
         }
-        self.admit_any(presented.candidates())
+        self.admit_any(presented.candidates()).await
     }
 
     /// Admits the caller by what was found elsewhere (path, query, body).
-    pub(crate) fn admit_any<'c>(
+    pub(crate) async fn admit_any<'c>(
         &self,
         candidates: impl IntoIterator<Item = &'c str>,
     ) -> Result<Arc<Identity>, Refusal> {
-        let directory = self.state.directory();
-        let identity = directory.find_any(candidates, self.at).ok_or_else(Refusal::unauthenticated)?;
-        if identity.rights.allow(Role::Ingest) { Ok(Arc::clone(identity)) } else { Err(Refusal::forbidden()) }
+        let identity = self.state.directory().find_any(candidates, self.at).map(Arc::clone);
+        self.let_in(identity.ok_or_else(Refusal::unauthenticated)?).await
+    }
+
+    /// Whoever is known must also be one who sends; who is not is told so, and the audit too.
+    async fn let_in(&self, identity: Arc<Identity>) -> Result<Arc<Identity>, Refusal> {
+        if identity.rights.allow(Role::Ingest) {
+            return Ok(identity);
+        }
+        let refused = Refused {
+            kind: "events".to_owned(),
+            resource: Some(format!("door:{}", self.door.as_str())),
+            because: format!("the role `{}` is not held ({})", Role::Ingest, identity.rights),
+            policies: Vec::new(),
+        };
+        if let Err(problem) = refusals::tell(self.state, &identity.caller, refused).await {
+            tracing::error!(problem = problem.detail, "a refusal could not be put into the audit");
+        }
+        Err(Refusal::forbidden())
     }
 
     /// Admits by the headers, then reads the body.

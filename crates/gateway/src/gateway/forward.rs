@@ -1,13 +1,14 @@
 //! The second half of a request's way: made anew for the upstream, sent, and its answer passed back.
 
 use super::hops::{X_FORWARDED_FOR, chain};
-use super::{Asked, Gateway, InForce, Origin, REQUEST_ID, too_large};
+use super::unanswered::{NotAnswered, bad_answer, explain, faulty, kept_back, withheld};
+use super::{Asked, Gateway, InForce, Origin, REQUEST_ID};
 use crate::answer::Problem;
 use crate::call::Call;
 use crate::config::guard::Direction;
 use crate::config::route::{CredentialUse, HostForm, Recording, Retries, WebSocket};
 use crate::front::headers;
-use crate::guard::{Did, Hit, LOOKED_AT, Plan, Why};
+use crate::guard::{LOOKED_AT, Plan};
 use crate::identity;
 use crate::proxy::body::{Answer, Bounds, Fault, Keep, Outgoing, Oversized, Pace, Progress, Relay, Stream};
 use crate::proxy::tunnel::{self, Handshake};
@@ -194,13 +195,6 @@ impl Gateway {
 enum Fresh {
     Kept,
     New,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-enum NotAnswered {
-    Failed(Failed),
-    Late,
 }
 
 impl Sending<'_> {
@@ -445,61 +439,6 @@ async fn judged(
             Err((problem, call))
         }
     }
-}
-
-/// What the caller hears when there is no answer.
-fn explain(failed: &NotAnswered, progress: Option<&Progress>, route: &Route) -> Problem {
-    if let Some(fault) = progress.and_then(Progress::fault) {
-        return faulty(fault, route);
-    }
-    match failed {
-        NotAnswered::Late | NotAnswered::Failed(Failed::ConnectTime) => {
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, "the upstream did not answer in time")
-        }
-        NotAnswered::Failed(failed) => {
-            tracing::debug!(route = %route.name, error = %failed, "the upstream did not answer");
-            bad_answer()
-        }
-    }
-}
-
-fn bad_answer() -> Problem {
-    Problem::new(StatusCode::BAD_GATEWAY, "the upstream cannot be reached, or its answer cannot be used")
-}
-
-/// The client's body is at fault, not the upstream.
-fn faulty(fault: Fault, route: &Route) -> Problem {
-    match fault {
-        Fault::Malformed => Problem::new(StatusCode::BAD_REQUEST, "the body of the request is malformed or broke off"),
-        Fault::TooLarge => too_large(route),
-        Fault::Slow => Problem::new(StatusCode::REQUEST_TIMEOUT, "the body of the request did not come in time"),
-    }
-}
-
-/// A rule refuses the body of a request.
-fn withheld(hit: Hit, call: &mut Call) -> Problem {
-    let rule = Arc::clone(&hit.rule);
-    let why = hit.did;
-    call.hit([hit]);
-    match why {
-        Did::Refused(Why::Size) => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than the rule `{rule}` allows"))
-        }
-        Did::Refused(Why::Unreadable) => Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!(
-                "the rule `{rule}` cannot look at this body: send it plain, as what its Content-Type says, at most 1 MiB"
-            ),
-        ),
-        _ => Problem::new(StatusCode::FORBIDDEN, format!("the body has what the rule `{rule}` does not let pass")),
-    }
-}
-
-/// A rule refuses the body of an answer.
-fn kept_back(hit: Hit, call: &mut Call) -> Problem {
-    let rule = Arc::clone(&hit.rule);
-    call.hit([hit]);
-    Problem::new(StatusCode::BAD_GATEWAY, format!("the upstream's answer was kept back by the rule `{rule}`"))
 }
 
 /// The WebSocket that is asked for, if the route opens any.

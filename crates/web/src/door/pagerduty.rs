@@ -45,8 +45,10 @@ async fn take(
     let taken = async {
         let (body, memory) = visit.read(&parts.headers, body).await?;
         let key = door::routing_key(&body);
-        let identity =
-            visit.admit_any(key.iter().map(|key| key.expose_secret())).map_err(|refusal| invalid_key(&refusal))?;
+        let identity = visit
+            .admit_any(key.iter().map(|key| key.expose_secret()))
+            .await
+            .map_err(|refusal| invalid_key(&refusal))?;
         let call = Call::new(identity, &parts.headers, body, visit.at(), memory);
         let events = parse(&call.delivered(), state.new_id())?;
         visit.append(&events).await?;

@@ -68,7 +68,7 @@ async fn take(state: &AppState, slug: &str, signal: Option<&str>, query: &PingQu
     let (parts, body) = request.into_parts();
     let taken = async {
         let identity = match query.token.as_deref() {
-            Some(token) => visit.admit_any([token])?,
+            Some(token) => visit.admit_any([token]).await?,
             None => visit.admit(&parts.headers).await?,
         };
         let call = visit.receive_from(identity, &parts.headers, body).await?;

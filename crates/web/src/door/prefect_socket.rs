@@ -173,7 +173,7 @@ async fn greet(state: &AppState, socket: &mut WebSocket) -> Result<Arc<Identity>
     // `user:password`, or the token in the password, as with Basic authentication.
     let whole = token.expose_secret();
     let password = whole.split_once(':').map(|(_, password)| password);
-    let identity = visit.admit_any(std::iter::once(whole).chain(password)).map_err(|refusal| {
+    let identity = visit.admit_any(std::iter::once(whole).chain(password)).await.map_err(|refusal| {
         state.metrics.refused(Door::PrefectSocket, refusal.status);
         policy("the token is unknown or may not send events")
     })?;

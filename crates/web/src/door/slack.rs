@@ -33,7 +33,7 @@ pub(crate) async fn webhook(
     let visit = Visit::new(&state, Door::SlackWebhook);
     let (parts, body) = request.into_parts();
     let taken = async {
-        let identity = visit.admit_any([token.as_str()])?;
+        let identity = visit.admit_any([token.as_str()]).await?;
         let call = visit.receive_from(identity, &parts.headers, body).await?;
         let events = door::parse_webhook(&call.delivered(), state.new_id())?;
         visit.append(&events).await?;
