@@ -1,6 +1,11 @@
 //! A question in Cedar's words: principal, action, resource, context and the entities they need.
+//!
+//! Invariant: of each part there is what [`Reads`] names and no more, as making Cedar's values costs more than deciding.
 
+use crate::reads::{Part, Reads};
 use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression};
+use jiff::Zoned;
+use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -51,6 +56,9 @@ pub(crate) fn type_of(kind: ResourceKind) -> &'static str {
     }
 }
 
+/// Something that callers and resources can be in: type and id.
+pub(crate) type Group = (String, String);
+
 /// The groups a caller is in, as (type, id).
 pub(crate) fn groups(who: &Identity) -> impl Iterator<Item = (&'static str, String)> + '_ {
     let roles = who.rights.iter().flat_map(|(role, scope)| match scope {
@@ -67,18 +75,18 @@ pub(crate) fn groups(who: &Identity) -> impl Iterator<Item = (&'static str, Stri
 ///
 /// # Errors
 /// When a value cannot be expressed, for people.
-pub(crate) fn request(question: &Question<'_>) -> Result<(Request, Entities), String> {
+pub(crate) fn request(question: &Question<'_>, reads: &Reads) -> Result<(Request, Entities), String> {
     let types = TYPES.as_ref().ok_or("the names of the schema cannot be read")?;
     let principal = uid(&types.caller, &question.who.caller.subject);
     let resource = uid(types.of(question.resource.kind), question.resource.name);
     let input = uid(&types.input, "input");
-    let entities = [
-        caller(types, &principal, question.who)?,
-        thing(types, &resource, question.resource)?,
-        tagged(&input, question.context)?,
-    ];
+    let mut entities =
+        vec![caller(types, &principal, question.who, reads)?, thing(types, &resource, question.resource, reads)?];
+    if reads.context.has("input") {
+        entities.push(tagged(&input, question.context)?);
+    }
     let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
-    let context = circumstances(question.context, input)?;
+    let context = circumstances(question.context, &input, &reads.context)?;
     let request = Request::new(principal, uid(&types.action, question.action), resource, context, None);
     Ok((request.map_err(|error| error.to_string())?, entities))
 }
@@ -107,8 +115,9 @@ fn texts(values: &[String]) -> RestrictedExpression {
     RestrictedExpression::new_set(values.iter().map(|value| text(value)))
 }
 
-fn caller(types: &Types, uid_of: &EntityUid, who: &Identity) -> Result<Entity, String> {
+fn caller(types: &Types, uid_of: &EntityUid, who: &Identity, reads: &Reads) -> Result<Entity, String> {
     let parents: HashSet<EntityUid> = groups(who)
+        .filter(|(kind, id)| reads.groups.has(&(kind.to_string(), id.clone())))
         .map(|(kind, id)| match kind {
             "Role" => uid(&types.role, &id),
             "Team" => uid(&types.team, &id),
@@ -119,23 +128,29 @@ fn caller(types: &Types, uid_of: &EntityUid, who: &Identity) -> Result<Entity, S
         Kind::Person => "person",
         Kind::Service => "service",
     };
-    let mut attributes = HashMap::from([
-        ("subject".to_owned(), text(&who.caller.subject)),
-        ("kind".to_owned(), text(kind)),
-        ("via".to_owned(), text(&who.caller.via)),
-        ("behalf".to_owned(), texts(&who.caller.behalf)),
-    ]);
+    let mut attributes = HashMap::new();
+    let mut put = |name: &str, value: &dyn Fn() -> RestrictedExpression| {
+        if reads.caller.has(name) {
+            attributes.insert(name.to_owned(), value());
+        }
+    };
+    put("subject", &|| text(&who.caller.subject));
+    put("kind", &|| text(kind));
+    put("via", &|| text(&who.caller.via));
+    put("behalf", &|| texts(&who.caller.behalf));
     if let Some(issuer) = &who.issuer {
-        attributes.insert("issuer".to_owned(), text(issuer));
+        put("issuer", &|| text(issuer));
     }
-    let tags = who.attributes.iter().map(|(name, value)| (name.clone(), text(value)));
+    let read = who.attributes.iter().filter(|(name, _)| reads.tags.has(name.as_str()));
+    let tags = read.map(|(name, value)| (name.clone(), text(value)));
     Entity::new_with_tags(uid_of.clone(), attributes, parents, tags).map_err(|error| error.to_string())
 }
 
-fn thing(types: &Types, uid_of: &EntityUid, resource: Resource<'_>) -> Result<Entity, String> {
-    let parents = resource.team.map(|team| uid(&types.team, team)).into_iter().collect();
-    let attributes = HashMap::from([("name".to_owned(), text(resource.name))]);
-    Entity::new(uid_of.clone(), attributes, parents).map_err(|error| error.to_string())
+fn thing(types: &Types, uid_of: &EntityUid, resource: Resource<'_>, reads: &Reads) -> Result<Entity, String> {
+    let team = resource.team.filter(|team| reads.groups.has(&("Team".to_owned(), (*team).to_owned())));
+    let parents = team.map(|team| uid(&types.team, team)).into_iter().collect();
+    let name = reads.resource.has("name").then(|| ("name".to_owned(), text(resource.name)));
+    Entity::new(uid_of.clone(), name.into_iter().collect(), parents).map_err(|error| error.to_string())
 }
 
 fn tagged(uid_of: &EntityUid, context: &question::Context) -> Result<Entity, String> {
@@ -143,31 +158,36 @@ fn tagged(uid_of: &EntityUid, context: &question::Context) -> Result<Entity, Str
     Entity::new_with_tags(uid_of.clone(), [], [], tags).map_err(|error| error.to_string())
 }
 
-fn circumstances(context: &question::Context, input: EntityUid) -> Result<Context, String> {
+fn circumstances(context: &question::Context, input: &EntityUid, reads: &Part<String>) -> Result<Context, String> {
     let local = context.at.to_zoned(TimeZone::UTC);
-    let weekday = match local.weekday() {
-        jiff::civil::Weekday::Monday => "monday",
-        jiff::civil::Weekday::Tuesday => "tuesday",
-        jiff::civil::Weekday::Wednesday => "wednesday",
-        jiff::civil::Weekday::Thursday => "thursday",
-        jiff::civil::Weekday::Friday => "friday",
-        jiff::civil::Weekday::Saturday => "saturday",
-        jiff::civil::Weekday::Sunday => "sunday",
+    let mut pairs = Vec::new();
+    let mut put = |name: &str, value: &dyn Fn() -> Option<RestrictedExpression>| {
+        if reads.has(name) {
+            pairs.extend(value().map(|value| (name.to_owned(), value)));
+        }
     };
     // Cedar's datetime has milliseconds and this one form (RFC 80 of its language).
-    let at = local.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
-    let mut pairs = vec![
-        ("at".to_owned(), RestrictedExpression::new_datetime(at)),
-        ("hour".to_owned(), RestrictedExpression::new_long(i64::from(local.hour()))),
-        ("weekday".to_owned(), text(weekday)),
-        ("approved".to_owned(), RestrictedExpression::new_bool(context.approved)),
-        ("approvers".to_owned(), texts(&context.approvers)),
-        ("input".to_owned(), RestrictedExpression::new_entity_uid(input)),
-    ];
-    let optional = [("method", &context.method), ("path", &context.path), ("severity", &context.severity)];
-    pairs.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), text(value.as_deref()?)))));
-    if let Some(client) = context.client {
-        pairs.push(("client".to_owned(), RestrictedExpression::new_ip(client.to_string())));
-    }
+    put("at", &|| Some(RestrictedExpression::new_datetime(local.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())));
+    put("hour", &|| Some(RestrictedExpression::new_long(i64::from(local.hour()))));
+    put("weekday", &|| Some(text(weekday(&local))));
+    put("approved", &|| Some(RestrictedExpression::new_bool(context.approved)));
+    put("approvers", &|| Some(texts(&context.approvers)));
+    put("input", &|| Some(RestrictedExpression::new_entity_uid(input.clone())));
+    put("method", &|| context.method.as_deref().map(text));
+    put("path", &|| context.path.as_deref().map(text));
+    put("severity", &|| context.severity.as_deref().map(text));
+    put("client", &|| context.client.map(|client| RestrictedExpression::new_ip(client.to_string())));
     Context::from_pairs(pairs).map_err(|error| error.to_string())
+}
+
+fn weekday(local: &Zoned) -> &'static str {
+    match local.weekday() {
+        Weekday::Monday => "monday",
+        Weekday::Tuesday => "tuesday",
+        Weekday::Wednesday => "wednesday",
+        Weekday::Thursday => "thursday",
+        Weekday::Friday => "friday",
+        Weekday::Saturday => "saturday",
+        Weekday::Sunday => "sunday",
+    }
 }

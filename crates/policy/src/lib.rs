@@ -8,6 +8,7 @@
 
 pub mod case;
 mod entity;
+mod reads;
 mod set;
 mod slice;
 

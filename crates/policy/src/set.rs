@@ -4,6 +4,7 @@
 
 use crate::SCHEMA;
 use crate::entity;
+use crate::reads::Reads;
 use crate::slice::Index;
 use cedar_policy::{Authorizer, Decision, ParseErrors, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
@@ -102,24 +103,7 @@ impl Policies {
     #[must_use]
     pub fn answer(&self, question: &Question<'_>) -> Verdict {
         let silent = Verdict { answer: Answer::Silent, because: Vec::new(), errors: Vec::new() };
-        let Some(slice) = self.index.slice(question) else { return silent };
-        let (request, entities) = match entity::request(question) {
-            Ok(asked) => asked,
-            Err(problem) => return Verdict { answer: Answer::Forbid, because: Vec::new(), errors: vec![problem] },
-        };
-        let response = Authorizer::new().is_authorized(&request, &slice, &entities);
-        let diagnostics = response.diagnostics();
-        let errors: Vec<String> = diagnostics.errors().map(ToString::to_string).collect();
-        let mut because: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
-        because.sort_unstable();
-        let answer = match response.decision() {
-            // A policy that fails may have been one that forbids: it must not be left out in silence.
-            _ if !errors.is_empty() => Answer::Forbid,
-            Decision::Allow => Answer::Permit,
-            Decision::Deny if because.is_empty() => Answer::Silent,
-            Decision::Deny => Answer::Forbid,
-        };
-        Verdict { answer, because, errors }
+        self.index.slice(question).map_or(silent, |slice| decide(question, &slice.policies, &slice.reads))
     }
 
     /// The policies as a function, for the places that ask.
@@ -128,6 +112,27 @@ impl Policies {
         let policies = self.clone();
         Arc::new(move |question| policies.answer(question))
     }
+}
+
+/// What policies say of as much of a question as they read.
+fn decide(question: &Question<'_>, policies: &PolicySet, reads: &Reads) -> Verdict {
+    let (request, entities) = match entity::request(question, reads) {
+        Ok(asked) => asked,
+        Err(problem) => return Verdict { answer: Answer::Forbid, because: Vec::new(), errors: vec![problem] },
+    };
+    let response = Authorizer::new().is_authorized(&request, policies, &entities);
+    let diagnostics = response.diagnostics();
+    let errors: Vec<String> = diagnostics.errors().map(ToString::to_string).collect();
+    let mut because: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
+    because.sort_unstable();
+    let answer = match response.decision() {
+        // A policy that fails may have been one that forbids: it must not be left out in silence.
+        _ if !errors.is_empty() => Answer::Forbid,
+        Decision::Allow => Answer::Permit,
+        Decision::Deny if because.is_empty() => Answer::Silent,
+        Decision::Deny => Answer::Forbid,
+    };
+    Verdict { answer, because, errors }
 }
 
 /// The published schema.
@@ -194,6 +199,11 @@ fn at(source: &Source, offset: usize, problem: String) -> Broken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use trackside_core::caller::Caller;
+    use trackside_identity::directory::{Identity, Kind};
+    use trackside_identity::question::{Context, Resource, ResourceKind};
+    use trackside_identity::role::Role;
 
     fn broken(text: &str) -> Vec<String> {
         let source = Source { name: "a.cedar".to_owned(), text: text.to_owned() };
@@ -213,6 +223,53 @@ mod tests {
                 "permit(principal, action == Action::\"start\", resource) when { principal.getTag(\"env\") == \"x\" };"
             ),
         ]);
+    }
+
+    const CONDITIONS: [&str; 14] = [
+        "context.hour >= 7",
+        "context.at > datetime(\"1990-01-01T00:00:00Z\")",
+        "context.weekday == \"thursday\" && !context.approved",
+        "context has client && context.client.isInRange(ip(\"10.0.0.0/8\"))",
+        "context has method && context.method == \"GET\"",
+        "context.approvers.contains(\"bo\")",
+        "context.input.hasTag(\"env\") && context.input.getTag(\"env\") == \"prod\"",
+        "principal.hasTag(\"site\") && principal.getTag(\"site\") == \"lisbon\"",
+        "principal.kind == \"person\" && principal.behalf.isEmpty()",
+        "principal has issuer && principal.issuer == \"corp\"",
+        "principal in [Role::\"operator\", Team::\"t\"]",
+        "(if context.approved then principal else principal).via == \"jwt\"",
+        "resource in Team::\"t\" || resource.name == \"k\"",
+        "principal in resource || principal == Caller::\"ana\"",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn what_is_not_read_changes_nothing(
+            rules in prop::collection::vec((any::<bool>(), 0..CONDITIONS.len()), 1..6),
+            given in prop::collection::vec(any::<bool>(), 9),
+        ) {
+            let rule = |(n, (forbid, place)): (usize, &(bool, usize))| {
+                let effect = if *forbid { "forbid" } else { "permit" };
+                format!("@id(\"{n}\") {effect}(principal, action, resource) when {{ {} }};\n", CONDITIONS[*place])
+            };
+            let set: PolicySet = rules.iter().enumerate().map(rule).collect::<String>().parse().expect("policies");
+            let reads = set.policies().fold(Reads::NOTHING, |mut reads, policy| { reads.join(Reads::of(policy)); reads });
+            let kind = if given[0] { Kind::Person } else { Kind::Service };
+            let role = if given[1] { Role::Operator } else { Role::Viewer };
+            let mut who = Identity::simple(Caller::new("ana", "jwt"), kind, role);
+            who.teams.extend(given[2].then(|| "t".to_owned()));
+            who.issuer = given[3].then(|| "corp".to_owned());
+            who.attributes.extend(given[4].then(|| ("site".to_owned(), "lisbon".to_owned())));
+            let mut context = Context::at(jiff::Timestamp::UNIX_EPOCH);
+            context.approved = given[5];
+            context.method = given[6].then(|| "GET".to_owned());
+            context.client = given[7].then(|| [10, 0, 0, 1].into());
+            context.input.extend(given[8].then(|| ("env".to_owned(), "prod".to_owned())));
+            let resource = Resource { kind: ResourceKind::Job, name: "k", team: given[0].then_some("t") };
+            let question = Question { who: &who, action: "start", resource, context: &context };
+            prop_assert_eq!(decide(&question, &set, &reads), decide(&question, &set, &Reads::EVERYTHING));
+        }
     }
 
     #[test]

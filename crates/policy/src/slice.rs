@@ -6,6 +6,7 @@
 //! they depend on the configuration alone; answers are not.
 
 use crate::entity::{groups, type_of};
+use crate::reads::Reads;
 use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint};
 use quick_cache::sync::Cache;
 use std::collections::HashMap;
@@ -20,12 +21,20 @@ const SLICES: usize = 4_096;
 pub(crate) struct Index {
     policies: Vec<Known>,
     by_key: HashMap<Key, Vec<u32>>,
-    slices: Cache<Box<[u32]>, Arc<PolicySet>>,
+    slices: Cache<Box<[u32]>, Arc<Slice>>,
+}
+
+/// Policies that can speak about a question, and what they read of it.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    pub(crate) policies: PolicySet,
+    pub(crate) reads: Reads,
 }
 
 #[derive(Debug)]
 struct Known {
     policy: Policy,
+    reads: Reads,
     /// Actions it is about; `None`: all.
     actions: Option<Vec<String>>,
     /// Type of resource it is about; `None`: all.
@@ -64,7 +73,7 @@ impl Index {
     }
 
     /// The policies that can speak about a question; `None` when none can.
-    pub(crate) fn slice(&self, question: &Question<'_>) -> Option<Arc<PolicySet>> {
+    pub(crate) fn slice(&self, question: &Question<'_>) -> Option<Arc<Slice>> {
         if self.policies.is_empty() {
             return None;
         }
@@ -76,11 +85,12 @@ impl Index {
             return Some(slice);
         }
         let policies = places.iter().filter_map(|place| self.policies.get(*place as usize));
-        let mut slice = PolicySet::new();
+        let mut slice = Slice { policies: PolicySet::new(), reads: Reads::NOTHING };
         for known in policies {
             // Names are unique in the whole set, hence in each part of it.
-            let added = slice.add(known.policy.clone());
+            let added = slice.policies.add(known.policy.clone());
             debug_assert!(added.is_ok(), "{added:?}");
+            slice.reads.join(known.reads.clone());
         }
         let slice = Arc::new(slice);
         self.slices.insert(places.into_boxed_slice(), Arc::clone(&slice));
@@ -128,7 +138,7 @@ impl Known {
             ResourceConstraint::Eq(uid) => Some(uid.type_name().to_string()),
             ResourceConstraint::Any | ResourceConstraint::In(_) => None,
         };
-        Self { policy, actions, kind }
+        Self { reads: Reads::of(&policy), policy, actions, kind }
     }
 }
 
