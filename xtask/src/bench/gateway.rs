@@ -108,6 +108,8 @@ pub(super) async fn run(args: &GatewayArgs, time: Duration) -> Result<()> {
     }
     let upstream = Upstream::start().await?;
     let issuer = Issuer::new()?;
+    // Builds may go elsewhere; what belongs to the bench stays below the clone, and out of git.
+    std::fs::create_dir_all("target")?;
     let folder = tempfile::TempDir::new_in("target")?;
     issuer.write(folder.path())?;
     let token = issuer.token("loader", 0)?;
